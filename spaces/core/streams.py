@@ -1,0 +1,56 @@
+"""Random streams derived from what they are for, never from global state.
+
+A stream is named by a seed and a purpose such as ``(seed, "augment", epoch, step)``. The same name is the same
+stream in any process, before and after a resume, whatever was drawn elsewhere in between.
+"""
+
+import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+
+
+def derive(seed: int, *purpose: str | int) -> int:
+    """A 63-bit seed for the stream named by `seed` and `purpose` (SHA-256 of both)."""
+    name = "\x1f".join([str(seed), *map(str, purpose)])
+    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "little") >> 1
+
+
+def generator(seed: int, *purpose: str | int, device: torch.device | str = "cpu") -> torch.Generator:
+    """A fresh generator on `device` for the stream named by `seed` and `purpose`."""
+    return torch.Generator(device=device).manual_seed(derive(seed, *purpose))
+
+
+@contextmanager
+def seeded(seed: int, *purpose: str | int) -> Iterator[None]:
+    """Run a block that draws from torch's global CPU generator (module initialisers do) on a stream of ours.
+
+    The global generator is as it was afterwards.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.random.default_generator.manual_seed(derive(seed, *purpose))
+        yield
+
+
+class Source:
+    """The random stream of a network that draws while it computes (the noise operation, drop-path).
+
+    A network owns one; whoever drives the network names the stream before a pass, so that two passes that must
+    share their draws (the two sides of a finite difference) do.
+    """
+
+    def __init__(self) -> None:
+        self._seed = 0
+        self._generators: dict[torch.device, torch.Generator] = {}
+
+    def reseed(self, seed: int, *purpose: str | int) -> None:
+        """Start the stream named by `seed` and `purpose`."""
+        self._seed = derive(seed, *purpose)
+        self._generators.clear()
+
+    def on(self, device: torch.device) -> torch.Generator:
+        """The stream's generator on `device`, made at its first use there."""
+        if device not in self._generators:
+            self._generators[device] = torch.Generator(device=device).manual_seed(self._seed)
+        return self._generators[device]
