@@ -1,0 +1,1 @@
+"""How is an architecture searched: the loop, its pieces and the recipes."""

@@ -1,0 +1,1 @@
+"""What do the records mean: statistics, tables, figures, HTML and LaTeX, from data frames alone."""

@@ -1,0 +1,1 @@
+"""What can be searched: operations, cells, supernets, genotypes, derived networks and tabular benchmarks."""

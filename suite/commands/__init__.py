@@ -1,0 +1,11 @@
+"""The commands, one module a concern; importing one costs nothing heavy, a command imports what it needs when it runs."""
+
+import typer
+
+
+def register(app: typer.Typer) -> None:
+    """Put every command on `app`."""
+    from suite.commands import data, describe, report, search
+
+    for module in (search, describe, report, data):
+        module.register(app)
