@@ -1,0 +1,254 @@
+"""What moves in a search: the learner takes a step on two batches, and can be measured, saved and restored."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from math import cos, pi
+from typing import TYPE_CHECKING, Any, Protocol
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from methods.core.settings import Settings
+from methods.core.step import Alpha, Batch, Step, Weights
+from spaces.core import streams
+from spaces.core.genotype import Genotype
+from spaces.core.operations import frozen_statistics
+from spaces.core.space import Space
+
+if TYPE_CHECKING:
+    from methods.core.recipe import Recipe
+
+
+class Batches(Protocol):
+    """One half of the training images as the loop needs it; `suite.data.Loader` is one."""
+
+    def __len__(self) -> int:
+        """Steps an epoch."""
+
+    def batch(self, epoch: int, step: int) -> tuple[Tensor, Tensor]:
+        """Augmented images [N, C, H, W] and labels [N]: a pure function of (epoch, step)."""
+
+    def all(self, batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """The half once, in stored order, without augmentation."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """What a learner is made for."""
+
+    space: Space
+    settings: Settings
+    train: Batches
+    valid: Batches
+    classes: int
+    in_channels: int
+    seed: int
+    device: torch.device
+
+    @property
+    def steps(self) -> int:
+        """Steps an epoch: as many as both halves can serve."""
+        return min(len(self.train), len(self.valid))
+
+
+class Learner(Protocol):
+    """A search's moving part."""
+
+    def step(self, epoch: int, number: int, train: Batch, valid: Batch) -> tuple[Tensor, Tensor]:
+        """Take one step; returns the training batch's loss (scalar) and number of hits (scalar), before it."""
+
+    def measure(self) -> dict[str, float]:
+        """Loss and accuracy (%) on the alpha half after an epoch: the keys of a history row."""
+
+    def weights(self) -> Weights:
+        """The operation weights as they stand."""
+
+    def alpha(self) -> Alpha:
+        """Alpha as it stands; empty for a method that has none."""
+
+    def genotype(self) -> Genotype:
+        """The architecture that the search would return now."""
+
+    def stop(self, history: Sequence[dict[str, Any]]) -> bool:
+        """Is the search over before its epochs are?"""
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that the next step depends on; tensors and plain values only."""
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue from `state` as if never interrupted."""
+
+
+def cosine(start: float, end: float, share: float) -> float:
+    """Cosine annealing from `start` to `end` at `share` (0 … 1) of the way (Loshchilov & Hutter, 2017)."""
+    return end + (start - end) * (1 + cos(pi * share)) / 2
+
+
+def sgd(net: nn.Module, settings: Settings) -> torch.optim.SGD:
+    """The weights' optimiser under `settings`."""
+    return torch.optim.SGD(
+        net.parameters(),
+        lr=settings.learning_rate,
+        momentum=settings.momentum,
+        nesterov=settings.nesterov,
+        weight_decay=settings.weight_decay,
+    )
+
+
+def descend(optimiser: torch.optim.Optimizer, net: nn.Module, gradients: Sequence[Tensor], clip: float) -> None:
+    """One optimiser step along `gradients` (in the order of `net.parameters()`), clipped to norm `clip`."""
+    parameters = list(net.parameters())
+    for parameter, gradient in zip(parameters, gradients, strict=True):
+        parameter.grad = gradient
+    nn.utils.clip_grad_norm_(parameters, clip)
+    optimiser.step()
+    optimiser.zero_grad(set_to_none=True)
+
+
+@torch.no_grad()
+def accuracy(forward: Any, batches: Batches, batch_size: int) -> tuple[float, float]:
+    """Mean cross-entropy and accuracy (%) of `forward(images, number)` over one half."""
+    loss, hits, count = 0.0, 0, 0
+    for number, (images, labels) in enumerate(batches.all(batch_size)):
+        logits = forward(images, number)
+        loss += F.cross_entropy(logits, labels, reduction="sum").item()
+        hits += int((logits.argmax(1) == labels).sum())
+        count += len(labels)
+    return loss / count, 100 * hits / count
+
+
+class SupernetLearner:
+    """Bilevel search through a supernet: a weight step and an alpha step on two halves (DARTS, algorithm 1)."""
+
+    def __init__(self, recipe: "Recipe", task: Task) -> None:
+        self.recipe, self.task = recipe, task
+        s = task.settings
+        with streams.seeded(task.seed, "supernet"):
+            self.net = task.space.supernet(
+                channels=s.channels,
+                cells=s.cells,
+                classes=task.classes,
+                in_channels=task.in_channels,
+                affine=s.affine,
+                batch_norm=s.batch_norm,
+            ).to(task.device)
+        self._alpha = {k: a.to(task.device).requires_grad_() for k, a in task.space.alpha(task.seed).items()}
+        self.optimiser = sgd(self.net, s)
+        self.alpha_optimiser = torch.optim.Adam(
+            self._alpha.values(),
+            lr=s.alpha_learning_rate,
+            betas=(s.alpha_beta1, s.alpha_beta2),
+            weight_decay=s.alpha_weight_decay,
+        )
+
+    def step(self, epoch: int, number: int, train: Batch, valid: Batch) -> tuple[Tensor, Tensor]:
+        """One weight step and, if the schedule says so, one alpha step, in the order that the recipe declares."""
+        s = self.task.settings
+        rate = cosine(s.learning_rate, s.learning_rate_min, epoch / s.epochs)
+        self.optimiser.param_groups[0]["lr"] = rate
+        self.net.train()
+        step = Step(
+            space=self.task.space,
+            net=self.net,
+            alpha=self._alpha,
+            relaxation=self.recipe.relaxation,
+            settings=s,
+            seed=self.task.seed,
+            epoch=epoch,
+            number=number,
+            progress=(epoch + number / self.task.steps) / s.epochs,
+            learning_rate=rate,
+            momenta=self._momenta,
+            train=train,
+            valid=valid,
+        )
+        if s.order == "alpha-weights":
+            self._alpha_step(step)
+            return self._weight_step(step)
+        result = self._weight_step(step)
+        self._alpha_step(step)
+        return result
+
+    def _alpha_step(self, step: Step) -> None:
+        if not self.recipe.schedule(step):
+            return
+        gradient = self.recipe.gradient(step)
+        for term in self.recipe.outer:
+            gradient = {kind: g + extra for (kind, g), extra in zip(gradient.items(), term(step).values(), strict=True)}
+        for kind, alpha in self._alpha.items():
+            alpha.grad = gradient[kind]
+        self.alpha_optimiser.step()
+        self.alpha_optimiser.zero_grad(set_to_none=True)
+
+    def _weight_step(self, step: Step) -> tuple[Tensor, Tensor]:
+        held = {kind: a.detach() for kind, a in self._alpha.items()}
+        logits = step.logits(step.train, alpha=held, move_statistics=True)
+        loss = F.cross_entropy(logits, step.train.labels)
+        gradients: Sequence[Tensor] = torch.autograd.grad(loss, list(self.net.parameters()))
+        for term in self.recipe.inner:
+            gradients = [g + extra for g, extra in zip(gradients, term(step), strict=True)]
+        descend(self.optimiser, self.net, gradients, step.settings.gradient_clip)
+        return loss.detach(), (logits.detach().argmax(1) == step.train.labels).sum()
+
+    def _momenta(self) -> list[Tensor]:
+        state = self.optimiser.state
+        return [state[p].get("momentum_buffer", torch.zeros_like(p)) for p in self.net.parameters()]
+
+    def measure(self) -> dict[str, float]:
+        """On the alpha half: the mixture as `eval()` computes it, and the discretized architecture inside it.
+
+        The discretized architecture's inputs are not those that the running statistics were gathered from, so it
+        is always measured with the batch's own.
+        """
+        held = self.weights()
+        chosen = {kind: w.to(self.task.device) for kind, w in self.task.space.encode(self.genotype()).items()}
+        size = self.task.settings.batch_size
+
+        def passed(weights: Weights) -> Any:
+            def forward(images: Tensor, number: int) -> Tensor:
+                self.net.random.reseed(self.task.seed, "noise", "measure", number)  # type: ignore[union-attr,operator]
+                return self.net(images, weights)
+
+            return forward
+
+        self.net.eval()
+        loss, mixed = accuracy(passed(held), self.task.valid, size)
+        self.net.train()
+        with frozen_statistics(self.net):
+            _, discrete = accuracy(passed(chosen), self.task.valid, size)
+        return {"valid_loss": loss, "valid_accuracy": mixed, "discrete_accuracy": discrete}
+
+    def weights(self) -> Weights:
+        """The relaxed alpha, detached."""
+        return self.recipe.relaxation(self.task.space, {kind: a.detach() for kind, a in self._alpha.items()})
+
+    def alpha(self) -> Alpha:
+        """Alpha, detached."""
+        return {kind: a.detach() for kind, a in self._alpha.items()}
+
+    def genotype(self) -> Genotype:
+        """What the recipe selects from the weights."""
+        return self.recipe.selection(self.task.space, self.weights())
+
+    def stop(self, history: Sequence[dict[str, Any]]) -> bool:
+        """As the recipe's `stop` piece says."""
+        return self.recipe.stop(history, self.task.settings)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Weights with running statistics, alpha, and both optimisers."""
+        return {
+            "net": self.net.state_dict(),
+            "alpha": self.alpha(),
+            "optimiser": self.optimiser.state_dict(),
+            "alpha_optimiser": self.alpha_optimiser.state_dict(),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Restore all of `state_dict`, in place."""
+        self.net.load_state_dict(state["net"])
+        with torch.no_grad():
+            for kind, alpha in self._alpha.items():
+                alpha.copy_(state["alpha"][kind])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.alpha_optimiser.load_state_dict(state["alpha_optimiser"])

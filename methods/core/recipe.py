@@ -1,0 +1,112 @@
+"""A method is a recipe of pieces; what it declares is what a record and a report print of it."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+from torch import Tensor
+
+from methods.core.settings import Settings, Value
+from methods.core.step import Alpha, Relaxation, Step, Weights
+from spaces.core.genotype import Genotype
+from spaces.core.space import Space
+
+if TYPE_CHECKING:
+    from methods.core.learner import Learner
+
+GradientPiece = Callable[[Step], Alpha]
+SchedulePiece = Callable[[Step], bool]  # does alpha move in this step?
+InnerTerm = Callable[[Step], Sequence[Tensor]]  # added to the weights' gradients, before clipping
+OuterTerm = Callable[[Step], Alpha]  # added to alpha's gradient
+StopPiece = Callable[[Sequence[Mapping[str, Any]], Settings], bool]  # histories so far → stop now?
+SelectionPiece = Callable[[Space, Weights], Genotype]
+
+
+def every_step(step: Step) -> bool:
+    """Alpha moves in every step."""
+    return True
+
+
+def never(history: Sequence[Mapping[str, Any]], settings: Settings) -> bool:
+    """The search runs all its epochs."""
+    return False
+
+
+def strongest(space: Space, weights: Weights) -> Genotype:
+    """The space's own discretization of the weights (not of raw alpha)."""
+    return space.discretize(weights)
+
+
+def describe(piece: Callable[..., Any]) -> str:
+    """A piece's name and the first line of its docstring."""
+    summary = (piece.__doc__ or "").strip().splitlines()
+    return f"{piece.__name__}: {summary[0]}" if summary else piece.__name__
+
+
+class Method(Protocol):
+    """What the search loop asks of a method."""
+
+    @property
+    def name(self) -> str:
+        """As the command line knows it."""
+
+    @property
+    def without(self) -> tuple[str, ...]:
+        """Operations that the method removes from every space."""
+
+    @property
+    def options(self) -> Mapping[str, Value]:
+        """The method's own settings and their defaults."""
+
+    def layers(self, space: str) -> dict[str, Mapping[str, Value]]:
+        """The method's overrides of the base settings on `space`, outermost last."""
+
+    def declaration(self) -> dict[str, str]:
+        """What the method is made of, in words, for records and reports."""
+
+    def learner(self, task: Any) -> "Learner":
+        """A learner of this method for a `methods.core.learner.Task`."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A gradient-based search through a supernet."""
+
+    name: str
+    title: str
+    source: str
+    relaxation: Relaxation
+    gradient: GradientPiece
+    schedule: SchedulePiece = every_step
+    inner: tuple[InnerTerm, ...] = ()
+    outer: tuple[OuterTerm, ...] = ()
+    selection: SelectionPiece = strongest
+    stop: StopPiece = never
+    without: tuple[str, ...] = ()
+    options: Mapping[str, Value] = field(default_factory=dict)
+    settings: Mapping[str, Value] = field(default_factory=dict)
+    per_space: Mapping[str, Mapping[str, Value]] = field(default_factory=dict)
+
+    def layers(self, space: str) -> dict[str, Mapping[str, Value]]:
+        """The recipe's overrides of the base settings, then those for `space`."""
+        return {f"recipe {self.name}": self.settings, f"recipe {self.name} on {space}": self.per_space.get(space, {})}
+
+    def declaration(self) -> dict[str, str]:
+        """The recipe's pieces, in words."""
+        pieces = {
+            "relaxation": describe(self.relaxation),
+            "gradient": describe(self.gradient),
+            "schedule": describe(self.schedule),
+            "inner terms": "; ".join(map(describe, self.inner)) or "none: the training loss alone",
+            "outer terms": "; ".join(map(describe, self.outer)) or "none: the validation loss alone",
+            "selection": describe(self.selection),
+            "stop": describe(self.stop),
+        }
+        removed = ", ".join(self.without) or "none of them"
+        return {"title": self.title, "source": self.source, **pieces, "operations removed": removed}
+
+    def learner(self, task: Any) -> "Learner":
+        """The supernet learner with these pieces."""
+        from methods.core.learner import SupernetLearner
+
+        return SupernetLearner(self, task)

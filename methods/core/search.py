@@ -1,0 +1,116 @@
+"""The search loop: an iterator of epochs that can be stopped, saved and restored at any step."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+
+from methods.core.learner import Batches, Task
+from methods.core.recipe import Method
+from methods.core.settings import Settings, resolve
+from methods.core.step import Batch
+from spaces.core.space import Space
+
+Row = dict[str, Any]  # one epoch of a history
+
+
+class Search:
+    """A search of `method` through `space` on two halves of a training set.
+
+    Iterating takes the remaining epochs and yields a history row for each; `advance` takes a single step. A search
+    that is saved by `state_dict` at any step and loaded into a fresh one ends in the same bits.
+    """
+
+    def __init__(
+        self,
+        space: Space,
+        method: Method,
+        train: Batches,
+        valid: Batches,
+        *,
+        classes: int,
+        in_channels: int,
+        seed: int,
+        settings: Settings | None = None,
+        device: torch.device | str = "cpu",
+    ) -> None:
+        if settings is None:
+            settings, _ = resolve(method.options, method.layers(space.name))
+        self.task = Task(space, settings, train, valid, classes, in_channels, seed, torch.device(device))
+        self.learner = method.learner(self.task)
+        self.history: list[Row] = []
+        self.epoch = 0
+        self.number = 0  # of the next step within the epoch
+        self._totals = self._no_totals()
+
+    def _no_totals(self) -> torch.Tensor:
+        """Sums over the epoch's weight steps: loss, hits, images. On the device: no step waits for the host."""
+        return torch.zeros(3, dtype=torch.float64, device=self.task.device)
+
+    @property
+    def steps_taken(self) -> int:
+        """Steps behind this search."""
+        return self.epoch * self.task.steps + self.number
+
+    @property
+    def done(self) -> bool:
+        """All epochs taken, or stopped by the method."""
+        return self.number == 0 and (
+            self.epoch >= self.task.settings.epochs or (self.epoch > 0 and self.learner.stop(self.history))
+        )
+
+    def advance(self) -> Row | None:
+        """Take one step; at the end of an epoch, measure and return its history row."""
+        train = Batch(*self.task.train.batch(self.epoch, self.number), half="train")
+        valid = Batch(*self.task.valid.batch(self.epoch, self.number), half="valid")
+        loss, hits = self.learner.step(self.epoch, self.number, train, valid)
+        size = len(train.labels)
+        self._totals += torch.stack([loss.double() * size, hits.double(), torch.full_like(hits, size).double()])
+        self.number += 1
+        if self.number < self.task.steps:
+            return None
+        self.history.append(self._close_epoch())
+        return self.history[-1]
+
+    def _close_epoch(self) -> Row:
+        loss, hits, images = self._totals.tolist()
+        self.epoch, self.number, self._totals = self.epoch + 1, 0, self._no_totals()
+        measured = self.learner.measure()  # first: random search decides here which candidate is the best
+        genotype = self.learner.genotype()
+        flat = {
+            f"{name}.{kind}": value.float().cpu().flatten().tolist()
+            for name, values in (("alpha", self.learner.alpha()), ("weights", self.learner.weights()))
+            for kind, value in values.items()
+        }
+        return {
+            "epoch": self.epoch,
+            "train_loss": loss / images,
+            "train_accuracy": 100 * hits / images,
+            **measured,
+            "genotype": str(genotype),
+            "skip_share": genotype.skip_share(genotype.kinds[0]),
+            **flat,
+        }
+
+    def __iter__(self) -> Iterator[Row]:
+        while not self.done:
+            row = self.advance()
+            if row is not None:
+                yield row
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that the rest of the search depends on: tensors and plain values, safe to load with `weights_only`."""
+        return {
+            "epoch": self.epoch,
+            "number": self.number,
+            "totals": self._totals,
+            "history": self.history,
+            "learner": self.learner.state_dict(),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue where `state` was taken."""
+        self.epoch, self.number = state["epoch"], state["number"]
+        self._totals = state["totals"].to(self.task.device)
+        self.history = list(state["history"])
+        self.learner.load_state_dict(state["learner"])

@@ -1,0 +1,92 @@
+"""A search's hyper-parameters: one flat list of typed keys, resolved from named layers.
+
+The base is first-order DARTS on CIFAR-10 (Liu et al., 2019, section 3 and appendix A). A recipe overrides it, then
+the recipe's entry for the space, then the protocol, then the user; a record keeps the outcome and which layer
+each value came from.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from typing import Any
+
+from spaces.core.errors import InputError, unknown
+
+Value = bool | int | float | str
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Resolved hyper-parameters of one search. `options` holds those that only the recipe knows."""
+
+    epochs: int = 50
+    batch_size: int = 64
+    channels: int = 16
+    cells: int = 8  # per stage for nats-tss, in all for darts
+    weights_share: float = 0.5  # share of the training images that moves the weights; the rest moves alpha
+    learning_rate: float = 0.025
+    learning_rate_min: float = 0.001  # cosine over the epochs
+    momentum: float = 0.9
+    nesterov: bool = False
+    weight_decay: float = 3e-4
+    gradient_clip: float = 5.0  # Euclidean norm over all weights
+    alpha_learning_rate: float = 3e-4
+    alpha_beta1: float = 0.5
+    alpha_beta2: float = 0.999
+    alpha_weight_decay: float = 1e-3
+    order: str = "alpha-weights"  # which moves first in a step
+    batch_norm: str = "running"  # what eval() uses: running statistics, or the batch's own
+    affine: bool = False  # scale and shift in the supernet's batch norm
+    options: Mapping[str, Value] = field(default_factory=dict)
+
+    def flat(self) -> dict[str, Value]:
+        """All keys in one dictionary, the recipe's options among them."""
+        common = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "options"}
+        return {**common, **self.options}
+
+
+CHOICES = {"order": ("alpha-weights", "weights-alpha"), "batch_norm": ("running", "batch")}
+POSITIVE = ("epochs", "batch_size", "channels", "cells", "learning_rate")
+
+
+def convert(key: str, value: Any, like: Value, where: str) -> Value:
+    """`value` as the type of `like`; text (from a command line) is read as that type. Raises `InputError`."""
+    kind = type(like)
+    if isinstance(value, str) and kind is bool and value.lower() in ("true", "false"):
+        return value.lower() == "true"
+    if isinstance(value, str) and kind in (int, float):
+        try:
+            return kind(value)
+        except ValueError:
+            pass
+    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if type(value) is kind:
+        return kind(value)
+    raise InputError(f"{where}: {key} = {value!r} is not of type {kind.__name__} (such as {like!r})")
+
+
+def resolve(options: Mapping[str, Value], layers: Mapping[str, Mapping[str, Any]]) -> tuple[Settings, dict[str, str]]:
+    """The settings after all `layers` (name → overrides, in order), and for each changed key the layer that set it.
+
+    `options` are the recipe's own keys with their defaults. Raises `InputError` for a key that neither the base
+    nor the recipe has, or a value of the wrong type or range.
+    """
+    base = Settings()
+    values = {**base.flat(), **options}
+    origin: dict[str, str] = {}
+    for layer, overrides in layers.items():
+        for key, value in overrides.items():
+            if key not in values:
+                raise InputError(f"{layer}: {unknown('setting', key, values)}")
+            values[key] = convert(key, value, values[key], layer)
+            origin[key] = layer
+    for key, choices in CHOICES.items():
+        if values[key] not in choices:
+            raise InputError(f"{origin[key]}: {key} = {values[key]!r}; choose one of {', '.join(choices)}")
+    for key in POSITIVE:
+        if not values[key] > 0:  # type: ignore[operator]
+            raise InputError(f"{origin[key]}: {key} = {values[key]!r} must be positive")
+    if not 0 < values["weights_share"] < 1:  # type: ignore[operator]
+        raise InputError(f"{origin['weights_share']}: weights_share must lie between 0 and 1")
+    common = {key: value for key, value in values.items() if key not in options}
+    return replace(base, **common, options={key: values[key] for key in options}), origin  # type: ignore[arg-type]

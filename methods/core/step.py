@@ -1,0 +1,82 @@
+"""What a piece sees in one step of a search, and the passes through the supernet that it may ask for."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from methods.core.settings import Settings
+from spaces.core.operations import frozen_statistics
+from spaces.core.space import Space
+
+Alpha = dict[str, Tensor]  # kind → float [edges, operations]
+Weights = dict[str, Tensor]  # kind → float [edges, operations] or [cells, edges, operations]
+Relaxation = Callable[[Space, Alpha], Weights]
+Parameters = Mapping[str, Tensor]  # names as in net.named_parameters()
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Images float [N, C, H, W], labels int64 [N], and the half they come from: ``train`` or ``valid``."""
+
+    images: Tensor
+    labels: Tensor
+    half: str
+
+
+@dataclass
+class Step:
+    """One step: the supernet and alpha as they stand, the two batches, where in the search it is."""
+
+    space: Space
+    net: nn.Module
+    alpha: Alpha
+    relaxation: Relaxation
+    settings: Settings
+    seed: int
+    epoch: int  # from 0
+    number: int  # of this step within the epoch, from 0
+    progress: float  # share of the search that lies behind, 0 … 1
+    learning_rate: float  # of the weights, now
+    momenta: Callable[[], list[Tensor]]  # the optimiser's momentum buffers, in the order of net.parameters()
+    train: Batch
+    valid: Batch
+
+    def logits(
+        self,
+        batch: Batch,
+        *,
+        alpha: Alpha | None = None,
+        parameters: Parameters | None = None,
+        move_statistics: bool = False,
+    ) -> Tensor:
+        """The supernet's logits [N, classes] on `batch`, at other `alpha` or other `parameters` if given.
+
+        Every pass of a step on one batch draws the same noise (S4), so that two sides of a finite difference
+        differ by the perturbation alone. Running statistics move only if asked: one pass a step does, that of the
+        weight step.
+        """
+        weights = self.relaxation(self.space, self.alpha if alpha is None else alpha)
+        self.net.random.reseed(self.seed, "noise", self.epoch, self.number, batch.half)  # type: ignore[union-attr,operator]
+        if move_statistics:
+            return self.net(batch.images, weights)
+        with frozen_statistics(self.net):
+            if parameters is None:
+                return self.net(batch.images, weights)
+            return functional_call(self.net, dict(parameters), (batch.images, weights))
+
+    def loss(self, batch: Batch, *, alpha: Alpha | None = None, parameters: Parameters | None = None) -> Tensor:
+        """Cross-entropy of the supernet on `batch`, as `logits` computes it."""
+        return F.cross_entropy(self.logits(batch, alpha=alpha, parameters=parameters), batch.labels)
+
+    def parameters(self) -> dict[str, Tensor]:
+        """The supernet's parameters by name, the live tensors."""
+        return dict(self.net.named_parameters())
+
+    def alpha_gradient(self, loss: Tensor, alpha: Alpha | None = None) -> Alpha:
+        """∇α of `loss` for every kind. The weights' gradients are not computed."""
+        leaves = self.alpha if alpha is None else alpha
+        return dict(zip(leaves, torch.autograd.grad(loss, list(leaves.values())), strict=True))

@@ -1,0 +1,108 @@
+"""DARTS: Differentiable Architecture Search (Liu, Simonyan & Yang, ICLR 2019).
+
+    min_α L_val(w*(α), α)   with   w*(α) = argmin_w L_train(w, α)                                  (eqs. 3-4)
+
+is descended by alternating steps; ∇α is taken at one unrolled weight step
+
+    w' = w - ξ ∇_w L_train(w, α)                                                                    (eq. 6, inside)
+    ∇α ≈ ∇_α L_val(w', α) - ξ ∇²_{α,w} L_train(w, α) ∇_{w'} L_val(w', α)                             (eq. 7)
+
+with ξ = 0 (first order: ∇_α L_val(w, α)) or ξ the weights' learning rate (second order).
+"""
+
+import torch
+from torch import Tensor
+
+from methods.core.recipe import Recipe
+from methods.core.step import Alpha, Step, Weights
+from spaces.core.space import Space
+
+
+def softmax(space: Space, alpha: Alpha) -> Weights:
+    """Softmax over the operations that an edge has (eq. 2)."""
+    return {kind: a.masked_fill(~space.mask[kind].to(a.device), -torch.inf).softmax(-1) for kind, a in alpha.items()}
+
+
+def first_order(step: Step) -> Alpha:
+    """The validation loss's gradient with respect to alpha, weights held (eq. 7 with ξ = 0)."""
+    return step.alpha_gradient(step.loss(step.valid))
+
+
+def unroll(step: Step, gradients: tuple[Tensor, ...]) -> dict[str, Tensor]:
+    """The weights after the optimiser's next step along `gradients`: weight decay and momentum as it applies them."""
+    s = step.settings
+    moved = {}
+    for (name, w), gradient, momentum in zip(step.parameters().items(), gradients, step.momenta(), strict=True):
+        decayed = gradient + s.weight_decay * w.detach()
+        velocity = s.momentum * momentum + decayed
+        direction = decayed + s.momentum * velocity if s.nesterov else velocity
+        moved[name] = w.detach() - step.learning_rate * direction
+    return moved
+
+
+def second_order(step: Step) -> Alpha:
+    """One unrolled step, its Hessian product by a central difference of radius / ‖v‖ (eqs. 7-8)."""
+    parameters = step.parameters()
+    held = {kind: a.detach() for kind, a in step.alpha.items()}
+    training = torch.autograd.grad(step.loss(step.train, alpha=held), list(parameters.values()))
+    moved = {name: w.requires_grad_() for name, w in unroll(step, training).items()}
+
+    loss = step.loss(step.valid, parameters=moved)
+    leaves = [*step.alpha.values(), *moved.values()]
+    gradients = torch.autograd.grad(loss, leaves)
+    outer, vector = gradients[: len(step.alpha)], gradients[len(step.alpha) :]
+
+    norm = torch.stack([v.square().sum() for v in vector]).sum().sqrt()
+    radius = float(step.settings.options["radius"]) / norm
+    sides = []
+    for sign in (1, -1):
+        shifted = {n: w.detach() + sign * radius * v for (n, w), v in zip(parameters.items(), vector, strict=True)}
+        sides.append(step.alpha_gradient(step.loss(step.train, parameters=shifted)))
+    plus, minus = sides
+    return {
+        kind: g - step.learning_rate * (plus[kind] - minus[kind]) / (2 * radius)
+        for (kind, _), g in zip(step.alpha.items(), outer, strict=True)
+    }
+
+
+def second_order_exact(step: Step) -> Alpha:
+    """One unrolled step, differentiated exactly by double backward (eq. 7 without eq. 8's difference)."""
+    parameters = step.parameters()
+    training = torch.autograd.grad(step.loss(step.train), list(parameters.values()), create_graph=True)
+    return step.alpha_gradient(step.loss(step.valid, parameters=unroll(step, training)))
+
+
+SOURCE = "Liu, Simonyan & Yang, DARTS: Differentiable Architecture Search, ICLR 2019"
+
+# NATS-Bench's own searches with DARTS (Dong et al., 2021) differ from the CIFAR-10 settings of the paper: five cells
+# a stage, no restriction of `none`, Nesterov momentum and more weight decay.
+NATS = {"cells": 5, "weight_decay": 5e-4, "nesterov": True, "order": "weights-alpha"}
+
+DARTS_1ST = Recipe(
+    name="darts-1st",
+    title="DARTS, first order",
+    source=SOURCE,
+    relaxation=softmax,
+    gradient=first_order,
+    per_space={"nats-tss": NATS},
+)
+
+# Radius: 0.01 / ‖v‖, footnote 2 of the paper.
+DARTS_2ND = Recipe(
+    name="darts-2nd",
+    title="DARTS, second order (finite differences)",
+    source=SOURCE,
+    relaxation=softmax,
+    gradient=second_order,
+    options={"radius": 0.01},
+    per_space={"nats-tss": NATS},
+)
+
+DARTS_2ND_EXACT = Recipe(
+    name="darts-2nd-exact",
+    title="DARTS, second order (double backward)",
+    source=SOURCE,
+    relaxation=softmax,
+    gradient=second_order_exact,
+    per_space={"nats-tss": NATS},
+)

@@ -1,0 +1,60 @@
+"""Where and with what a trial ran."""
+
+import os
+import platform
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+PACKAGES = ("torch", "torchvision", "numpy", "pyarrow", "nats_bench")
+
+
+@cache
+def processor() -> str:
+    """The CPU's name."""
+    info = Path("/proc/cpuinfo")
+    if info.is_file():
+        for line in info.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+def device_name(kind: str) -> str:
+    """The device in words: ``cpu: NAME`` or ``cuda: NAME``."""
+    if kind == "cpu":
+        return f"cpu: {processor()}"
+    import torch
+
+    return f"cuda: {torch.cuda.get_device_name()}"
+
+
+@cache
+def own_version() -> str:
+    """The installed version of the distribution."""
+    try:
+        return version("dartboard")
+    except PackageNotFoundError:
+        return "not installed"
+
+
+def environment() -> dict[str, str]:
+    """The versions that numbers depend on, and the machine."""
+    found = {name: version(name) for name in PACKAGES}
+    return {
+        "python": platform.python_version(),
+        "platform": platform.platform(terse=True),
+        "processor": processor(),
+        "cores": str(os.cpu_count()),
+        **found,
+    }
+
+
+def make_deterministic(threads: int) -> None:
+    """Bind torch to `threads` threads and to algorithms that give the same bits every time."""
+    import torch
+
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.set_num_threads(threads)
+    torch.use_deterministic_algorithms(True)
+    torch.backends.cudnn.benchmark = False

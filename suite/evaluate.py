@@ -1,0 +1,123 @@
+"""How good is the architecture a search returned? Looked up in a table where there is one, else retrained."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+
+from methods.core.learner import accuracy, cosine, descend
+from spaces.core import streams
+from spaces.core.genotype import Genotype
+from spaces.core.space import Space
+from spaces.core.tabular import Table
+from suite.data import Augment, Dataset, Loader, default_augment
+from suite.plan import Plan
+from suite.store import load_checkpoint, save_checkpoint
+
+
+@dataclass(frozen=True)
+class Result:
+    """A final test accuracy (%), how it came about, and the seconds it took."""
+
+    accuracy: float
+    evaluation: str
+    convention: str
+    seconds: float
+
+
+def tabular(table: Table, genotype: Genotype, dataset: str) -> Result:
+    """The mean test accuracy of `genotype` in `table` after 200 epochs."""
+    start = perf_counter()
+    answer = table.query(str(genotype), dataset)
+    convention = (
+        f"test accuracy after {answer.epochs} epochs, mean of the table's {answer.seeds} training seeds ({answer.source})"
+    )
+    return Result(answer.accuracy, "tabular", convention, perf_counter() - start)
+
+
+def retrain(
+    plan: Plan,
+    space: Space,
+    genotype: Genotype,
+    dataset: Dataset,
+    checkpoint: Path,
+    on_epoch: Callable[[int, int], None],
+) -> Result:
+    """Train the derived network on the whole training set, from scratch; its test accuracy after the last epoch.
+
+    A checkpoint is kept an epoch and continued from if it is there.
+    """
+    e, device = plan.evaluation, torch.device(plan.device)
+    start, before = perf_counter(), 0.0
+    with streams.seeded(plan.seed, "retraining"):
+        net = space.network(
+            genotype,
+            channels=e.channels,
+            cells=e.cells,
+            classes=dataset.classes,
+            in_channels=dataset.channels,
+            auxiliary=e.auxiliary > 0,
+        ).to(device)
+    optimiser = torch.optim.SGD(
+        net.parameters(), lr=e.learning_rate, momentum=e.momentum, nesterov=e.nesterov, weight_decay=e.weight_decay
+    )
+    usual = default_augment(dataset)
+    train = Loader(
+        dataset.x_train,
+        dataset.y_train,
+        batch_size=e.batch_size,
+        seed=plan.seed,
+        purpose="retraining",
+        mean=dataset.mean,
+        std=dataset.std,
+        augment=Augment(crop=usual.crop, flip=usual.flip, cutout=e.cutout),
+        device=device,
+    )
+    first = 0
+    if state := load_checkpoint(checkpoint):
+        net.load_state_dict(state["net"])
+        optimiser.load_state_dict(state["optimiser"])
+        first, before = state["epoch"], state["seconds"]
+    for epoch in range(first, e.epochs):
+        optimiser.param_groups[0]["lr"] = cosine(e.learning_rate, e.learning_rate_min, epoch / e.epochs)
+        net.train()
+        for number in range(len(train)):
+            images, labels = train.batch(epoch, number)
+            net.random.reseed(plan.seed, "drop-path", epoch, number)  # type: ignore[union-attr,operator]
+            logits, side = net.both(images, drop_path=e.drop_path * epoch / e.epochs)  # type: ignore[operator]
+            loss = F.cross_entropy(logits, labels)
+            if side is not None:
+                loss = loss + e.auxiliary * F.cross_entropy(side, labels)
+            descend(optimiser, net, torch.autograd.grad(loss, list(net.parameters())), e.gradient_clip)
+        seconds = before + perf_counter() - start
+        state = {"net": net.state_dict(), "optimiser": optimiser.state_dict(), "epoch": epoch + 1, "seconds": seconds}
+        save_checkpoint(checkpoint, state)
+        on_epoch(epoch + 1, e.epochs)
+
+    test = Loader(
+        dataset.x_test,
+        dataset.y_test,
+        batch_size=e.batch_size,
+        seed=plan.seed,
+        purpose="test",
+        mean=dataset.mean,
+        std=dataset.std,
+        augment=None,
+        device=device,
+    )
+
+    def forward(images: torch.Tensor, number: int) -> Any:
+        net.random.reseed(plan.seed, "noise", "test", number)  # type: ignore[union-attr,operator]
+        return net(images)
+
+    net.eval()
+    _, hits = accuracy(forward, test, e.batch_size)
+    convention = (
+        f"test accuracy after {e.epochs} epochs of one retraining from scratch "
+        f"({e.channels} channels, {e.cells} cells{' a stage' if plan.space == 'nats-tss' else ''}, last epoch)"
+    )
+    return Result(hits, "retrained", convention, before + perf_counter() - start)

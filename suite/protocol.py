@@ -1,0 +1,128 @@
+"""Protocols: the scale at which a trial is run. A protocol fixes widths, depths, epochs and the share of the data.
+
+`paper` leaves a recipe's own settings alone and retrains as the field does; the others shrink both, and every record
+and table says so.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from typing import Any
+
+from methods.core.settings import Value, convert
+from spaces.core.errors import InputError, unknown
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """How a derived network is retrained: the whole training set, test accuracy after the last epoch.
+
+    The defaults are DARTS's for CIFAR-10 (Liu et al., 2019, section 3.2).
+    """
+
+    epochs: int = 600
+    batch_size: int = 96
+    channels: int = 36
+    cells: int = 20
+    learning_rate: float = 0.025
+    learning_rate_min: float = 0.0
+    momentum: float = 0.9
+    nesterov: bool = False
+    weight_decay: float = 3e-4
+    gradient_clip: float = 5.0
+    drop_path: float = 0.2  # at the last epoch; grows linearly from 0
+    auxiliary: float = 0.4  # weight of the auxiliary head's loss; 0: no head
+    cutout: int = 16  # pixels; 0: none
+
+
+# NATS-Bench's own training (Dong et al., 2021, table 1).
+NATS_EVALUATION: Mapping[str, Value] = {
+    "epochs": 200,
+    "batch_size": 256,
+    "channels": 16,
+    "cells": 5,
+    "learning_rate": 0.1,
+    "nesterov": True,
+    "weight_decay": 5e-4,
+    "drop_path": 0.0,
+    "auxiliary": 0.0,
+    "cutout": 0,
+}
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """A scale: overrides of a search's settings and of the retraining's, for all spaces and for single ones."""
+
+    name: str
+    title: str
+    search: Mapping[str, Value] = field(default_factory=dict)
+    search_on: Mapping[str, Mapping[str, Value]] = field(default_factory=dict)
+    evaluation: Mapping[str, Value] = field(default_factory=dict)
+    evaluation_on: Mapping[str, Mapping[str, Value]] = field(default_factory=dict)
+    images: int = 0  # training images used, a class-balanced subset; 0: all
+    threads: int = 1  # of one trial on a CPU: they set the order of sums, so they belong to the protocol
+    device: str = "cpu"
+
+
+SMALL = {"auxiliary": 0.0, "drop_path": 0.0, "cutout": 0}
+
+PROTOCOLS: dict[str, Protocol] = {
+    protocol.name: protocol
+    for protocol in (
+        Protocol(
+            "quick",
+            "seconds a trial on one CPU core: that everything works, nothing about methods",
+            search={"epochs": 3, "batch_size": 32, "channels": 4, "cells": 4},
+            search_on={"nats-tss": {"cells": 1}},
+            evaluation={"epochs": 3, "batch_size": 64, "channels": 8, "cells": 4, **SMALL},
+            evaluation_on={"nats-tss": {"cells": 1}},
+            images=512,
+        ),
+        Protocol(
+            "cpu",
+            "minutes to an hour a trial on one CPU core: first evidence, far from a paper's",
+            search={"epochs": 15, "channels": 8, "cells": 5},
+            search_on={"nats-tss": {"cells": 2}},
+            evaluation={"epochs": 20, "channels": 12, "cells": 5, **SMALL},
+            evaluation_on={"nats-tss": {"channels": 16, "cells": 2}},
+            images=5000,
+        ),
+        Protocol(
+            "gpu",
+            "an hour or so a trial on one GPU: the papers' widths, fewer epochs",
+            search={"epochs": 25},
+            evaluation={"epochs": 100},
+            device="cuda",
+        ),
+        Protocol(
+            "paper",
+            "the papers' own scale: every recipe's settings as published",
+            device="cuda",
+        ),
+    )
+}
+
+
+def get_protocol(name: str) -> Protocol:
+    """The protocol called `name`; raises `InputError` with the nearest name if there is none."""
+    if name not in PROTOCOLS:
+        raise unknown("protocol", name, PROTOCOLS)
+    return PROTOCOLS[name]
+
+
+def evaluation(protocol: Protocol, space: str, overrides: Mapping[str, Any]) -> Evaluation:
+    """The retraining settings of `protocol` on `space` after the user's `overrides`; raises `InputError`."""
+    base = Evaluation()
+    values: dict[str, Value] = {f.name: getattr(base, f.name) for f in fields(base)}
+    if space == "nats-tss":
+        values.update(NATS_EVALUATION)
+    values.update(protocol.evaluation)
+    values.update(protocol.evaluation_on.get(space, {}))
+    for key, value in overrides.items():
+        if key not in values:
+            raise unknown("setting", f"evaluate.{key}", [f"evaluate.{k}" for k in values])
+        values[key] = convert(f"evaluate.{key}", value, values[key], "settings")
+    for key in ("epochs", "batch_size", "channels", "cells", "learning_rate"):
+        if not values[key] > 0:  # type: ignore[operator]
+            raise InputError(f"settings: evaluate.{key} = {values[key]!r} must be positive")
+    return replace(base, **values)  # type: ignore[arg-type]

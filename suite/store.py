@@ -1,0 +1,156 @@
+"""The record store: a folder of trials, each a folder of its own, written whole or not at all.
+
+    RUNS/KEY/record.json       what the trial leaves; its presence says that the trial is finished
+    RUNS/KEY/history.parquet   one row an epoch
+    RUNS/KEY/search.pt         while it runs: the checkpoint of the last finished epoch of the search
+    RUNS/KEY/evaluate.pt       while it runs: that of the retraining
+"""
+
+import hashlib
+import io
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from spaces.core.errors import InputError
+from spaces.core.files import write_whole
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+RECORD, HISTORY = "record.json", "history.parquet"
+IDENTITY = ("key", "method", "space", "dataset", "seed", "protocol")
+
+
+class Record(BaseModel):
+    """What a finished trial leaves. Percentages are 0 … 100; `docs/architecture.md` says what each column means."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    key: str
+    method: str
+    space: str
+    dataset: str
+    seed: int
+    protocol: str
+    accuracy: float
+    evaluation: str
+    convention: str
+    genotype: str
+    skip_share: float
+    params: int
+    macs: int
+    search_seconds: float
+    epoch_seconds: list[float]
+    evaluate_seconds: float
+    search_steps: int
+    epochs: int
+    scale: str
+    device: str
+    threads: int
+    version: str
+    dataset_digest: str
+    dataset_source: str
+    table_digest: str | None
+    history_digest: str
+    recipe: dict[str, str]
+    settings: dict[str, bool | int | float | str]
+    origin: dict[str, str]
+    environment: dict[str, str]
+
+
+def write_record(folder: Path, fields: Mapping[str, Any], history: Sequence[Mapping[str, Any]]) -> Record:
+    """Write a trial's history, then its record (whose presence makes the trial finished), and return the record."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    buffer = io.BytesIO()
+    pq.write_table(pa.Table.from_pylist(list(history)), buffer)
+    data = buffer.getvalue()
+    record = Record(history_digest=hashlib.sha256(data).hexdigest(), **fields)
+    write_whole(folder / HISTORY, lambda file: file.write(data))
+    write_whole(folder / RECORD, lambda file: file.write(record.model_dump_json(indent=2).encode() + b"\n"))
+    return record
+
+
+def read_record(folder: Path) -> Record | None:
+    """The record in `folder`; None if its trial is not finished. Raises `InputError` if it is damaged."""
+    path = folder / RECORD
+    if not path.is_file():
+        return None
+    remedy = "delete that file and run its study again"
+    try:
+        record = Record.model_validate_json(path.read_bytes())
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(map(str, first["loc"])) or "the file"
+        raise InputError(f"{path} is damaged ({key}: {first['msg']}): {remedy}") from error
+    history = folder / HISTORY
+    if not history.is_file():
+        raise InputError(f"{history} is missing beside its record: delete {path} and run its study again")
+    if hashlib.sha256(history.read_bytes()).hexdigest() != record.history_digest:
+        raise InputError(f"{history} is not the file its record names: delete {path} and run its study again")
+    return record
+
+
+def read_records(runs: Path) -> Iterator[tuple[Path, Record]]:
+    """Every finished trial below `runs`, by key. Raises `InputError` if there is no such folder, or for damage."""
+    if not runs.is_dir():
+        raise InputError(f"{runs} is not a folder of runs: run a study first (`dartboard run STUDY --out {runs}`)")
+    for path in sorted(runs.rglob(RECORD)):
+        record = read_record(path.parent)
+        if record is not None:
+            yield path.parent, record
+
+
+def load_frames(runs: Path) -> tuple["DataFrame", "DataFrame"]:
+    """All records and all histories below `runs` as two data frames (`docs/architecture.md` lists the columns)."""
+    import pandas as pd
+
+    found = list(read_records(runs))
+    if not found:
+        raise InputError(f"{runs} holds no finished trial: run a study first (`dartboard run STUDY --out {runs}`)")
+    records = pd.DataFrame([record.model_dump() for _, record in found])
+    histories = [history(folder, record) for folder, record in found]
+    return records, pd.concat(histories, ignore_index=True)
+
+
+def history(folder: Path, record: Record) -> "DataFrame":
+    """One trial's history, with the columns that name the trial in front."""
+    import pandas as pd
+
+    frame = pd.read_parquet(folder / HISTORY)
+    for position, column in enumerate(IDENTITY):
+        frame.insert(position, column, getattr(record, column))
+    return frame
+
+
+def save_checkpoint(path: Path, state: Mapping[str, Any]) -> None:
+    """Write `state` (tensors and plain values) whole."""
+    import torch
+
+    write_whole(path, lambda file: torch.save(dict(state), file))
+
+
+def load_checkpoint(path: Path) -> dict[str, Any] | None:
+    """The state at `path`, None if there is none. Nothing but tensors and plain values is unpickled."""
+    import torch
+
+    if not path.is_file():
+        return None
+    try:
+        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch.load raises whatever the damage makes it raise
+        raise InputError(f"{path} is not a readable checkpoint: delete it and run the trial again") from error
+    return state
+
+
+def discard(paths: Iterable[Path]) -> None:
+    """Remove checkpoints that a finished record has made useless."""
+    for path in paths:
+        path.unlink(missing_ok=True)
+
+

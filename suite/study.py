@@ -1,0 +1,110 @@
+"""A study: a TOML file that names many trials.
+
+    title = "…"
+    protocol = "quick"
+
+    [[trials]]                       # a product of four lists; as many such blocks as wanted
+    methods = ["darts-1st", "random"]
+    spaces = ["nats-tss", "s2"]
+    datasets = ["digits"]
+    seeds = [0, 1, 2]
+    set = { epochs = 5 }             # overrides, as with `dartboard search --set`
+    when_available = false           # true: leave out, in words, a data set that is not in the data root
+"""
+
+import tomllib
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from spaces.core.errors import InputError, unknown
+from suite.data import available
+from suite.plan import Plan, plan
+
+STUDIES = Path(__file__).parent / "studies"
+
+
+class Block(BaseModel):
+    """One product of methods, spaces, data sets and seeds."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, populate_by_name=True)
+
+    methods: list[str] = Field(min_length=1)
+    spaces: list[str] = Field(min_length=1)
+    datasets: list[str] = Field(min_length=1)
+    seeds: list[int] = Field(min_length=1)
+    overrides: dict[str, Any] = Field(default_factory=dict, alias="set")
+    when_available: bool = False
+
+
+class Study(BaseModel):
+    """A study file's contents."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    title: str
+    protocol: str = "quick"
+    trials: list[Block] = Field(min_length=1)
+
+
+@dataclass(frozen=True)
+class Expansion:
+    """A study's trials, each once and in the file's order, and what was left out and why."""
+
+    plans: list[Plan]
+    left_out: list[str]
+
+
+def names() -> dict[str, str]:
+    """The bundled studies: name → title."""
+    return {path.stem: read(path).title for path in sorted(STUDIES.glob("*.toml"))}
+
+
+def find(name: str) -> Path:
+    """The file of a bundled study's name or of a path; raises `InputError` with the nearest name."""
+    bundled = STUDIES / f"{name}.toml"
+    if bundled.is_file():
+        return bundled
+    path = Path(name)
+    if path.is_file():
+        return path
+    if path.suffix == ".toml":
+        raise InputError(f"{path}: there is no such study file")
+    raise unknown("study", name, (p.stem for p in STUDIES.glob("*.toml")))
+
+
+def read(path: Path) -> Study:
+    """The study in `path`. Raises `InputError` naming the file, the key and what is wrong with it."""
+    try:
+        return Study.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: not a TOML file: {error}") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part + 1) if isinstance(part, int) else part for part in first["loc"])
+        known = (field.alias or name for name, field in Block.model_fields.items())
+        if first["type"] == "extra_forbidden":
+            problem = unknown("key", str(first["loc"][-1]), [*known] if len(first["loc"]) > 1 else Study.model_fields)
+            raise InputError(f"{path}: {where}: {problem}") from error
+        raise InputError(f"{path}: {where}: {first['msg'].lower()} (found {first['input']!r})") from error
+
+
+def expand(study: Study, path: Path, root: Path, *, protocol: str | None = None, device: str = "auto") -> Expansion:
+    """All plans of `study`. Raises `InputError` for a name or a setting that does not exist."""
+    plans: dict[str, Plan] = {}
+    left_out = []
+    for number, block in enumerate(study.trials, 1):
+        for dataset in block.datasets:
+            if block.when_available and not available(dataset, root):
+                left_out.append(f"{dataset}: not in the data root {root} (trials block {number})")
+                continue
+            for method, space, seed in product(block.methods, block.spaces, block.seeds):
+                try:
+                    made = plan(method, space, dataset, seed, protocol or study.protocol, block.overrides, device)
+                except InputError as error:
+                    raise InputError(f"{path}: trials.{number}: {error}") from error
+                plans[repr(made)] = made
+    return Expansion(list(plans.values()), left_out)

@@ -1,0 +1,188 @@
+"""A trial: data → search → genotype → evaluation → record. A function of its plan that writes only its own folder."""
+
+from collections.abc import Callable, Sequence
+from functools import cache
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+from filelock import FileLock
+
+from methods import Search, get_method
+from methods.core.recipe import Method
+from spaces import get_space
+from spaces.core.genotype import Genotype
+from spaces.core.space import Space
+from spaces.core.tabular import Table
+from suite.data import Dataset, Loader, default_augment, halves, load, subset
+from suite.environment import device_name, environment, make_deterministic, own_version
+from suite.evaluate import Result, retrain, tabular
+from suite.plan import Plan
+from suite.protocol import NATS_EVALUATION
+from suite.store import Record, discard, load_checkpoint, read_record, save_checkpoint, write_record
+
+Progress = Callable[[str, int, int], None]  # phase ("search" or "evaluate"), epochs behind, epochs in all
+
+SUBSET_SEED = 0  # every trial of a protocol sees the same images; seeds differ in everything else
+
+
+@cache
+def load_data(spec: str, images: int, root: Path, download: bool = False) -> Dataset:
+    """The data set of a plan, cut to the protocol's number of training images; kept for the next trial."""
+    return subset(load(spec, root, download=download), images or None, SUBSET_SEED)
+
+
+@cache
+def load_table(root: Path) -> Table | None:
+    """The tabular benchmark in the data root, if it is there; kept for the next trial."""
+    return Table.open(root)
+
+
+def table_for(plan: Plan, root: Path) -> Table | None:
+    """The table that evaluates this plan's architectures, or None: then they are retrained."""
+    table = load_table(root) if plan.space == "nats-tss" else None
+    return table if table is not None and plan.dataset in table.datasets else None
+
+
+def key_of(plan: Plan, root: Path, download: bool = False) -> str:
+    """The name of the plan's folder. Reads the data set, whose digest is part of it."""
+    table = table_for(plan, root)
+    return plan.key(load_data(plan.dataset, plan.images, root, download).digest, table.digest if table else None)
+
+
+def run_trial(
+    plan: Plan, runs: Path, root: Path, *, download: bool = False, on_progress: Progress = lambda *_: None
+) -> Record:
+    """Run `plan`, or continue it where it stopped, or return the record it already has.
+
+    A lock on its folder keeps a second process (a driver that outlived a kill) from running it at the same time.
+    """
+    make_deterministic(plan.threads)
+    dataset = load_data(plan.dataset, plan.images, root, download)
+    table = table_for(plan, root)
+    folder = runs / plan.key(dataset.digest, table.digest if table else None)
+    folder.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder / ".lock"):
+        if (record := read_record(folder)) is not None:
+            return record
+        method = get_method(plan.method)
+        space = get_space(plan.space, without=method.without)
+        history, seconds, steps = _search(plan, method, space, dataset, folder / "search.pt", on_progress)
+        genotype = space.parse(history[-1]["genotype"])
+        result: Result
+        if table is None:
+            result = retrain(
+                plan,
+                space,
+                genotype,
+                dataset,
+                folder / "evaluate.pt",
+                lambda done, total: on_progress("evaluate", done, total),
+            )
+        else:
+            result = tabular(table, genotype, plan.dataset)
+        for row in history:
+            found = table.query(row["genotype"], plan.dataset).accuracy if table else float("nan")
+            row["tabular_accuracy"] = found
+        record = write_record(
+            folder,
+            {
+                "key": folder.name,
+                "method": plan.method,
+                "space": plan.space,
+                "dataset": plan.dataset,
+                "seed": plan.seed,
+                "protocol": plan.protocol,
+                "accuracy": result.accuracy,
+                "evaluation": result.evaluation,
+                "convention": result.convention,
+                "genotype": str(genotype),
+                "skip_share": genotype.skip_share(genotype.kinds[0]),
+                **_cost(plan, space, genotype, dataset, tabular=table is not None),
+                "search_seconds": sum(seconds),
+                "epoch_seconds": seconds,
+                "evaluate_seconds": result.seconds,
+                "search_steps": steps,
+                "epochs": len(history),
+                "scale": plan.scale if table is None else plan.scale.partition("; retraining")[0],
+                "device": device_name(plan.device),
+                "threads": plan.threads,
+                "version": own_version(),
+                "dataset_digest": dataset.digest,
+                "dataset_source": dataset.source,
+                "table_digest": table.digest if table else None,
+                "recipe": method.declaration(),
+                "settings": {
+                    **plan.settings.flat(),
+                    **{f"evaluate.{k}": v for k, v in vars(plan.evaluation).items() if table is None},
+                    "images": plan.images,
+                    "threads": plan.threads,
+                },
+                "origin": dict(plan.origin),
+                "environment": environment(),
+            },
+            history,
+        )
+        discard([folder / "search.pt", folder / "evaluate.pt"])
+    return record
+
+
+def _search(
+    plan: Plan, method: Method, space: Space, dataset: Dataset, checkpoint: Path, on_progress: Progress
+) -> tuple[list[dict[str, Any]], list[float], int]:
+    """All epochs of the search: history, seconds of each epoch, steps. The test images are not handed on."""
+    s = plan.settings
+    loaders = [
+        Loader(
+            dataset.x_train[half],
+            dataset.y_train[half],
+            batch_size=s.batch_size,
+            seed=plan.seed,
+            purpose=purpose,
+            mean=dataset.mean,
+            std=dataset.std,
+            augment=default_augment(dataset),
+            device=plan.device,
+        )
+        for purpose, half in zip(("weights", "alpha"), halves(dataset, plan.seed, s.weights_share), strict=True)
+    ]
+    search = Search(
+        space,
+        method,
+        *loaders,
+        settings=s,
+        classes=dataset.classes,
+        in_channels=dataset.channels,
+        seed=plan.seed,
+        device=plan.device,
+    )
+    seconds: list[float] = []
+    if state := load_checkpoint(checkpoint):
+        search.load_state_dict(state["search"])
+        seconds = list(state["seconds"])
+        on_progress("search", search.epoch, s.epochs)
+    start = perf_counter()
+    for row in search:
+        seconds.append(perf_counter() - start)
+        save_checkpoint(checkpoint, {"search": search.state_dict(), "seconds": seconds})
+        on_progress("search", row["epoch"], s.epochs)
+        start = perf_counter()
+    return search.history, seconds, search.steps_taken
+
+
+def _cost(plan: Plan, space: Space, genotype: Genotype, dataset: Dataset, *, tabular: bool) -> dict[str, int]:
+    """Parameters and multiply-adds of the network that the accuracy is of."""
+    size: Sequence[int]
+    if tabular:  # the table's networks are those of NATS-Bench, whatever the protocol
+        size = int(NATS_EVALUATION["channels"]), int(NATS_EVALUATION["cells"])
+    else:
+        size = plan.evaluation.channels, plan.evaluation.cells
+    cost: dict[str, int] = space.cost(
+        genotype,
+        channels=size[0],
+        cells=size[1],
+        classes=dataset.classes,
+        size=dataset.size,
+        in_channels=dataset.channels,
+    )
+    return cost
