@@ -1,0 +1,144 @@
+"""`dartboard list` says what there is, `dartboard describe` what a genotype is."""
+
+import json
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.markup import escape
+
+from suite.console import Json, console, emit, plain_errors, table
+
+
+class What(StrEnum):
+    """What can be listed."""
+
+    methods = "methods"
+    spaces = "spaces"
+    datasets = "datasets"
+    protocols = "protocols"
+    studies = "studies"
+
+
+def register(app: typer.Typer) -> None:
+    """Put `list` and `describe` on `app`."""
+    app.command("list")(plain_errors(list_names))
+    app.command()(plain_errors(describe))
+
+
+def list_names(what: Annotated[What, typer.Argument(help="What to list.")], as_json: Json = False) -> None:
+    """List what there is."""
+    rows = {
+        What.methods: _methods,
+        What.spaces: _spaces,
+        What.datasets: _datasets,
+        What.protocols: _protocols,
+        What.studies: _studies,
+    }[what]()
+    emit(rows, as_json, lambda: console.print(table(what.value, rows)))
+
+
+def _methods() -> list[dict[str, Any]]:
+    from methods import METHODS, get_method
+
+    rows = []
+    for name in METHODS:
+        declared = get_method(name).declaration()
+        rows.append({"name": name, "title": declared["title"], "source": declared["source"]})
+    return rows
+
+
+def _spaces() -> list[dict[str, Any]]:
+    from spaces import SPACES, get_space
+
+    rows = []
+    for name in SPACES:
+        space = get_space(name)
+        edges = ", ".join(f"{kind}: {mask.shape[0]}" for kind, mask in space.mask.items())
+        rows.append({"name": name, "edges": edges, "operations": ", ".join(space.operations)})
+    return rows
+
+
+def _datasets() -> list[dict[str, Any]]:
+    from suite.data import DATASETS
+
+    return [{"name": name, "what": text} for name, text in DATASETS.items()]
+
+
+def _protocols() -> list[dict[str, Any]]:
+    from suite.protocol import PROTOCOLS
+
+    return [{"name": p.name, "what": p.title, "device": p.device} for p in PROTOCOLS.values()]
+
+
+def _studies() -> list[dict[str, Any]]:
+    from suite.study import names
+
+    return [{"name": name, "title": title} for name, title in names().items()]
+
+
+def describe(
+    genotype: Annotated[str, typer.Argument(help="A genotype's text, or a file that holds one.")],
+    space: Annotated[str, typer.Option(help="The space it is of.")],
+    channels: Annotated[int | None, typer.Option(help="Initial channels [the field's: 16 nats-tss, 36 darts].")] = None,
+    cells: Annotated[int | None, typer.Option(help="Cells: 5 a stage for nats-tss, 20 in all for darts.")] = None,
+    classes: Annotated[int, typer.Option(help="Classes.")] = 10,
+    size: Annotated[int, typer.Option(help="Height and width of an image, pixels.")] = 32,
+    stem: Annotated[str, typer.Option(help="cifar or imagenet.")] = "cifar",
+    draw: Annotated[Path | None, typer.Option(help="Write the drawings into this folder, an SVG a cell.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Parameters, multiply-adds, skip share, depth and a drawing of a genotype."""
+    from spaces import get_space
+    from spaces.core import drawing
+    from spaces.core.errors import InputError
+    from suite.protocol import NATS_EVALUATION, Evaluation
+
+    path = Path(genotype)
+    text = path.read_text(encoding="utf-8").strip() if len(genotype) < 200 and path.is_file() else genotype
+    if stem not in ("cifar", "imagenet"):
+        raise InputError(f"--stem {stem!r}: choose cifar or imagenet")
+    of, usual = get_space(space), Evaluation()
+    if space == "nats-tss":
+        channels = channels or int(NATS_EVALUATION["channels"])
+        cells = cells or int(NATS_EVALUATION["cells"])
+    channels, cells = channels or usual.channels, cells or usual.cells
+    found = of.parse(text)
+    cost = of.cost(found, channels=channels, cells=cells, classes=classes, size=size, stem=stem)
+    kinds = {
+        kind: {
+            "skip_share": found.skip_share(kind),
+            "depth": found.depth(kind),
+            "parametric": found.parametric(kind),
+            "edges": [list(edge) for edge in found.edges(kind)],
+        }
+        for kind in found.kinds
+    }
+    document = {
+        "genotype": str(found),
+        "space": space,
+        "network": {"channels": channels, "cells": cells, "classes": classes, "size": size, "stem": stem},
+        **cost,
+        "cells": kinds,
+    }
+    if draw is not None:
+        draw.mkdir(parents=True, exist_ok=True)
+        for kind in found.kinds:
+            drawing.figure(found, kind).savefig(draw / f"{kind}.svg")
+
+    def show() -> None:
+        console.print(json.dumps(str(found)).strip('"'), markup=False, soft_wrap=True)
+        unit = "cells a stage" if space == "nats-tss" else "cells"
+        console.print(
+            f"{cost['params']:,} parameters (auxiliary head excluded), {cost['macs']:,} multiply-adds (convolutions and "
+            f"linear layers) at {channels} channels, {cells} {unit}, {classes} classes, {size} x {size}"
+        )
+        for kind, facts in kinds.items():
+            console.print(
+                f"\n[bold]{escape(kind)}[/bold]: skip share {facts['skip_share']:.2f}, depth {facts['depth']}, "
+                f"{facts['parametric']} operations with parameters"
+            )
+            console.print(drawing.text(found, kind), markup=False, highlight=False)
+
+    emit(document, as_json, show)

@@ -1,0 +1,23 @@
+"""Options that several commands share, and how their text is read."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from spaces.core.errors import InputError
+
+DataRoot = Annotated[Path | None, typer.Option("--data-root", help="Where data sets lie [$DARTBOARD_DATA].")]
+Device = Annotated[str, typer.Option(help="auto (what the protocol wants, if it is here), cpu or cuda.")]
+Set = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a setting; repeatable.")]
+
+
+def overrides(pairs: list[str] | None) -> dict[str, Any]:
+    """`KEY=VALUE` texts as a dictionary; values stay text and are read as the setting's type later."""
+    found = {}
+    for pair in pairs or []:
+        key, equals, value = pair.partition("=")
+        if not equals or not key:
+            raise InputError(f"--set {pair!r}: write --set KEY=VALUE")
+        found[key.strip()] = value.strip()
+    return found

@@ -1,0 +1,154 @@
+"""`dartboard search` runs one trial, `dartboard run` a study."""
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.markup import escape
+
+from suite.commands.options import DataRoot, Device, Set, overrides
+from suite.console import Json, console, emit, errors, plain_errors, table
+
+if TYPE_CHECKING:
+    from suite.plan import Plan
+    from suite.store import Record
+
+INTERRUPTED = 130
+
+
+def register(app: typer.Typer) -> None:
+    """Put `search` and `run` on `app`."""
+    app.command()(plain_errors(search))
+    app.command()(plain_errors(run))
+
+
+def search(
+    method: Annotated[str, typer.Argument(help="A method's name (`dartboard list methods`).")],
+    space: Annotated[str, typer.Option(help="A search space.")] = "nats-tss",
+    dataset: Annotated[str, typer.Option(help="A data set.")] = "digits",
+    seed: Annotated[int, typer.Option(help="The seed of all of the trial's random streams.")] = 0,
+    protocol: Annotated[str, typer.Option(help="The scale.")] = "quick",
+    settings: Set = None,
+    out: Annotated[Path, typer.Option(help="The runs folder.")] = Path("runs/search"),
+    device: Device = "auto",
+    data_root: DataRoot = None,
+    download: Annotated[bool, typer.Option("--download", help="Fetch the data set if it is missing.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Run one trial: search, then evaluate what was found."""
+    from suite.core.root import data_root as root_of
+    from suite.plan import plan
+    from suite.trial import run_trial
+
+    made = plan(method, space, dataset, seed, protocol, overrides(settings), device)
+    with interruptible(), progress([made]) as on_event:
+        record = run_trial(
+            made, out, root_of(data_root), download=download, on_progress=lambda *at: on_event((0, *at))
+        )
+    emit(json.loads(record.model_dump_json()), as_json, lambda: show(record, out))
+
+
+def show(record: "Record", out: Path) -> None:
+    """A record for a person."""
+    rows = [
+        {"what": "genotype", "value": record.genotype},
+        {"what": "accuracy", "value": f"{record.accuracy:.2f} %  ({record.convention})"},
+        {"what": "skip share", "value": f"{record.skip_share:.2f} of the normal cell's operations"},
+        {"what": "network", "value": f"{record.params:,} parameters, {record.macs:,} multiply-adds"},
+        {"what": "search", "value": f"{record.epochs} epochs, {record.search_steps} steps, {record.search_seconds:.1f} s"},
+        {"what": "scale", "value": record.scale},
+        {"what": "record", "value": str(out / record.key)},
+    ]
+    title = f"{record.method} on {record.space}, {record.dataset}, seed {record.seed}"
+    console.print(table(escape(title), [{k: escape(v) for k, v in row.items()} for row in rows]))
+
+
+def run(
+    study: Annotated[str, typer.Argument(help="A bundled study's name or a TOML file.")],
+    jobs: Annotated[int | None, typer.Option(min=1, help="Processes [as many as fit the cores].")] = None,
+    protocol: Annotated[str | None, typer.Option(help="Another scale than the study's own.")] = None,
+    out: Annotated[Path | None, typer.Option(help="The runs folder [runs/STUDY].")] = None,
+    report: Annotated[Path | None, typer.Option(help="Write a report to this folder at the end.")] = None,
+    device: Device = "auto",
+    data_root: DataRoot = None,
+    as_json: Json = False,
+) -> None:
+    """Run a study: what is finished stays, what is missing is run, what was interrupted goes on."""
+    from suite import study as studies
+    from suite.core.root import data_root as root_of
+    from suite.executors import fair_jobs, run_all
+    from suite.store import read_record
+    from suite.trial import key_of
+
+    path, root = studies.find(study), root_of(data_root)
+    expansion = studies.expand(studies.read(path), path, root, protocol=protocol, device=device)
+    runs = out or Path("runs") / path.stem
+    missing = [plan for plan in expansion.plans if read_record(runs / key_of(plan, root)) is None]
+    finished = len(expansion.plans) - len(missing)
+    jobs = jobs or fair_jobs(missing)
+    if not as_json:
+        console.print(f"{path.stem}: {len(expansion.plans)} trials, {finished} finished before, {jobs} at a time", markup=False)
+        for sentence in expansion.left_out:
+            console.print(f"left out: {sentence}", markup=False)
+    with interruptible(), progress(missing) as on_event:
+        failures = run_all(missing, runs, root, jobs=jobs, on_event=on_event)
+    for failure in failures:
+        errors.print(f"{failure.plan.method} on {failure.plan.space}, seed {failure.plan.seed}:\n{failure.trace}", markup=False)
+    summary = {
+        "study": path.stem,
+        "runs": str(runs),
+        "trials": len(expansion.plans),
+        "run_now": len(missing) - len(failures),
+        "failed": len(failures),
+        "left_out": expansion.left_out,
+    }
+    emit(summary, as_json, lambda: console.print(f"records: {runs}", markup=False))
+    if report is not None and len(failures) < len(expansion.plans):
+        from suite.commands.report import publish
+
+        publish(runs, report)
+    if failures:
+        raise typer.Exit(1)
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """Ctrl-C ends the block with a word on how to go on."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        errors.print("interrupted: finished epochs are kept, the same command goes on from there")
+        raise typer.Exit(INTERRUPTED) from None
+
+
+@contextmanager
+def progress(plans: Sequence["Plan"]) -> Iterator[Callable[[tuple[int, str, int, int]], None]]:
+    """A progress bar over all epochs of `plans`; yields what an executor's events go to."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+    behind: dict[int, dict[str, int]] = {}
+
+    def planned(plan: "Plan") -> int:
+        return plan.settings.epochs + plan.evaluation.epochs
+
+    columns: list[Any] = [TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("epochs")]
+    with Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn(), console=errors, transient=True) as bar:
+        task = bar.add_task("", total=sum(map(planned, plans)))
+
+        def on_event(event: tuple[int, str, int, int]) -> None:
+            index, phase, done, _ = event
+            plan = plans[index]
+            phases = behind.setdefault(index, {})
+            phases[phase] = done
+            if phase == "done":  # stopped early, or looked up: nothing of it remains
+                behind[index] = {"done": planned(plan)}
+            bar.update(
+                task,
+                completed=sum(sum(phases.values()) for phases in behind.values()),
+                description=escape(f"{plan.method} {plan.space} {plan.dataset} s{plan.seed} {phase}"),
+            )
+
+        yield on_event
