@@ -147,7 +147,7 @@ def available(spec: str, root: Path) -> bool:
     """Whether the files of the data set `spec` exist; they are not read. Raises `InputError` for an unknown name."""
     kind, path = _kind(spec)
     if kind in OFFICIAL:
-        return all(file.is_file() for file in readers.official_files(kind, root))
+        return readers.present(kind, root)
     try:
         return own_files.find(path.partition("?")[0] if kind == "folder" else path, root).exists()
     except InputError:

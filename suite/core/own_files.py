@@ -2,19 +2,23 @@
 
 import zipfile
 import zlib
+from math import inf
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, TypeVar
 from urllib.parse import parse_qsl
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from spaces.core.errors import InputError, unknown
-from suite.core.readers import Arrays
+from spaces.core.streams import generator
+from suite.core.readers import Arrays, Part
 
 NPZ_KEYS = ("x_train", "y_train", "x_test", "y_test")
 MOST_CHANNELS = 4
 FOLDER_SIZE = 64
+IMAGE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"})
 
 
 def find(path: str, root: Path) -> Path:
@@ -56,16 +60,16 @@ def read_npz(path: Path) -> Arrays:
         )
     y_train = _labels(path, "y_train", arrays["y_train"], len(x_train))
     y_test = _labels(path, "y_test", arrays["y_test"], len(x_test))
-    counts = np.bincount(y_train)
-    if len(absent := np.flatnonzero(counts == 0)):
+    labels = np.unique(y_train)
+    if len(gaps := np.flatnonzero(labels != np.arange(len(labels)))):
         raise InputError(
-            f"{path}: key 'y_train' has no image of class {absent[0]}: number the classes from 0 without a gap"
+            f"{path}: key 'y_train' has no image of class {gaps[0]}: number the classes from 0 without a gap"
         )
-    if (highest := int(y_test.max())) >= len(counts):
+    if (highest := int(y_test.max())) >= len(labels):
         raise InputError(
-            f"{path}: key 'y_test' has label {highest}, but 'y_train' only 0 to {len(counts) - 1}: drop or renumber it"
+            f"{path}: key 'y_test' has label {highest}, but 'y_train' only 0 to {len(labels) - 1}: drop or renumber it"
         )
-    return Arrays(x_train, y_train, x_test, y_test, len(counts), f"file {path}")
+    return Arrays(x_train, y_train, x_test, y_test, len(labels), f"file {path}")
 
 
 def _images(path: Path, key: str, x: NDArray[Any]) -> NDArray[np.uint8]:
@@ -102,82 +106,87 @@ def _labels(path: Path, key: str, y: NDArray[Any], images: int) -> NDArray[np.in
         raise InputError(f"{where} has shape {y.shape} for {images} images: give one label an image, [{images}]")
     if y.dtype.kind not in "iu":
         raise InputError(f"{where} has type {y.dtype}: give labels as whole numbers from 0")
-    # A label is the index of a class: beyond the number of images there must be a gap, whatever the others are.
-    if y.min() < 0 or y.max() >= np.iinfo(np.int32).max:
-        raise InputError(f"{where} has labels from {y.min()} to {y.max()}: number the classes from 0")
-    return y.astype(np.int64)
+    labels = y.astype(np.int64)
+    if labels.min() < 0:
+        raise InputError(f"{where} has a label {y.min()}: number the classes from 0")
+    return labels
+
+
+class _Option(NamedTuple):
+    kind: type[int] | type[float]
+    least: float
+    most: float
+    wanted: str
+
+
+_OPTIONS = {
+    "classes": _Option(int, 1, inf, "a whole number from 1"),
+    "fraction": _Option(float, 0, 1, "a number from 0 to 1"),
+    "seed": _Option(int, 0, inf, "a whole number from 0"),
+    "size": _Option(int, 4, 1024, "a whole number from 4 to 1024"),
+}
+
+
+def _options(spec: str) -> dict[str, Any]:
+    chosen: dict[str, Any] = {"classes": None, "fraction": 1.0, "seed": 0, "size": FOLDER_SIZE}
+    for key, text in parse_qsl(spec.partition("?")[2], keep_blank_values=True):
+        if key not in _OPTIONS:
+            raise unknown("option of folder:", key, _OPTIONS)
+        option = _OPTIONS[key]
+        try:
+            chosen[key] = option.kind(text)
+        except ValueError:
+            chosen[key] = None
+        if chosen[key] is None or not option.least <= chosen[key] <= option.most:
+            raise InputError(f"folder:{spec}: option {key}={text!r}: give {option.wanted}")
+    return chosen
 
 
 def read_folder(spec: str, root: Path) -> Arrays:
     """The images under `DIR[?classes=K&fraction=F&seed=S&size=P]`, laid out as DIR/train/CLASS/* and DIR/val/CLASS/*.
 
-    `val` may also be called `test`. Each image becomes RGB, its shorter side P pixels (64), and is cropped to P x P in
-    the centre. `classes` draws so many of the classes, `fraction` keeps that share of each class's training images
-    (at least one), both from `seed` (0); the test images of the drawn classes are kept whole.
+    Where there is no `val`, `test` is read. Each image becomes RGB, is cropped to its central square and resized to
+    P x P pixels (64). `classes` draws so many of the classes, `fraction` keeps that share of each class's training
+    images (at least one), both from `seed` (0); the test images of the drawn classes are kept whole.
     Raises `InputError` for an unknown option, a missing folder, a class without images and an unreadable image.
     """
-    import torch
-    from torchvision.datasets.folder import IMG_EXTENSIONS
-
-    from spaces.core.streams import generator
-
-    options = folder_options(spec)
+    options = _options(spec)
     folder = find(spec.partition("?")[0], root)
     train = folder / "train"
-    test = next((folder / name for name in ("val", "test") if (folder / name).is_dir()), folder / "val")
+    test = folder / ("test" if not (folder / "val").is_dir() and (folder / "test").is_dir() else "val")
     for part in (train, test):
         if not part.is_dir():
             raise InputError(f"{folder} has no folder {part.name!r}: put images under train/CLASS/ and val/CLASS/")
     names = sorted(entry.name for entry in train.iterdir() if entry.is_dir())
-    wanted, seed = int(options.get("classes", len(names))), int(options.get("seed", 0))
+    wanted = len(names) if options["classes"] is None else options["classes"]
     if not 1 <= wanted <= len(names):
         raise InputError(f"{train} holds {len(names)} classes, {wanted} were asked for: change classes=")
-    drawn = torch.randperm(len(names), generator=generator(seed, "folder", "classes"))[:wanted]
-    names = [names[index] for index in sorted(drawn.tolist())]
-
-    def files(part: Path, name: str) -> list[Path]:
-        found = sorted(path for path in (part / name).glob("*") if path.suffix.lower() in IMG_EXTENSIONS)
-        if not found:
-            raise InputError(f"{part / name} holds no images: add some, or remove the class from both parts")
-        return found
-
-    def pixels(paths: list[list[Path]]) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-        size = int(options.get("size", FOLDER_SIZE))
-        x = np.stack([_image(path, size) for group in paths for path in group])
-        return x, np.repeat(np.arange(len(paths)), [len(group) for group in paths])
-
-    def thinned(found: list[Path], name: str) -> list[Path]:
-        kept = max(1, round(len(found) * float(options.get("fraction", 1))))
-        order = torch.randperm(len(found), generator=generator(seed, "folder", "fraction", name))
-        return [found[index] for index in sorted(order[:kept].tolist())]
-
-    chosen = [thinned(files(train, name), name) for name in names]
-    return Arrays(*pixels(chosen), *pixels([files(test, name) for name in names]), len(names), f"folder {folder}")
+    names = _drawn(names, wanted, options["seed"], "classes")
+    parts: list[Part] = []
+    for part, fraction in ((train, options["fraction"]), (test, 1.0)):
+        images, labels = [], []
+        for label, name in enumerate(names):
+            files = sorted(path for path in (part / name).glob("*") if path.suffix.lower() in IMAGE_SUFFIXES)
+            if not files:
+                raise InputError(f"{part / name} holds no images: add some, or remove the class from both parts")
+            kept = _drawn(files, max(1, round(len(files) * fraction)), options["seed"], "fraction", name)
+            images += [_image(path, options["size"]) for path in kept]
+            labels += [label] * len(kept)
+        parts.append((np.stack(images), np.asarray(labels, dtype=np.int64)))
+    return Arrays(*parts[0], *parts[1], wanted, f"folder {folder}")
 
 
-def folder_options(spec: str) -> dict[str, str]:
-    """The options after `?` in a `folder:` data set, checked. Raises `InputError` for an unknown or unusable one."""
-    limits = {"classes": (int, 1, None), "fraction": (float, 0, 1), "seed": (int, 0, None), "size": (int, 4, 1024)}
-    options = dict(parse_qsl(spec.partition("?")[2], keep_blank_values=True))
-    for key, text in options.items():
-        if key not in limits:
-            raise unknown("option of folder:", key, limits)
-        kind, low, high = limits[key]
-        try:
-            value = kind(text)
-        except ValueError:
-            value = None
-        if value is None or not (low <= value <= (high or value)) or (key == "fraction" and value == 0):
-            wanted = {"fraction": "a number above 0 and at most 1"}.get(key, f"a whole number from {low}")
-            raise InputError(
-                f"folder:{spec}: option {key}={text}: give {wanted}{f' to {high}' if kind is int and high else ''}"
-            )
-    return options
+T = TypeVar("T")
+
+
+def _drawn(things: list[T], count: int, seed: int, *purpose: str) -> list[T]:
+    """`count` of `things`, drawn from the stream of `seed` and `purpose`, in their order."""
+    order = torch.randperm(len(things), generator=generator(seed, "folder", *purpose))
+    return [things[index] for index in sorted(order[:count].tolist())]
 
 
 def _image(path: Path, size: int) -> NDArray[np.uint8]:
-    from PIL import Image
-    from torchvision.transforms import functional
+    from PIL import Image, ImageOps
 
     try:
         with Image.open(path) as opened:
@@ -186,5 +195,4 @@ def _image(path: Path, size: int) -> NDArray[np.uint8]:
         raise InputError(
             f"{path} cannot be read as an image: {' '.join(str(error).split())}; replace or remove it"
         ) from error
-    image = functional.center_crop(functional.resize(image, [size]), [size, size])
-    return np.asarray(image, dtype=np.uint8).transpose(2, 0, 1)
+    return np.asarray(ImageOps.fit(image, (size, size), Image.Resampling.BILINEAR), dtype=np.uint8).transpose(2, 0, 1)

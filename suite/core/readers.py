@@ -5,6 +5,9 @@ A file that is missing or differs raises `InputError` with the file and the way 
 """
 
 import hashlib
+from collections.abc import Callable
+from functools import partial
+from importlib.metadata import distribution
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -30,21 +33,6 @@ class Arrays(NamedTuple):
 # hands that the training images do not show.
 DIGITS_TEST_PER_CLASS = 30
 
-# MD5 sums from the loader that NAS-Bench-201's authors publish beside the files
-# (AutoDL-Projects, DownsampledImageNet.py).
-IMAGENET16_TRAIN = {
-    "train_data_batch_1": "27846dcaa50de8e21a7d1a35f30f0e91",
-    "train_data_batch_2": "c7254a054e0e795c69120a5727050e3f",
-    "train_data_batch_3": "4333d3df2e5ffb114b05d2ffc19b1e87",
-    "train_data_batch_4": "1620cdf193304f4a92677b695d70d10f",
-    "train_data_batch_5": "348b3c2fdbb3940c4e9e834affd3b18d",
-    "train_data_batch_6": "6e765307c242a1b3d7d5ef9139b48945",
-    "train_data_batch_7": "564926d8cbf8fc4818ba23d2faac7564",
-    "train_data_batch_8": "f4755871f718ccb653440b9dd0ebac66",
-    "train_data_batch_9": "bb6dd660c38c58552125b1a92f86b5d4",
-    "train_data_batch_10": "8f03f34ac4b42271a294f91bf480f29b",
-}
-IMAGENET16_TEST = {"val_data": "3410e3017fdaefba8d5073aaa65e4bd6"}
 IMAGENET16_CLASSES = 120
 IMAGENET16_HELP = (
     "it has no open download address: unpack the NAS-Bench-201 authors' ImageNet16 archive there, "
@@ -52,21 +40,55 @@ IMAGENET16_HELP = (
 )
 
 
-def official_files(name: str, root: Path) -> dict[Path, str]:
-    """The files of the data set `name` below `root` with their published MD5 sums (none for `digits`)."""
-    if name == "digits":
-        return {}
-    if name == "imagenet16-120":
-        return {root / "ImageNet16" / file: md5 for file, md5 in (IMAGENET16_TRAIN | IMAGENET16_TEST).items()}
-    from torchvision import datasets
-
-    if name == "svhn":
-        return {root / datasets.SVHN.split_list[split][1]: datasets.SVHN.split_list[split][2] for split in SVHN_SPLITS}
-    kind = datasets.CIFAR10 if name == "cifar10" else datasets.CIFAR100
-    return {root / kind.base_folder / file: md5 for file, md5 in [*kind.train_list, *kind.test_list]}
+Part = tuple[NDArray[np.uint8], NDArray[np.int64]]  # images and labels
 
 
-SVHN_SPLITS = ("train", "test")
+class Files(NamedTuple):
+    """The official files of a data set: path below the data root -> published MD5 sum."""
+
+    train: dict[str, str]
+    test: dict[str, str]
+
+
+# CIFAR and SVHN as in torchvision, which downloads them; the sums stand here as well because importing torchvision
+# takes longer than reading the data. ImageNet16 from the loader that NAS-Bench-201's authors publish with the files
+# (AutoDL-Projects, DownsampledImageNet.py).
+FILES = {
+    "digits": Files({}, {}),
+    "cifar10": Files(
+        {
+            "cifar-10-batches-py/data_batch_1": "c99cafc152244af753f735de768cd75f",
+            "cifar-10-batches-py/data_batch_2": "d4bba439e000b95fd0a9bffe97cbabec",
+            "cifar-10-batches-py/data_batch_3": "54ebc095f3ab1f0389bbae665268c751",
+            "cifar-10-batches-py/data_batch_4": "634d18415352ddfa80567beed471001a",
+            "cifar-10-batches-py/data_batch_5": "482c414d41f54cd18b22e5b47cb7c3cb",
+        },
+        {"cifar-10-batches-py/test_batch": "40351d587109b95175f43aff81a1287e"},
+    ),
+    "cifar100": Files(
+        {"cifar-100-python/train": "16019d7e3df5f24257cddd939b257f8d"},
+        {"cifar-100-python/test": "f0ef6b0ae62326f3e7ffdfab6717acfc"},
+    ),
+    "svhn": Files(
+        {"train_32x32.mat": "e26dedcc434d2e4c54c9b2d4a06d8373"},
+        {"test_32x32.mat": "eb5a983be6a315427106f1b164d9cef3"},
+    ),
+    "imagenet16-120": Files(
+        {
+            "ImageNet16/train_data_batch_1": "27846dcaa50de8e21a7d1a35f30f0e91",
+            "ImageNet16/train_data_batch_2": "c7254a054e0e795c69120a5727050e3f",
+            "ImageNet16/train_data_batch_3": "4333d3df2e5ffb114b05d2ffc19b1e87",
+            "ImageNet16/train_data_batch_4": "1620cdf193304f4a92677b695d70d10f",
+            "ImageNet16/train_data_batch_5": "348b3c2fdbb3940c4e9e834affd3b18d",
+            "ImageNet16/train_data_batch_6": "6e765307c242a1b3d7d5ef9139b48945",
+            "ImageNet16/train_data_batch_7": "564926d8cbf8fc4818ba23d2faac7564",
+            "ImageNet16/train_data_batch_8": "f4755871f718ccb653440b9dd0ebac66",
+            "ImageNet16/train_data_batch_9": "bb6dd660c38c58552125b1a92f86b5d4",
+            "ImageNet16/train_data_batch_10": "8f03f34ac4b42271a294f91bf480f29b",
+        },
+        {"ImageNet16/val_data": "3410e3017fdaefba8d5073aaa65e4bd6"},
+    ),
+}
 
 
 def how_to_get(name: str) -> str:
@@ -76,16 +98,22 @@ def how_to_get(name: str) -> str:
     return f"get it with `dartboard data fetch {name}` or --download, or name another folder with --data-root"
 
 
+def present(name: str, root: Path) -> bool:
+    """Whether all files of the data set `name` are below `root`; they are not read."""
+    return all((root / file).is_file() for files in FILES[name] for file in files)
+
+
 def verify(name: str, root: Path) -> None:
     """Raise `InputError` unless every file of the data set `name` is below `root` with its published MD5 sum."""
-    for path, expected in official_files(name, root).items():
+    for file, published in (FILES[name].train | FILES[name].test).items():
+        path = root / file
         if not path.is_file():
             raise InputError(f"data set {name}: {path} is missing; {how_to_get(name)}")
         with path.open("rb") as stream:
             found = hashlib.file_digest(stream, "md5").hexdigest()
-        if found != expected:
+        if found != published:
             raise InputError(
-                f"data set {name}: {path} is damaged (MD5 {found}, published {expected}); "
+                f"data set {name}: {path} is damaged (MD5 {found}, published {published}); "
                 f"delete it, then {how_to_get(name)}"
             )
 
@@ -95,54 +123,64 @@ def download(name: str, root: Path) -> None:
 
     Raises `InputError` for a set without a download address, and where the network or the folder fails.
     """
-    if name == "digits":
-        return
-    if name == "imagenet16-120":
-        raise InputError(f"data set {name} cannot be fetched: {IMAGENET16_HELP}")
-    from torchvision import datasets
-    from torchvision.datasets.utils import download_and_extract_archive, download_url
-
     try:
         verify(name, root)
         return
     except InputError:
-        pass
+        if name == "imagenet16-120":
+            raise
+    from torchvision import datasets
+    from torchvision.datasets.utils import download_and_extract_archive, download_url
+
     try:
         root.mkdir(parents=True, exist_ok=True)
         if name == "svhn":
-            for split in SVHN_SPLITS:
+            for split in ("train", "test"):
                 url, file, md5 = datasets.SVHN.split_list[split]
                 download_url(url, str(root), file, md5)
         else:
             kind = datasets.CIFAR10 if name == "cifar10" else datasets.CIFAR100
             download_and_extract_archive(kind.url, str(root), filename=kind.filename, md5=kind.tgz_md5)
     except (OSError, RuntimeError) as error:  # torchvision raises RuntimeError where the download's MD5 is wrong
-        raise InputError(f"data set {name} could not be fetched into {root}: {' '.join(str(error).split())}") from error
+        reason = " ".join(str(error).split())
+        raise InputError(f"data set {name} could not be fetched into {root}: {reason}; try again later") from error
+    verify(name, root)
 
 
 def read(name: str, root: Path) -> Arrays:
     """The data set `name` from its official files below `root`. Raises `InputError` where they are not all there."""
     verify(name, root)
-    return {
-        "digits": _digits,
-        "cifar10": _cifar,
-        "cifar100": _cifar,
-        "svhn": _svhn,
-        "imagenet16-120": _imagenet16,
-    }[name](name, root)
+    if name == "digits":
+        return _digits()
+    known: dict[str, tuple[int, Callable[[Path], Part]]] = {
+        "cifar10": (10, partial(_cifar, "labels")),
+        "cifar100": (100, partial(_cifar, "fine_labels")),
+        "svhn": (10, _svhn),
+        "imagenet16-120": (IMAGENET16_CLASSES, _imagenet16),
+    }
+    classes, reader = known[name]
+    train, test = (_joined([reader(root / file) for file in files]) for files in FILES[name])
+    rest = "; test: the whole validation set of the 120 classes" if name == "imagenet16-120" else ""
+    return Arrays(*train, *test, classes, f"official files in {root}, MD5 verified{rest}")
 
 
-def _digits(name: str, root: Path) -> Arrays:
-    import sklearn
-    from sklearn.datasets import load_digits
+def _joined(parts: list[Part]) -> Part:
+    return np.concatenate([x for x, _ in parts]), np.concatenate([y for _, y in parts])
 
-    images, labels = load_digits(return_X_y=True)
-    x = np.rint(images.reshape(-1, 1, 8, 8) * (255 / 16)).astype(np.uint8)
-    y = labels.astype(np.int64)
+
+def _digits() -> Arrays:
+    # Read from the installed package's file: importing scikit-learn takes longer than a small search's epoch.
+    package = distribution("scikit-learn")
+    path = Path(str(package.locate_file("sklearn/datasets/data/digits.csv.gz")))
+    if not path.is_file():
+        raise InputError(f"data set digits: {path} is missing; reinstall scikit-learn")
+    table = np.loadtxt(path, delimiter=",")
+    x = np.rint(table[:, :-1].reshape(-1, 1, 8, 8) * (255 / 16)).astype(np.uint8)
+    y = table[:, -1].astype(np.int64)
     test = np.zeros(len(y), dtype=bool)
     for label in range(10):
         test[np.flatnonzero(y == label)[-DIGITS_TEST_PER_CLASS:]] = True
-    source = f"bundled with scikit-learn {sklearn.__version__}; test: the last {DIGITS_TEST_PER_CLASS} images a class"
+    source = f"bundled with scikit-learn {package.version}; test: the last {DIGITS_TEST_PER_CLASS} images a class"
     return Arrays(x[~test], y[~test], x[test], y[test], 10, source)
 
 
@@ -151,47 +189,22 @@ def _pickled(path: Path) -> dict[str, Any]:
         return unpickle(stream, str(path))
 
 
-def _cifar(name: str, root: Path) -> Arrays:
-    from torchvision import datasets
-
-    # torchvision's own reader unpickles these files without restriction; its checksums and layout are enough for us.
-    kind, key, classes = {
-        "cifar10": (datasets.CIFAR10, "labels", 10),
-        "cifar100": (datasets.CIFAR100, "fine_labels", 100),
-    }[name]
-
-    def part(files: list[list[str]]) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-        entries = [_pickled(root / kind.base_folder / file) for file, _ in files]
-        x = np.concatenate([entry["data"] for entry in entries]).reshape(-1, 3, 32, 32)
-        return x, np.concatenate([entry[key] for entry in entries]).astype(np.int64)
-
-    source = f"official files in {root / kind.base_folder}, MD5 verified"
-    return Arrays(*part(kind.train_list), *part(kind.test_list), classes, source)
+def _cifar(labels: str, path: Path) -> Part:
+    entry = _pickled(path)
+    return entry["data"].reshape(-1, 3, 32, 32), np.asarray(entry[labels], dtype=np.int64)
 
 
-def _svhn(name: str, root: Path) -> Arrays:
-    from torchvision import datasets
+def _svhn(path: Path) -> Part:
+    from scipy.io import loadmat
 
-    train, test = (datasets.SVHN(root, split=split) for split in SVHN_SPLITS)
-    # torchvision has made the label of the digit 0 a 0; its images are a transposed view.
-    x_train, x_test = np.ascontiguousarray(train.data), np.ascontiguousarray(test.data)
-    source = f"official train_32x32.mat and test_32x32.mat in {root}, MD5 verified"
-    return Arrays(x_train, train.labels, x_test, test.labels, 10, source)
+    entry = loadmat(path)
+    # [32, 32, 3, N] in the file; the digit 0 has the label 10.
+    return entry["X"].transpose(3, 2, 0, 1), entry["y"].astype(np.int64).reshape(-1) % 10
 
 
-def _imagenet16(name: str, root: Path) -> Arrays:
-    folder = root / "ImageNet16"
-
-    def part(files: dict[str, str]) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-        images, labels = [], []
-        for file in files:
-            entry = _pickled(folder / file)
-            # The files hold all 1,000 classes of the downsampled ImageNet, numbered from 1.
-            y = np.asarray(entry["labels"], dtype=np.int64) - 1
-            kept = y < IMAGENET16_CLASSES
-            images.append(np.asarray(entry["data"])[kept])
-            labels.append(y[kept])
-        return np.concatenate(images).reshape(-1, 3, 16, 16), np.concatenate(labels)
-
-    source = f"official files in {folder}, MD5 verified; test: the whole validation set of the 120 classes"
-    return Arrays(*part(IMAGENET16_TRAIN), *part(IMAGENET16_TEST), IMAGENET16_CLASSES, source)
+def _imagenet16(path: Path) -> Part:
+    entry = _pickled(path)
+    # The files hold all 1,000 classes of the downsampled ImageNet, numbered from 1.
+    labels = np.asarray(entry["labels"], dtype=np.int64) - 1
+    kept = labels < IMAGENET16_CLASSES
+    return np.asarray(entry["data"])[kept].reshape(-1, 3, 16, 16), labels[kept]
