@@ -1,1 +1,44 @@
-"""What can be searched: operations, cells, supernets, genotypes, derived networks and tabular benchmarks."""
+"""What can be searched: a catalogue of search spaces by name.
+
+Importing this package loads nothing heavy; a space's module is loaded when its name is asked for.
+"""
+
+from collections.abc import Iterable
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from spaces.core.errors import unknown
+
+if TYPE_CHECKING:
+    from spaces.core.space import Space
+
+__all__ = ["SPACES", "Space", "get_space"]
+
+SPACES: dict[str, str] = {
+    "nats-tss": "spaces.nats:NatsTopology",
+    "darts": "spaces.darts:Darts",
+    "s1": "spaces.reduced:S1",
+    "s2": "spaces.reduced:S2",
+    "s3": "spaces.reduced:S3",
+    "s4": "spaces.reduced:S4",
+}
+"""Name of a space -> where its class is defined, as `module:attribute`."""
+
+
+def get_space(name: str, without: Iterable[str] = ()) -> "Space":
+    """The search space called `name`, less the operations in `without`.
+
+    Raises:
+        InputError: no space has that name, the space has no such operation, or an edge would be left without any.
+    """
+    if name not in SPACES:
+        raise unknown("space", name, SPACES)
+    module, attribute = SPACES[name].split(":")
+    space: Space = getattr(import_module(module), attribute)(without=without)
+    return space
+
+
+def __getattr__(name: str) -> Any:
+    if name == "Space":
+        return import_module("spaces.core.space").Space
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

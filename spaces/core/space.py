@@ -1,0 +1,216 @@
+"""A search space: what can be searched, and how weights, genotypes and networks of it become one another."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping, Sequence
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
+
+from spaces.core.errors import InputError, unknown
+from spaces.core.genotype import Genotype
+from spaces.core.network import Network, Stem
+from spaces.core.streams import generator
+from spaces.core.supernet import BatchNormMode, Supernet
+
+
+class Space(ABC):
+    """A cell-based search space.
+
+    Attributes:
+        operations: the candidate operations, the columns of every alpha.
+        edges: kind of cell -> its (source, target) pairs, the rows of every alpha.
+        mask: kind -> bool `[edges, operations]`: which operations an edge has, those in `without` taken out.
+        selectable: `mask` less the operations that no genotype may have (`none` in the DARTS space).
+        without: the operations taken out. Their columns stay.
+
+    Raises:
+        InputError: `without` names an operation that the space lacks, or leaves an edge with nothing to select.
+    """
+
+    name: ClassVar[str]
+    notation: ClassVar[type[Genotype]]
+    operations: ClassVar[tuple[str, ...]]
+    unselectable: ClassVar[frozenset[str]] = frozenset()
+    """Operations that a supernet may have and a genotype may not."""
+
+    def __init__(self, without: Iterable[str] = ()) -> None:
+        self.without = tuple(without)
+        for operation in self.without:
+            if operation not in self.operations:
+                raise unknown(f"operation of {self.name}", operation, self.operations)
+        self.kinds = self.notation.kinds
+        self.edges = dict.fromkeys(self.kinds, self.notation.possible_edges())
+        self.mask = {
+            kind: torch.tensor(
+                [
+                    [name in allowed and name not in self.without for name in self.operations]
+                    for allowed in self.allowed(kind)
+                ],
+                device="cpu",
+            )
+            for kind in self.kinds
+        }
+        selectable = torch.tensor([name not in self.unselectable for name in self.operations], device="cpu")
+        self.selectable = {kind: mask & selectable for kind, mask in self.mask.items()}
+        for kind in self.kinds:
+            for (source, target), row in zip(self.edges[kind], self.selectable[kind], strict=True):
+                if not row.any():
+                    raise InputError(
+                        f"{self.name} without {', '.join(self.without)}: edge {source} -> {target} of the {kind} cell "
+                        "has no operation left to select"
+                    )
+
+    def allowed(self, kind: str) -> Sequence[Iterable[str]]:
+        """The operations of each edge of a kind of cell, before `without`: all of them, unless a space lists them."""
+        return [self.operations] * len(self.edges[kind])
+
+    @abstractmethod
+    def cells_of(self, kind: str, cells: int) -> int:
+        """How many cells of a kind a network of size `cells` has. Raises `InputError` if it would lack a kind."""
+
+    @abstractmethod
+    def supernet(
+        self,
+        channels: int,
+        cells: int,
+        classes: int,
+        in_channels: int = 3,
+        *,
+        affine: bool = False,
+        batch_norm: BatchNormMode = "running",
+    ) -> Supernet:
+        """The supernet: `net(images [N, C, H, W], weights)` gives logits `[N, classes]`.
+
+        Args:
+            channels: of the first cells.
+            cells: as in `cells_of`.
+            classes: number of classes.
+            in_channels: of the images.
+            affine: whether the searched cells' batch norms learn scale and shift.
+            batch_norm: `"running"` keeps running statistics for `eval()`, `"batch"` always uses the batch's.
+        """
+
+    @abstractmethod
+    def network(
+        self,
+        genotype: Genotype,
+        channels: int,
+        cells: int,
+        classes: int,
+        in_channels: int = 3,
+        *,
+        stem: Stem = "cifar",
+        auxiliary: bool = False,
+    ) -> Network:
+        """The derived network: `model(images, drop_path=0.0)` gives logits, `model.both` the auxiliary ones too.
+
+        Raises:
+            InputError: the genotype is not one of this space, or the space lacks that stem or an auxiliary head.
+        """
+
+    @abstractmethod
+    def select(self, kind: str, weights: Tensor) -> list[tuple[int, int]]:
+        """The (edge, operation) numbers that weights `[edges, operations]` select; -inf marks what cannot be."""
+
+    @abstractmethod
+    def assemble(self, chosen: Mapping[str, Sequence[tuple[int, int]]]) -> Genotype:
+        """The genotype with the (edge, operation) numbers that are chosen for each kind of cell."""
+
+    @abstractmethod
+    def draw(self, kind: str, random: torch.Generator) -> list[tuple[int, int]]:
+        """(Edge, operation) numbers drawn uniformly among what `select` can give."""
+
+    def alpha(self, seed: int) -> dict[str, Tensor]:
+        """Architecture parameters at their start: kind -> float32 `[edges, operations]`, 1e-3 times standard normal."""
+        return {
+            kind: 1e-3 * torch.randn(mask.shape, generator=generator(seed, "alpha", kind), device="cpu")
+            for kind, mask in self.mask.items()
+        }
+
+    def discretize(self, weights: Mapping[str, Tensor]) -> Genotype:
+        """The genotype that weights select, ties going to the first edge and operation.
+
+        Args:
+            weights: kind -> `[edges, operations]`, or `[cells, edges, operations]`, of which the mean counts.
+
+        Raises:
+            InputError: a weight is not a number.
+            ValueError: weights of another shape.
+        """
+        chosen = {}
+        for kind, mask in self.mask.items():
+            table = weights[kind].detach().to("cpu", torch.float64)
+            table = table.mean(0) if table.dim() == 3 else table
+            if table.shape != mask.shape:
+                raise ValueError(f"weights of the {kind} cells have shape {list(table.shape)}, not {list(mask.shape)}")
+            if table.isnan().any():
+                raise InputError(f"weights of the {kind} cells are not numbers: the search diverged, lower its rates")
+            chosen[kind] = self.select(kind, table.masked_fill(~self.selectable[kind], -torch.inf))
+        return self.assemble(chosen)
+
+    def encode(self, genotype: Genotype) -> dict[str, Tensor]:
+        """The float32 0/1 weights that select a genotype inside the supernet; `discretize` undoes it.
+
+        Raises:
+            InputError: the genotype is not one of this space.
+        """
+        self.check(genotype)
+        weights = {kind: torch.zeros(mask.shape, device="cpu") for kind, mask in self.mask.items()}
+        for kind, table in weights.items():
+            for source, target, operation in genotype.edges(kind):
+                table[self.edges[kind].index((source, target)), self.operations.index(operation)] = 1.0
+        return weights
+
+    def parse(self, text: str) -> Genotype:
+        """The genotype written in the field's notation.
+
+        Raises:
+            InputError: the text is malformed, or describes an architecture that this space lacks.
+        """
+        genotype = self.notation.parse(text)
+        self.check(genotype)
+        return genotype
+
+    def random(self, generator: torch.Generator) -> Genotype:
+        """An architecture of the space, drawn uniformly."""
+        return self.assemble({kind: self.draw(kind, generator) for kind in self.kinds})
+
+    def check(self, genotype: Genotype) -> None:
+        """Raise `InputError` unless `genotype` is an architecture of this space."""
+        if not isinstance(genotype, self.notation):
+            raise InputError(f"not a genotype of {self.name}: {genotype}")
+        for kind in self.kinds:
+            for source, target, operation in genotype.edges(kind):
+                if operation not in self.operations:
+                    raise unknown(f"operation of {self.name}", operation, self.operations)
+                row = self.selectable[kind][self.edges[kind].index((source, target))].tolist()
+                if not row[self.operations.index(operation)]:
+                    has = ", ".join(name for name, on in zip(self.operations, row, strict=True) if on)
+                    raise InputError(
+                        f"{self.name} cannot select {operation} on edge {source} -> {target} of the {kind} cell: "
+                        f"it has {has}"
+                    )
+
+    def cost(
+        self,
+        genotype: Genotype,
+        channels: int,
+        cells: int,
+        classes: int,
+        size: int,
+        in_channels: int = 3,
+        stem: Stem = "cifar",
+    ) -> dict[str, int]:
+        """What the derived network costs, its auxiliary head excluded.
+
+        Returns:
+            `params`, the number of parameters; `macs`, the multiply-adds of its convolutions and linear layers for one
+            image of `size` x `size` pixels. Batch norms, poolings and sums are not counted.
+        """
+        with torch.device("meta"), torch.no_grad():  # shapes alone: nothing is computed
+            net = self.network(genotype, channels, cells, classes, in_channels, stem=stem).eval()
+            with FlopCounterMode(display=False) as counter:
+                net(torch.empty(1, in_channels, size, size))
+        return {"params": sum(p.numel() for p in net.parameters()), "macs": counter.get_total_flops() // 2}

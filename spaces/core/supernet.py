@@ -1,0 +1,282 @@
+"""The reference supernets: one module for each operation of each edge, computed as the papers write it.
+
+A supernet is a pure function of (images, weights). A parameter's name says where it belongs,
+`cells.<cell>.edges.<edge>.<operation>.…`, so another engine over the same parameters can share its state dict.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from functools import partial, reduce
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.autograd import forward_ad
+
+from spaces.core.genotype import DartsGenotype, NatsGenotype
+from spaces.core.operations import (
+    BatchNorm,
+    FactorizedReduce,
+    Norm,
+    ResidualReduction,
+    build,
+    convolution,
+    relu_conv_bn,
+    strided,
+)
+from spaces.core.streams import Source
+
+BatchNormMode = Literal["running", "batch"]
+"""Whether running statistics are kept and used by `eval()`, or the batch's own are used always."""
+
+Choice = Mapping[str, Tensor]
+"""The operations of one edge that are computed, each with its weight (a scalar)."""
+
+
+def reductions(cells: int) -> frozenset[int]:
+    """Where the DARTS networks reduce: the cells at 1/3 and 2/3 of the depth."""
+    return frozenset({cells // 3, 2 * cells // 3})
+
+
+class MixedEdge(nn.ModuleDict):
+    """The operations of one edge by name, summed with their weights."""
+
+    def forward(self, x: Tensor, choice: Choice) -> Tensor | None:
+        """The weighted sum of the operations in `choice`, or `None` where nothing is chosen."""
+        terms = [weight * self[name](x) for name, weight in choice.items()]
+        return reduce(torch.add, terms) if terms else None
+
+
+class MixedCell(nn.Module):
+    """The edges of a searched cell, between given input nodes and intermediate nodes that sum what reaches them."""
+
+    def __init__(self, kind: str, wiring: Sequence[tuple[int, int]], edges: Sequence[MixedEdge], stride: int) -> None:
+        super().__init__()
+        self.kind = kind
+        self.stride = stride
+        self.edges = nn.ModuleList(edges)
+        # Target node -> its incoming edges, as (number, source).
+        self.incoming: dict[int, list[tuple[int, int]]] = {}
+        for number, (source, target) in enumerate(wiring):
+            self.incoming.setdefault(target, []).append((number, source))
+
+    def nodes(self, inputs: Sequence[Tensor], choices: Sequence[Choice]) -> list[Tensor]:
+        """The states of all nodes, inputs first, under one choice an edge."""
+        states = list(inputs)
+        for incoming in self.incoming.values():
+            sums = (self.edges[number](states[source], choices[number]) for number, source in incoming)
+            terms = [term for term in sums if term is not None]
+            # Where nothing reaches a node, or only `none` does, it is zero.
+            states.append(reduce(torch.add, terms) if terms else torch.zeros_like(strided(inputs[0], self.stride)))
+        return states
+
+
+class Supernet(nn.Module, ABC):
+    """What the supernets share: the random stream of their noise and how they read weights.
+
+    Args:
+        operations: the space's operations, the columns of the weights.
+        mask: kind -> bool `[edges, operations]`: which of them an edge has. The others get no module.
+        cells_of: kind -> number of cells of that kind.
+    """
+
+    def __init__(self, operations: Sequence[str], mask: Mapping[str, Tensor], cells_of: Mapping[str, int]) -> None:
+        super().__init__()
+        self.operations = tuple(operations)
+        self.cells_of = dict(cells_of)
+        self.random = Source()
+        computed = torch.tensor([name != "none" for name in operations], device="cpu")
+        self._present = {kind: rows & computed for kind, rows in mask.items()}
+
+    @abstractmethod
+    def forward(self, images: Tensor, weights: Mapping[str, Tensor]) -> Tensor:
+        """Logits `[N, classes]` of images `[N, C, H, W]`.
+
+        `weights[kind]` is `[edges, operations]` for all cells of a kind, or `[cells, edges, operations]`. A weight of
+        an operation that the edge lacks is ignored. An operation is not computed where its weight is known on the
+        host to be zero: on the CPU, and not being differentiated.
+
+        Raises:
+            ValueError: weights of another shape.
+        """
+
+    def mixed_edges(
+        self, kind: str, channels: int, norm: Norm, strides: Sequence[int], pool: Norm | None = None
+    ) -> list[MixedEdge]:
+        """One mixed edge for each of the kind's edges. `pool` is the norm after a pooling, where there is one."""
+        edges = []
+        for row, stride in zip(self._present[kind].tolist(), strides, strict=True):
+            edge = MixedEdge()
+            for name in (name for name, present in zip(self.operations, row, strict=True) if present):
+                operation = build(name, channels, stride, norm, self.random)
+                if pool is not None and name.endswith("pool_3x3"):
+                    operation = nn.Sequential(operation, pool(channels))
+                edge[name] = operation
+            edges.append(edge)
+        return edges
+
+    def choices(self, weights: Mapping[str, Tensor]) -> dict[str, list[list[Choice]]]:
+        """For each kind, for each of its cells, for each edge: the operations to compute, with their weights."""
+        return {kind: self._choices(kind, weights[kind]) for kind in self._present}
+
+    def _choices(self, kind: str, weights: Tensor) -> list[list[Choice]]:
+        present, cells = self._present[kind], self.cells_of[kind]
+        if weights.shape not in (present.shape, (cells, *present.shape)):
+            raise ValueError(
+                f"weights of the {kind} cells have shape {list(weights.shape)}: "
+                f"expected {list(present.shape)} or {[cells, *present.shape]}"
+            )
+        tables = weights.reshape(-1, *present.shape)
+        live = present.expand(tables.shape)
+        if _known(weights):
+            live = live & (tables != 0)
+        # One unbind, not an index for each weight: the backward pass then gathers all gradients at once.
+        scalars = tables.flatten().unbind()
+        width = len(self.operations)
+        edges: list[Choice] = [
+            {
+                name: scalar
+                for name, scalar, on in zip(self.operations, scalars[first : first + width], row, strict=True)
+                if on
+            }
+            for first, row in zip(range(0, len(scalars), width), live.flatten(0, 1).tolist(), strict=True)
+        ]
+        rows = len(present)
+        read = [edges[first : first + rows] for first in range(0, len(edges), rows)]
+        return read * (cells // len(read))
+
+
+def _known(weights: Tensor) -> bool:
+    """Whether a zero among `weights` is structural: no device is waited for to read it, and no derivative passes."""
+    dual = forward_ad.unpack_dual(weights)  # type: ignore[no-untyped-call]
+    differentiated = weights.requires_grad or dual.tangent is not None
+    return not differentiated and weights.device.type == "cpu"
+
+
+class DartsCell(MixedCell):
+    """A cell with two inputs: the outputs of the two cells before it, each brought to this cell's size and channels."""
+
+    def __init__(
+        self,
+        kind: str,
+        edges: Sequence[MixedEdge],
+        channels_in: tuple[int, int],
+        channels: int,
+        norm: Norm,
+        *,
+        after_reduction: bool,
+    ) -> None:
+        super().__init__(kind, DartsGenotype.possible_edges(), edges, stride=2 if kind == "reduce" else 1)
+        older, newer = channels_in
+        self.preprocess0: nn.Module = (
+            FactorizedReduce(older, channels, norm) if after_reduction else relu_conv_bn(older, channels, 1, 1, norm)
+        )
+        self.preprocess1 = relu_conv_bn(newer, channels, 1, 1, norm)
+
+    def forward(self, older: Tensor, newer: Tensor, choices: Sequence[Choice]) -> Tensor:
+        """The concatenated intermediate nodes, `[N, 4 * channels, H, W]`."""
+        states = self.nodes((self.preprocess0(older), self.preprocess1(newer)), choices)
+        return torch.cat(states[DartsGenotype.inputs :], dim=1)
+
+
+class DartsSupernet(Supernet):
+    """The supernet of Liu et al., "DARTS: differentiable architecture search" (ICLR 2019), section 2.1 and A.1.
+
+    As there, the stem's batch norm is affine whatever the cells' is, and a pooling is followed by a batch norm that
+    never is.
+    """
+
+    def __init__(
+        self,
+        operations: Sequence[str],
+        mask: Mapping[str, Tensor],
+        cells_of: Mapping[str, int],
+        channels: int,
+        classes: int,
+        in_channels: int,
+        *,
+        affine: bool,
+        batch_norm: BatchNormMode,
+    ) -> None:
+        super().__init__(operations, mask, cells_of)
+        norm = partial(BatchNorm, affine=affine, running=batch_norm == "running")
+        pool = partial(norm, affine=False)
+        width = 3 * channels
+        self.stem = nn.Sequential(convolution(in_channels, width, 3), norm(width, affine=True))
+        self.cells = nn.ModuleList()
+        wiring = DartsGenotype.possible_edges()
+        older, newer, after_reduction = width, width, False
+        depth = sum(cells_of.values())
+        for index in range(depth):
+            reduces = index in reductions(depth)
+            kind = "reduce" if reduces else "normal"
+            channels = 2 * channels if reduces else channels
+            strides = [2 if reduces and source < DartsGenotype.inputs else 1 for source, _ in wiring]
+            edges = self.mixed_edges(kind, channels, norm, strides, pool)
+            cell = DartsCell(kind, edges, (older, newer), channels, norm, after_reduction=after_reduction)
+            self.cells.append(cell)
+            older, newer, after_reduction = newer, DartsGenotype.nodes * channels, reduces
+        self.classifier = nn.Linear(newer, classes)
+
+    def forward(self, images: Tensor, weights: Mapping[str, Tensor]) -> Tensor:
+        """Logits `[N, classes]`."""
+        choices = {kind: iter(cells) for kind, cells in self.choices(weights).items()}
+        older = newer = self.stem(images)
+        for cell in self.cells:
+            assert isinstance(cell, DartsCell)
+            older, newer = newer, cell(older, newer, next(choices[cell.kind]))
+        logits: Tensor = self.classifier(newer.mean((2, 3)))
+        return logits
+
+
+class NatsCell(MixedCell):
+    """A cell with one input; its output is its last node."""
+
+    def forward(self, x: Tensor, choices: Sequence[Choice]) -> Tensor:
+        """The last node, same shape as `x`."""
+        return self.nodes((x,), choices)[-1]
+
+
+class NatsSupernet(Supernet):
+    """The supernet of Dong & Yang, "NAS-Bench-201" (ICLR 2020), section 2.1: three stages of searched cells.
+
+    Stages have `channels`, twice and four times as many; a residual block of stride 2 stands between them. `affine`
+    is the searched cells' batch norm; the stem's, the reductions' and the last are affine always, as there.
+    """
+
+    def __init__(
+        self,
+        operations: Sequence[str],
+        mask: Mapping[str, Tensor],
+        cells_of: Mapping[str, int],
+        channels: int,
+        classes: int,
+        in_channels: int,
+        *,
+        affine: bool,
+        batch_norm: BatchNormMode,
+    ) -> None:
+        super().__init__(operations, mask, cells_of)
+        norm = partial(BatchNorm, affine=affine, running=batch_norm == "running")
+        fixed = partial(norm, affine=True)
+        wiring = NatsGenotype.possible_edges()
+        self.stem = nn.Sequential(convolution(in_channels, channels, 3), fixed(channels))
+        self.cells = nn.ModuleList()
+        for stage in range(3):
+            if stage > 0:
+                self.cells.append(ResidualReduction(channels, 2 * channels, fixed))
+                channels *= 2
+            for _ in range(cells_of["cell"] // 3):
+                edges = self.mixed_edges("cell", channels, norm, [1] * len(wiring))
+                self.cells.append(NatsCell("cell", wiring, edges, stride=1))
+        self.last = nn.Sequential(fixed(channels), nn.ReLU())
+        self.classifier = nn.Linear(channels, classes)
+
+    def forward(self, images: Tensor, weights: Mapping[str, Tensor]) -> Tensor:
+        """Logits `[N, classes]`."""
+        choices = iter(self.choices(weights)["cell"])
+        x = self.stem(images)
+        for cell in self.cells:
+            x = cell(x, next(choices)) if isinstance(cell, NatsCell) else cell(x)
+        logits: Tensor = self.classifier(self.last(x).mean((2, 3)))
+        return logits
