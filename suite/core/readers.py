@@ -89,11 +89,12 @@ FILES = {
         {"ImageNet16/val_data": "3410e3017fdaefba8d5073aaa65e4bd6"},
     ),
 }
+DOWNLOADED = ("cifar10", "cifar100", "svhn")
 
 
 def how_to_get(name: str) -> str:
     """What to do about a data set that is not there, in words."""
-    if name == "imagenet16-120":
+    if name not in DOWNLOADED:
         return IMAGENET16_HELP
     return f"get it with `dartboard data fetch {name}` or --download, or name another folder with --data-root"
 
@@ -127,7 +128,7 @@ def download(name: str, root: Path) -> None:
         verify(name, root)
         return
     except InputError:
-        if name == "imagenet16-120":
+        if name not in DOWNLOADED:
             raise
     from torchvision import datasets
     from torchvision.datasets.utils import download_and_extract_archive, download_url
