@@ -99,21 +99,21 @@ class Columns:
         architectures = table["architecture"].to_pylist()
         self.positions = dict(zip(architectures, table["index"].to_pylist(), strict=True))
         self._rows = {architecture: row for row, architecture in enumerate(architectures)}
-        self._columns = {
-            name: table[name].to_numpy().astype(np.float64) for name in table.column_names if name != "architecture"
-        }
 
     @property
     def digest(self) -> str:
         """SHA-256, in hex, over architectures and numbers: the same for a table and the compact file made from it."""
         total = hashlib.sha256("\n".join(self._rows).encode())
-        for name in self._columns:
-            total.update(self._columns[name].data)
+        for name in self._table.column_names:
+            if name != "architecture":
+                total.update(self._table[name].to_numpy().astype(np.float64).data)
         return total.hexdigest()
 
     def cell(self, architecture: str, column: str) -> float:
         """The number in a column, NaN where there is none."""
-        return float(self._columns[column][self._rows[architecture]])
+        # One value as it lies there: turning columns into arrays would import pandas, longer than all the rest takes.
+        value = self._table[column][self._rows[architecture]].as_py()
+        return math.nan if value is None else float(value)
 
     def arrow(self) -> "pa.Table":
         """All rows."""
@@ -238,7 +238,7 @@ _CSV_NAMES = {"cifar10": "c10", "cifar10-valid": "c10valid", "cifar100": "c100",
 
 
 def read_csv(path: Path) -> "pa.Table":
-    """A table with the columns of `nats_bench_tss.csv.gz`; those of parameters, seconds and single runs may be absent."""
+    """A table with the columns of `nats_bench_tss.csv.gz`; parameters, seconds and single runs may be absent."""
     import pyarrow as pa
     import pyarrow.compute as pc
     from pyarrow import csv
@@ -285,7 +285,9 @@ def read_compact(path: Path) -> "tuple[pa.Table, str]":
     import pyarrow.parquet as pq
 
     try:
-        table = pq.read_table(path, partitioning=None, page_checksum_verification=True)
+        # Not read_table: it imports pyarrow.dataset and with it pandas, which takes longer than all the rest.
+        with pq.ParquetFile(path, page_checksum_verification=True) as file:
+            table = file.read()
     except (pa.ArrowException, OSError) as error:
         raise InputError(f"{path} is damaged ({_line(error)}): {_AGAIN}") from error
     metadata = {key.decode(): value.decode() for key, value in (table.schema.metadata or {}).items()}
