@@ -1,0 +1,61 @@
+"""Axes, colours and legends that every figure shares."""
+
+from collections.abc import Mapping, Sequence
+from itertools import cycle
+from typing import TYPE_CHECKING, Any
+
+from spaces.core.drawing import INK, QUIET
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+# Okabe and Ito (2008): as in spaces.core.drawing, without the black and the yellow.
+COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
+DASHES: tuple[Any, ...] = ("solid", (0, (5, 1.5)), (0, (1.5, 1.5)), (0, (6, 1.5, 1.5, 1.5)))
+
+Style = dict[str, Any]
+
+
+def styles(methods: Sequence[str]) -> dict[str, Style]:
+    """A colour and dash pattern for each method, by its place in the sorted names: the same in every figure.
+
+    Neighbours differ in both, so that no reader depends on colour alone.
+    """
+    pairs = zip(cycle(COLOURS), cycle(DASHES), strict=False)
+    # Six colours against four patterns repeat after twelve; beyond that the legend's order has to do.
+    return {
+        method: {"color": colour, "linestyle": dash}
+        for method, (colour, dash) in zip(sorted(set(methods)), pairs, strict=False)
+    }
+
+
+def canvas(width: float, height: float) -> tuple["Figure", "Axes"]:
+    """An empty figure of `width` by `height` inches with one pair of axes."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), layout="constrained")
+    return figure, figure.add_subplot()
+
+
+def plain(axes: "Axes", x: str, y: str) -> None:
+    """Name the axes, keep the left and the lower spine, rule the background lightly."""
+    axes.set_xlabel(x, color=INK, fontsize=10)
+    axes.set_ylabel(y, color=INK, fontsize=10)
+    axes.tick_params(colors=INK, labelsize=9, length=3)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.spines[["left", "bottom"]].set_color(INK)
+    axes.grid(axis="y", color=QUIET, alpha=0.3, linewidth=0.7)
+    axes.set_axisbelow(True)
+
+
+def legend(axes: "Axes", entries: Mapping[str, Style], **place: Any) -> None:
+    """A legend of `entries`, names printed literally whatever characters they hold."""
+    from matplotlib.lines import Line2D
+
+    handles = [Line2D([], [], linewidth=2, **style) for style in entries.values()]
+    # matplotlib leaves out names that begin with an underscore: a space in front keeps them.
+    names = [f" {name}" if name.startswith("_") else name for name in entries]
+    shown = axes.legend(handles, names, frameon=False, fontsize=9, labelcolor=INK, handlelength=2.6, **place)
+    for entry in shown.get_texts():
+        entry.set_parse_math(False)

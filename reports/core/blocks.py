@@ -1,0 +1,140 @@
+"""Records that may stand in one table: one space, data set, protocol, scale and way to evaluate, nothing mixed."""
+
+import json
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from reports.core.values import checked
+from spaces.core.errors import InputError, unknown
+
+RECORD_COLUMNS = (
+    *("key", "method", "space", "dataset", "seed", "protocol", "accuracy", "evaluation", "convention", "genotype"),
+    *("skip_share", "params", "macs", "search_seconds", "evaluate_seconds", "search_steps", "epochs", "scale"),
+    *("device", "threads", "version", "dataset_digest", "recipe", "settings"),
+)
+SAME = ["space", "dataset", "protocol", "scale", "evaluation", "dataset_digest"]
+
+
+@dataclass(frozen=True)
+class Block:
+    """Records that agree in `SAME`, so that a mean over their seeds means something.
+
+    `records` has a column `label` besides those of the contract: the method's name, with the settings that tell two
+    configurations of it apart where the block holds several.
+    """
+
+    space: str
+    dataset: str
+    protocol: str
+    scale: str
+    evaluation: str
+    dataset_digest: str
+    slug: str
+    records: pd.DataFrame
+
+    @property
+    def title(self) -> str:
+        """Space and data set, for a heading."""
+        return f"{self.space} on {self.dataset}"
+
+    @property
+    def conditions(self) -> str:
+        """Protocol and scale in words: what no number of the block may stand without."""
+        return f"protocol {self.protocol} ({self.scale}), {self.evaluation}"
+
+    @property
+    def conventions(self) -> list[str]:
+        """What the accuracies are, each distinct convention once."""
+        return sorted(set(self.records["convention"].astype(str)))
+
+    @property
+    def methods(self) -> list[str]:
+        """The labels, sorted."""
+        return sorted(set(self.records["label"]))
+
+    def values(self, metric: str = "accuracy") -> pd.DataFrame:
+        """The plain frame of `reports.statistics`, `metric` being a numeric column of the records."""
+        if metric not in self.records.columns or not pd.api.types.is_numeric_dtype(self.records[metric]):
+            numeric = self.records.select_dtypes("number").columns.difference(["seed"])
+            raise unknown("metric", metric, numeric)
+        frame = self.records[["label", "space", "dataset", "seed", metric]]
+        return checked(frame.set_axis(["method", "space", "dataset", "seed", "value"], axis=1), f"records, {metric}")
+
+
+def blocks(records: pd.DataFrame) -> list[Block]:
+    """`records` cut into blocks, in the order of `SAME`.
+
+    Raises `InputError` when there are no records, a column of the contract is missing, or two records are of the same
+    trial with the same settings.
+    """
+    if records.empty:
+        raise InputError("no records: run a study first, or name the folder that holds its runs")
+    for column in RECORD_COLUMNS:
+        if column not in records.columns:
+            raise InputError(f"records: column {column!r} is missing")
+    made: list[Block] = []
+    for names, group in records.groupby(SAME, sort=True, dropna=False):
+        same = {column: str(name) for column, name in zip(SAME, names, strict=True)}
+        slug = _unique(f"{same['space']}-{same['dataset']}-{same['protocol']}", {block.slug for block in made})
+        labelled = group.assign(label=_labels(group)).sort_values(["label", "seed"], kind="stable")
+        made.append(Block(**same, slug=slug, records=labelled.reset_index(drop=True)))
+    return made
+
+
+def slug(name: str) -> str:
+    """`name` as a file name and an anchor: lower-case letters, digits and hyphens."""
+    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") or "x"
+
+
+def _unique(name: str, taken: Iterable[str]) -> str:
+    candidate, count = slug(name), 1
+    while candidate in taken:
+        count += 1
+        candidate = f"{slug(name)}-{count}"
+    return candidate
+
+
+def _labels(group: pd.DataFrame) -> list[str]:
+    """A label for each record: the method, and the settings in which records of one (method, seed) differ."""
+    differing: dict[str, list[str]] = {}
+    for method, trials in group.groupby("method"):
+        names: set[str] = set()
+        for _, same in trials.groupby("seed"):
+            names |= _differences(same)
+        differing[str(method)] = sorted(names)
+    return [_label(row, differing[str(row["method"])]) for row in group.to_dict("records")]
+
+
+def _differences(same: pd.DataFrame) -> set[str]:
+    rows = [_configuration(row) for row in same.to_dict("records")]
+    names = {name for row in rows for name in row}
+    differing = {name for name in names if len({row.get(name) for row in rows}) > 1}
+    if len(rows) > len({tuple(row.get(name) for name in sorted(differing)) for row in rows}):
+        keys = " and ".join(str(key) for key in same["key"])
+        raise InputError(f"records {keys} are of the same trial with the same settings: keep one")
+    return differing
+
+
+def _configuration(row: dict[Any, Any]) -> dict[str, str]:
+    configuration = {"version": row["version"], "device": row["device"], **flat(row["settings"])}
+    return {name: json.dumps(value, sort_keys=True, default=str) for name, value in configuration.items()}
+
+
+def _label(row: dict[Any, Any], names: list[str]) -> str:
+    configuration = _configuration(row)
+    parts = [f"{name} = {configuration.get(name, 'unset')}" for name in names]
+    return f"{row['method']} [{', '.join(parts)}]" if parts else str(row["method"])
+
+
+def flat(nested: Any, prefix: str = "") -> dict[str, Any]:
+    """A dictionary of dictionaries as one level, `{"inner": {"lr": 1}}` as `{"inner.lr": 1}`."""
+    if not isinstance(nested, dict):
+        return {}
+    result: dict[str, Any] = {}
+    for name, value in nested.items():
+        result |= flat(value, f"{prefix}{name}.") if isinstance(value, dict) and value else {f"{prefix}{name}": value}
+    return result

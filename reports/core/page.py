@@ -1,0 +1,140 @@
+"""What a report says, gathered once for the page and for LaTeX: one `Section` a block, the conditions, the methods."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from reports import figures, tables
+from reports.core.axes import Style, styles
+from reports.core.blocks import Block, blocks, flat
+from reports.core.drawn import Drawn
+from reports.tables import Row, Table, named_rows
+from spaces.core.errors import InputError
+
+SpaceOf = Callable[[str], Any]
+"""From a space's name to what knows its notation: `.parse(text) -> Genotype` and `.operations`, names in order."""
+
+
+@dataclass(frozen=True)
+class Section:
+    """All that is reported of one block. `missing` says in words what could not be drawn."""
+
+    block: Block
+    main: Table
+    comparisons: Table | None
+    trials: Table
+    statements: list[str]
+    trajectory: Drawn | None
+    weights: list[Drawn] = field(default_factory=list)
+    cells: list[Drawn] = field(default_factory=list)
+    missing: list[str] = field(default_factory=list)
+
+    @property
+    def drawn(self) -> list[Drawn]:
+        """Every figure."""
+        return [*([self.trajectory] if self.trajectory else []), *self.weights, *self.cells]
+
+    @property
+    def tables(self) -> list[Table]:
+        """The tables that LaTeX gets as well."""
+        return [self.main, *([self.comparisons] if self.comparisons else [])]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """One configuration's declarations, as (name, value) in words, and the trials that share it."""
+
+    method: str
+    where: str
+    declarations: list[tuple[str, str]]
+
+
+def sections(records: pd.DataFrame, histories: pd.DataFrame, space_of: SpaceOf) -> list[Section]:
+    """A section a block. Raises `InputError` as `reports.core.blocks.blocks`, and for a genotype that is none."""
+    found = blocks(records)
+    method_styles = styles([method for block in found for method in block.methods])
+    return [_section(block, histories, space_of, method_styles) for block in found]
+
+
+def conditions(records: pd.DataFrame) -> list[tuple[str, list[str]]]:
+    """The environment and protocol of all records: a name and its distinct values, counted where they differ."""
+    datasets = records["dataset"].astype(str) + " (digest " + records["dataset_digest"].astype(str) + ")"
+    scales = records["protocol"].astype(str) + ": " + records["scale"].astype(str)
+    return [
+        ("Protocol and scale", _counted(scales)),
+        ("Accuracy is", _counted(records["evaluation"].astype(str) + ": " + records["convention"].astype(str))),
+        ("Data sets", _counted(datasets)),
+        ("Seeds", [", ".join(str(seed) for seed in sorted(records["seed"].unique()))]),
+        ("Device", _counted(records["device"].astype(str) + ", threads " + records["threads"].astype(str))),
+        ("Version", _counted("dartboard " + records["version"].astype(str))),
+    ]
+
+
+def recipes(records: pd.DataFrame) -> list[Recipe]:
+    """The distinct declarations of every method, with the spaces and protocols in which they held."""
+    grouped: dict[tuple[str, str], list[Row]] = {}
+    for row in named_rows(records.sort_values(["method", "space", "protocol"])):
+        declared = json.dumps(row["recipe"], sort_keys=True, default=str)
+        grouped.setdefault((str(row["method"]), declared), []).append(row)
+    return [
+        Recipe(
+            method,
+            ", ".join(dict.fromkeys(f"{row['space']} ({row['protocol']})" for row in rows)),
+            [(name.replace("_", " "), _words(value)) for name, value in flat(rows[0]["recipe"]).items()],
+        )
+        for (method, _), rows in grouped.items()
+    ]
+
+
+def _section(block: Block, histories: pd.DataFrame, space_of: SpaceOf, method_styles: dict[str, Style]) -> Section:
+    section = Section(
+        block=block,
+        main=tables.main(block),
+        comparisons=tables.comparisons(block),
+        trials=tables.trials(block),
+        statements=[str(words) for words in tables.comparison(block)["statement"]],
+        trajectory=figures.trajectory(block, histories, method_styles) if len(histories) else None,
+    )
+    if section.trajectory is None:
+        section.missing.append("No trajectory is drawn: the histories do not hold an accuracy for every epoch.")
+    space = space_of(block.space)
+    # One trial a method is drawn, the first seed: chosen before anything is known of its result.
+    for trial in named_rows(block.records.drop_duplicates("label")):
+        try:
+            genotype = space.parse(trial["genotype"])
+        except InputError as error:
+            raise InputError(f"record {trial['key']}: column 'genotype': {error}") from error
+        history = histories[histories["key"] == trial["key"]] if len(histories) else histories
+        for kind in genotype.kinds:
+            section.cells.append(figures.cell(block, trial, genotype, kind))
+            if _recorded(history, f"weights.{kind}"):
+                edges = genotype.possible_edges()
+                section.weights.append(figures.weights(block, trial, history, kind, edges, space.operations))
+            else:
+                section.missing.append(f"No weights of the {kind} cell were recorded for {trial['label']}.")
+    return section
+
+
+def _recorded(history: pd.DataFrame, column: str) -> bool:
+    return len(history) > 0 and column in history and all(isinstance(x, list | np.ndarray) for x in history[column])
+
+
+def _counted(words: "pd.Series[str]") -> list[str]:
+    counts = words.value_counts(sort=False).sort_index()
+    if len(counts) == 1:
+        return [str(counts.index[0])]
+    return [f"{value} ({count} {'trial' if count == 1 else 'trials'})" for value, count in counts.items()]
+
+
+def _words(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if value is None:
+        return "none"
+    if isinstance(value, list | tuple | np.ndarray):
+        return ", ".join(_words(item) for item in value) or "none"
+    return str(value)

@@ -1,0 +1,146 @@
+"""The figures of a report, one function a figure. Each takes a block's rows and returns a `Drawn`."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.ticker import MaxNLocator
+
+from reports.core.axes import Style, canvas, legend, plain, styles
+from reports.core.blocks import Block, slug
+from reports.core.drawn import Drawn
+from reports.core.sentences import plain as number
+from spaces.core import drawing
+from spaces.core.drawing import INK, QUIET
+from spaces.core.genotype import Genotype
+
+CURVES = {
+    "tabular_accuracy": ("Test accuracy in the table (%)", "test accuracy of the epoch's architecture in the table"),
+    "discrete_accuracy": (
+        "Supernet accuracy, discretized (%)",
+        "accuracy, on the alpha half, of the supernet restricted to the epoch's architecture, with inherited weights",
+    ),
+}
+
+
+def trajectory(block: Block, histories: pd.DataFrame, method_styles: dict[str, Style] | None = None) -> Drawn | None:
+    """The discretized architecture's accuracy over epochs: a bold mean and a thin line a seed, for each method.
+
+    `histories` holds the epochs of the block's trials. The table's accuracy is shown where every epoch has one, else
+    the supernet's; the axis says which. A mean ends where the first of its seeds does. `None` without any epoch.
+    """
+    labels = block.records.set_index("key")["label"]
+    rows = histories[histories["key"].isin(labels.index)].assign(label=lambda frame: frame["key"].map(labels))
+    column = next((name for name in CURVES if name in rows.columns and rows[name].notna().all()), None)
+    if rows.empty or column is None:
+        return None
+    axis, words = CURVES[column]
+    figure, axes = canvas(9.2, 3.6)
+    entries, ends = {}, []
+    for method, group in rows.groupby("label", sort=True):
+        style = (method_styles or styles(block.methods))[str(method)]
+        curves = group.pivot(index="epoch", columns="key", values=column)
+        marker: Style = {"marker": "o", "markersize": 3} if len(curves) == 1 else {}
+        axes.plot(curves.index, curves.to_numpy(dtype=float), linewidth=0.8, alpha=0.45, color=style["color"], **marker)
+        mean = curves.dropna().mean(axis=1)
+        axes.plot(mean.index, mean.to_numpy(dtype=float), linewidth=2.2, **style, **marker)
+        entries[f"{method} (n = {curves.shape[1]})"] = style
+        ends.append(f"{method} {number(mean.iloc[-1])} % after epoch {mean.index[-1]}")
+    plain(axes, "Epoch", axis)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    legend(axes, entries, loc="upper left", bbox_to_anchor=(1.0, 1.0))
+    caption = f"{block.title}, trajectories: {words}. Bold: mean over seeds; thin: each seed. "
+    caption += _sentence(block.conditions)
+    alt = f"Accuracy over epochs on {block.title}; mean over seeds: {'; '.join(ends)}."
+    return Drawn(figure, f"{block.slug}-trajectory", caption, alt)
+
+
+def weights(
+    block: Block,
+    trial: dict[str, Any],
+    history: pd.DataFrame,
+    kind: str,
+    edges: Sequence[tuple[int, int]],
+    operations: Sequence[str],
+) -> Drawn:
+    """One trial's operation weights over epochs: a panel an edge, sources across and targets down, a line an operation.
+
+    `trial` is a record of `block`, `history` its epochs, whose `weights.<kind>` are flat lists [edges * operations];
+    `edges` are (source, target).
+    Operations that an edge never has (weight zero throughout) are left out.
+    """
+    ordered = history.sort_values("epoch")
+    flat = np.array([np.asarray(row, dtype=float) for row in ordered[f"weights.{kind}"]])
+    values = flat.reshape(len(ordered), len(edges), len(operations))
+    epochs = ordered["epoch"].to_numpy(dtype=float)
+    figure, axes = canvas(1.5 * len({source for source, _ in edges}) + 1.4, 1.12 * len({to for _, to in edges}) + 0.7)
+    shown: dict[str, Style] = {}
+    for (source, target), lines in zip(edges, values.transpose(1, 2, 0), strict=True):
+        column, row = source, target - edges[0][1]
+        _panel(axes, column, row, f"{source} → {target}")
+        for operation, line in zip(operations, lines, strict=True):
+            if np.any(line):
+                style = {"color": drawing.colour(operation), "linestyle": _dash(operation)}
+                shown[operation] = style
+                x = (epochs - epochs[0]) / max(1.0, epochs[-1] - epochs[0])
+                axes.plot(column * 1.14 + x, -row * 1.36 + np.clip(line, 0, 1), linewidth=1.3, **style, **_dot(len(x)))
+    _span(axes, edges, epochs)
+    legend(axes, shown, loc="upper right", borderaxespad=0)
+    strongest = [operations[index] for index in values[-1].argmax(axis=1)]
+    counts = ", ".join(f"{name} on {strongest.count(name)}" for name in sorted(set(strongest)))
+    name = f"{trial['label']}, seed {trial['seed']}, {kind} cell"
+    caption = (
+        f"{block.title}, {name}: operation weights over epochs {epochs[0]:.0f} to {epochs[-1]:.0f}, a panel an edge, "
+        f"0 to 1 upwards. {_sentence(block.conditions)}"
+    )
+    alt = f"Weights of {name}. In the last epoch the strongest operation is: {counts} of {len(edges)} edges."
+    return Drawn(figure, f"{block.slug}-weights-{slug(str(trial['key']))}-{slug(kind)}", caption, alt)
+
+
+def cell(block: Block, trial: dict[str, Any], genotype: Genotype, kind: str) -> Drawn:
+    """The cell that one trial found."""
+    edges = "; ".join(f"{source} to {target} {operation}" for source, target, operation in genotype.edges(kind))
+    name = f"{trial['label']}, seed {trial['seed']}, {kind} cell"
+    share = f"skip share {number(genotype.skip_share(kind))}"
+    caption = f"{block.title}, {name}: {share}, accuracy of this trial {number(float(trial['accuracy']))} %. "
+    return Drawn(
+        drawing.figure(genotype, kind),
+        f"{block.slug}-cell-{slug(str(trial['key']))}-{slug(kind)}",
+        caption + _sentence(block.conditions),
+        f"{kind} cell of {trial['label']}, {share}. Edges: {edges}.",
+    )
+
+
+def _panel(axes: Any, column: int, row: int, name: str) -> None:
+    from matplotlib.patches import Rectangle
+
+    x, y = column * 1.14, -row * 1.36
+    axes.add_patch(Rectangle((x, y), 1, 1, facecolor="none", edgecolor=QUIET, linewidth=0.6, alpha=0.7))
+    axes.text(x, y + 1.05, name, fontsize=8, color=INK, va="bottom")
+
+
+def _span(axes: Any, edges: Sequence[tuple[int, int]], epochs: Any) -> None:
+    bottom = -1.36 * (edges[-1][1] - edges[0][1])
+    axes.text(0, bottom - 0.06, f"epoch {epochs[0]:.0f}", fontsize=8, color=INK, va="top")
+    axes.text(1, bottom - 0.06, f"{epochs[-1]:.0f}", fontsize=8, color=INK, va="top", ha="right")
+    axes.text(-0.04, bottom, "0", fontsize=8, color=INK, ha="right", va="center")
+    axes.text(-0.04, bottom + 1, "1", fontsize=8, color=INK, ha="right", va="center")
+    axes.set_xlim(-0.2, 1.14 * max(target for _, target in edges) + 0.02)
+    axes.set_ylim(bottom - 0.3, 1.3)
+    axes.axis("off")
+
+
+def _dash(operation: str) -> Any:
+    """Dashes tell what colour may not: convolutions are solid, pooling dashed, operations without weights dotted."""
+    if "pool" in operation:
+        return (0, (4, 1.5))
+    return (0, (1.2, 1.2)) if operation in ("none", "skip_connect", "noise") else "solid"
+
+
+def _dot(points: int) -> Style:
+    return {"marker": "o", "markersize": 2.5} if points == 1 else {}
+
+
+def _sentence(conditions: str) -> str:
+    return f"{conditions[:1].upper()}{conditions[1:]}."

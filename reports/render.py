@@ -1,0 +1,111 @@
+"""A study's records as one offline page, `index.html`, and as LaTeX, `report.tex` with its tables and figures."""
+
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import pandas as pd
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from reports.core import latex, page
+from reports.core.page import Section, SpaceOf
+from reports.statistics import METHOD_NOTES
+from spaces import get_space
+from spaces.core.errors import InputError
+
+TEMPLATES = Path(__file__).parent / "templates"
+OWN = ("index.html", "report.", "tables", "figures")
+"""How the entries of a report's folder begin; a folder with others is somebody's and is left alone."""
+
+
+def build(records: pd.DataFrame, histories: pd.DataFrame, out: Path, *, space_of: SpaceOf = get_space) -> Path:
+    """Write the report of `records` and `histories` (docs/architecture.md) to the folder `out`; its page's path.
+
+    `out` gets `index.html`, which needs nothing else and asks for nothing, and `report.tex`, which compiles as it
+    stands, with `tables/*.tex` for input elsewhere and `figures/*.pdf`. It is written beside `out` and then put in
+    its place, so `out` holds a whole report or what it held before. An earlier report there is replaced.
+
+    Raises `InputError` when there are no records, a column is missing, a value is not finite, a trial stands there
+    twice, a genotype does not parse, or `out` holds anything but a report.
+    """
+    out = out.resolve()
+    _check(out)
+    sections = page.sections(records, histories, space_of)
+    content = {
+        "sections": sections,
+        "conditions": page.conditions(records),
+        "recipes": page.recipes(records),
+        "notes": METHOD_NOTES,
+        "summary": _summary(records),
+    }
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        with TemporaryDirectory(prefix=".report-", dir=out.parent) as scratch:
+            new = Path(scratch) / "new"
+            _write(new, sections, content)
+            if out.exists():
+                out.rename(Path(scratch) / "old")
+            new.rename(out)
+    except OSError as error:
+        raise InputError(f"{out}: the report cannot be written: {error.strerror or error}") from error
+    return out / "index.html"
+
+
+def _check(out: Path) -> None:
+    if out.exists() and not out.is_dir():
+        raise InputError(f"{out}: is a file: name a folder for the report")
+    foreign = sorted(entry.name for entry in out.iterdir() if not entry.name.startswith(OWN)) if out.exists() else []
+    if foreign:
+        raise InputError(f"{out}: holds {foreign[0]!r}, which is no part of a report: name a new or an empty folder")
+
+
+def _write(folder: Path, sections: list[Section], content: dict[str, Any]) -> None:
+    for name in ("tables", "figures"):
+        (folder / name).mkdir(parents=True)
+    for section in sections:
+        for table in section.tables:
+            (folder / "tables" / f"{table.slug}.tex").write_text(latex.tabular(table), encoding="utf-8")
+        for drawn in section.drawn:
+            drawn.save_pdf(folder / "figures" / f"{drawn.slug}.pdf")
+    (folder / "index.html").write_text(_html().get_template("index.html.j2").render(content), encoding="utf-8")
+    (folder / "report.tex").write_text(_latex().get_template("report.tex.j2").render(content), encoding="utf-8")
+
+
+def _html() -> Environment:
+    return Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+
+
+def _latex() -> Environment:
+    # LaTeX's own braces and percent signs stay free; nothing is printed but through the filter `tex`.
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=False,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        block_start_string="<%",
+        block_end_string="%>",
+        variable_start_string="<<",
+        variable_end_string=">>",
+        comment_start_string="<#",
+        comment_end_string="#>",
+    )
+    environment.filters["tex"] = latex.escape
+    return environment
+
+
+def _summary(records: pd.DataFrame) -> str:
+    counts = [
+        (len(records), "trial"),
+        (records["method"].nunique(), "method"),
+        (records["space"].nunique(), "space"),
+        (records["dataset"].nunique(), "data set"),
+        (records["seed"].nunique(), "seed"),
+    ]
+    return ", ".join(f"{count} {word}{'' if count == 1 else 's'}" for count, word in counts)

@@ -1,0 +1,129 @@
+"""A study made by hand: records and histories as docs/architecture.md writes them, with names that bite."""
+
+import itertools
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from spaces.core.genotype import DartsGenotype, NatsGenotype
+
+NATS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
+DARTS = ("none", "max_pool_3x3", "avg_pool_3x3", "skip_connect")
+DARTS += ("sep_conv_3x3", "sep_conv_5x5", "dil_conv_3x3", "dil_conv_5x5")
+NASTY = r"""λ_{x}^2~&%#$y$ <b>"q"</b>\'[*]"""
+
+
+class FakeSpace:
+    """What a report needs of a space, without torch."""
+
+    def __init__(self, name: str) -> None:
+        self.genotype = NatsGenotype if name == "nats-tss" else DartsGenotype
+        self.operations = NATS if name == "nats-tss" else DARTS
+
+    def parse(self, text: str):
+        return self.genotype.parse(text)
+
+
+def genotype(space: str, rng: np.random.Generator) -> str:
+    if space == "nats-tss":
+        return str(NatsGenotype(tuple(rng.choice(NATS, 6).tolist())))
+
+    def pairs():
+        chosen = [(target, rng.choice(target, 2, replace=False)) for target in range(2, 6)]
+        return tuple((str(rng.choice(DARTS[1:])), int(source)) for _, sources in chosen for source in sorted(sources))
+
+    return str(DartsGenotype(pairs(), pairs()))
+
+
+def study(
+    methods=("darts-1st", "random", NASTY),
+    spaces=("nats-tss", "darts"),
+    seeds=range(3),
+    protocol="quick",
+    epochs=4,
+    effect=0.0,
+):
+    """(records, histories) with reproducible numbers; method i is `i * effect` points better."""
+    records, histories = [], []
+    for (index, method), space, seed in itertools.product(enumerate(methods), spaces, seeds):
+        rng = np.random.default_rng([index, len(space), seed])
+        key = f"{method}-{space}-digits-{seed}-{protocol}-{index:02x}{seed:02x}"
+        text = genotype(space, rng)
+        cells = ("cell",) if space == "nats-tss" else ("normal", "reduce")
+        parsed = FakeSpace(space).parse(text)
+        records.append(
+            {
+                "key": key,
+                "method": method,
+                "space": space,
+                "dataset": "digits",
+                "seed": seed,
+                "protocol": protocol,
+                "accuracy": 90 + index * effect + float(rng.normal()),
+                "evaluation": "tabular" if space == "nats-tss" else "retrained",
+                "convention": "test, 200 epochs, NATS-Bench" if space == "nats-tss" else "test, 2 epochs",
+                "genotype": text,
+                "skip_share": parsed.skip_share(cells[0]),
+                "params": int(rng.integers(70_000, 4_000_000)),
+                "macs": int(rng.integers(5_000_000, 600_000_000)),
+                "search_seconds": float(rng.uniform(5, 5000)),
+                "evaluate_seconds": float(rng.uniform(1, 9)),
+                "search_steps": 40,
+                "epochs": epochs,
+                "scale": "4 channels, 3 cells, 4 epochs, all of the data",
+                "device": "cpu",
+                "threads": 1,
+                "version": "0.1.0",
+                "dataset_digest": "3a1f5c9e",
+                "recipe": {
+                    "order": 1,
+                    "relaxation": "softmax",
+                    "batch_norm": {"affine": False, "mode": "batch"},
+                    "inner": [],
+                    "note": "<script>alert('x')</script> 100 %",
+                },
+                "settings": {"alpha": {"lr": 3e-4}, "batch": 64},
+            }
+        )
+        for epoch in range(1, epochs + 1):
+            row = {
+                "key": key,
+                "method": method,
+                "space": space,
+                "dataset": "digits",
+                "seed": seed,
+                "epoch": epoch,
+                "train_loss": 2.0 / epoch,
+                "train_accuracy": 40.0 + epoch,
+                "valid_loss": 2.1 / epoch,
+                "valid_accuracy": 39.0 + epoch,
+                "discrete_accuracy": 30.0 + 5 * epoch + float(rng.normal()),
+                "tabular_accuracy": 80.0 + 2 * epoch + float(rng.normal()) if space == "nats-tss" else np.nan,
+                "genotype": text,
+                "skip_share": 0.5,
+            }
+            edges, operations = (6, 5) if space == "nats-tss" else (14, 8)
+            for kind in cells:
+                alpha = rng.normal(size=(edges, operations)) * epoch / 3
+                weights = np.exp(alpha) / np.exp(alpha).sum(1, keepdims=True)
+                row[f"alpha.{kind}"] = alpha.ravel().tolist()
+                row[f"weights.{kind}"] = weights.ravel().tolist()
+            histories.append(row)
+    return pd.DataFrame(records), pd.DataFrame(histories)
+
+
+@pytest.fixture
+def frames():
+    return study()
+
+
+@pytest.fixture(scope="session")
+def report(tmp_path_factory):
+    """One report built from the nasty study, for the tests that only read it: (folder, records, histories)."""
+    from reports.render import build
+
+    records, histories = study()
+    out = tmp_path_factory.mktemp("reports") / "report"
+    build(records, histories, out, space_of=FakeSpace)
+    return out, records, histories
