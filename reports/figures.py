@@ -24,6 +24,11 @@ CURVES = {
 }
 
 
+def cell_name(kind: str) -> str:
+    """What a kind of cell is called: `cell` where a space has one kind, else `normal cell` or `reduce cell`."""
+    return kind if kind == "cell" else f"{kind} cell"
+
+
 def trajectory(block: Block, histories: pd.DataFrame, method_styles: dict[str, Style] | None = None) -> Drawn | None:
     """The discretized architecture's accuracy over epochs: a bold mean and a thin line a seed, for each method.
 
@@ -89,7 +94,7 @@ def weights(
     legend(axes, shown, loc="upper right", borderaxespad=0)
     strongest = [operations[index] for index in values[-1].argmax(axis=1)]
     counts = ", ".join(f"{name} on {strongest.count(name)}" for name in sorted(set(strongest)))
-    name = f"{trial['label']}, seed {trial['seed']}, {kind} cell"
+    name = f"{trial['label']}, seed {trial['seed']}, {cell_name(kind)}"
     caption = (
         f"{block.title}, {name}: operation weights over epochs {epochs[0]:.0f} to {epochs[-1]:.0f}, a panel an edge, "
         f"0 to 1 upwards. {_sentence(block.conditions)}"
@@ -101,14 +106,14 @@ def weights(
 def cell(block: Block, trial: dict[str, Any], genotype: Genotype, kind: str) -> Drawn:
     """The cell that one trial found."""
     edges = "; ".join(f"{source} to {target} {operation}" for source, target, operation in genotype.edges(kind))
-    name = f"{trial['label']}, seed {trial['seed']}, {kind} cell"
+    name = f"{trial['label']}, seed {trial['seed']}, {cell_name(kind)}"
     share = f"skip share {number(genotype.skip_share(kind))}"
     caption = f"{block.title}, {name}: {share}, accuracy of this trial {number(float(trial['accuracy']))} %. "
     return Drawn(
         drawing.figure(genotype, kind),
         f"{block.slug}-cell-{slug(str(trial['key']))}-{slug(kind)}",
         caption + _sentence(block.conditions),
-        f"{kind} cell of {trial['label']}, {share}. Edges: {edges}.",
+        f"{cell_name(kind)} of {trial['label']}, {share}. Edges: {edges}.",
     )
 
 

@@ -115,7 +115,8 @@ def _section(block: Block, histories: pd.DataFrame, space_of: SpaceOf, method_st
                 edges = genotype.possible_edges()
                 section.weights.append(figures.weights(block, trial, history, kind, edges, space.operations))
             else:
-                section.missing.append(f"No weights of the {kind} cell were recorded for {trial['label']}.")
+                cell = figures.cell_name(kind)
+                section.missing.append(f"No weights of the {cell} were recorded for {trial['label']}.")
     return section
 
 

@@ -61,4 +61,4 @@ def _rows(which: "pd.Series[bool]") -> str:
 
 
 def _quoted(value: object) -> str:
-    return "missing" if pd.isna(value) else repr(str(value))  # type: ignore[call-overload]
+    return "missing" if pd.isna(value) or str(value) == "" else repr(str(value))  # type: ignore[call-overload]

@@ -36,7 +36,7 @@ def genotype(space: str, rng: np.random.Generator) -> str:
     return str(DartsGenotype(pairs(), pairs()))
 
 
-def study(
+def make_study(
     methods=("darts-1st", "random", NASTY),
     spaces=("nats-tss", "darts"),
     seeds=range(3),
@@ -113,9 +113,22 @@ def study(
     return pd.DataFrame(records), pd.DataFrame(histories)
 
 
-@pytest.fixture
-def frames():
-    return study()
+@pytest.fixture(scope="session")
+def study():
+    """The maker of studies, `make_study`."""
+    return make_study
+
+
+@pytest.fixture(scope="session")
+def space_of():
+    """What `reports.render.build` takes for `get_space`."""
+    return FakeSpace
+
+
+@pytest.fixture(scope="session")
+def nasty():
+    """A method's name with everything that HTML, LaTeX, matplotlib or Rich could take for markup."""
+    return NASTY
 
 
 @pytest.fixture(scope="session")
@@ -123,7 +136,7 @@ def report(tmp_path_factory):
     """One report built from the nasty study, for the tests that only read it: (folder, records, histories)."""
     from reports.render import build
 
-    records, histories = study()
+    records, histories = make_study()
     out = tmp_path_factory.mktemp("reports") / "report"
     build(records, histories, out, space_of=FakeSpace)
     return out, records, histories

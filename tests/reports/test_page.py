@@ -1,0 +1,234 @@
+"""The page: its numbers against numbers computed here, its markup, and that it asks nobody for anything."""
+
+import re
+from html.parser import HTMLParser
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+from reports.render import build
+from spaces.core.errors import InputError
+
+VOID = {"meta", "link", "br", "hr", "img", "input", "path", "use"}
+
+
+class Page(HTMLParser):
+    """Checks that elements nest and close; keeps the cells of each table, the attributes and the headings."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.open, self.attributes, self.headings, self.tables, self.ids = [], [], [], {}, []
+        self.table = self.cell = None
+        self.feed(text)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag, attrs):
+        self.attributes += [(tag, name, value or "") for name, value in attrs]
+        self.ids += [value for name, value in attrs if name == "id"]
+        if tag not in VOID:
+            self.open.append(tag)
+        if tag == "table":
+            self.table = self.tables.setdefault(dict(attrs)["id"], [])
+        elif tag == "tr":
+            self.table.append([])
+        elif tag in ("td", "th"):
+            self.cell = ""
+        elif re.fullmatch("h[1-6]", tag):
+            self.headings.append(int(tag[1]))
+
+    def handle_startendtag(self, tag, attrs):
+        self.attributes += [(tag, name, value or "") for name, value in attrs]
+        self.ids += [value for name, value in attrs if name == "id"]
+
+    def handle_endtag(self, tag):
+        if tag not in VOID:
+            assert self.open.pop() == tag
+        if tag in ("td", "th"):
+            self.table[-1].append(self.cell.strip())
+            self.cell = None
+
+    def handle_data(self, data):
+        if self.cell is not None:
+            self.cell += data
+
+
+@pytest.fixture(scope="module")
+def html(report):
+    return (report[0] / "index.html").read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def page(html):
+    return Page(html)
+
+
+def two(value):
+    return f"{value:.2f}".replace("-", "−")
+
+
+@pytest.mark.parametrize("space", ["nats-tss", "darts"])
+@pytest.mark.parametrize("name", ["darts-1st", "random", "nasty"])
+def test_main_table_shows_the_numbers_of_the_records(report, page, space, name, nasty):
+    method = nasty if name == "nasty" else name
+    records = report[1]
+    trials = records[(records["space"] == space) & (records["method"] == method)]
+    accuracy = trials["accuracy"].to_numpy()
+    row = next(row for row in page.tables[f"{space}-digits-quick-main"] if row[0] == method)
+    reach = stats.sem(accuracy) * stats.t.ppf(0.975, len(accuracy) - 1)
+    assert row[1] == "3"
+    assert row[2] == f"{two(accuracy.mean())} ± {two(accuracy.std(ddof=1))}"
+    assert row[3] == two(np.median(accuracy))
+    assert row[4] == f"{two(accuracy.mean() - reach)} to {two(accuracy.mean() + reach)}"
+    assert row[5] == two(trials["skip_share"].mean())
+    assert float(row[6]) == pytest.approx(trials["params"].mean() / 1e6, abs=5.1e-3)
+    assert float(row[7]) == pytest.approx(trials["macs"].mean() / 1e6, abs=5.1e-3)
+    assert float(row[8].replace("\u202f", "")) == pytest.approx(trials["search_seconds"].mean(), abs=0.51)
+    baseline = records[(records["space"] == space) & (records["method"] == "darts-1st")]["accuracy"].to_numpy()
+    if method == "darts-1st":
+        assert row[9:] == ["–", "–", "baseline"]
+    else:
+        assert row[9] == f"{(accuracy - baseline).mean():+.2f}".replace("-", "−")
+        assert row[11] == "too few seeds"
+
+
+def test_every_trial_has_its_row(report, page):
+    rows = [row for name, table in page.tables.items() if name.endswith("-trials") for row in table[1:]]
+    assert len(rows) == len(report[1])
+    by_key = {row[-1]: row for row in rows}
+    for record in report[1].to_dict("records"):
+        (row,) = (row for key, row in by_key.items() if record["key"] in key)
+        assert (row[0], row[1], row[2]) == (record["method"], str(record["seed"]), two(record["accuracy"]))
+        assert record["genotype"] in row[8]
+
+
+def test_nothing_is_loaded_from_anywhere(html, page):
+    for _, name, value in page.attributes:
+        if name in ("src", "href", "xlink:href", "action", "data", "poster", "srcset"):
+            assert value.startswith(("#", "data:,")), (name, value)
+    assert "://" not in html
+    assert "@import" not in html
+    assert all(target.startswith("#") for target in re.findall(r"url\(([^)]*)\)", html))
+    assert not any(tag in ("script", "iframe", "object", "embed", "img") for tag, _, _ in page.attributes)
+    assert "<script" not in html
+
+
+def test_ids_are_unique_and_references_lead_somewhere(page):
+    assert len(page.ids) == len(set(page.ids))
+    for _, name, value in page.attributes:
+        if name in ("href", "xlink:href") and value.startswith("#"):
+            assert value[1:] in page.ids
+        if name == "aria-labelledby":
+            assert value in page.ids
+        for target in re.findall(r"url\(#([^)]*)\)", value):
+            assert target in page.ids
+
+
+def test_page_is_accessible(html, page):
+    assert page.headings[0] == 1
+    assert all(after - before <= 1 for before, after in zip(page.headings, page.headings[1:], strict=False))
+    assert html.count('role="img" aria-label="') == html.count("<svg")
+    assert '<html lang="en">' in html
+    # One row header a row, and every heading says what it heads.
+    assert not re.search(r"<th(?![^>]*scope=)[ >]", html)
+    assert html.count("<caption") == html.count("<table")
+    assert html.count('class="scroll" role="region" tabindex="0"') == html.count('class="scroll"')
+
+
+def test_names_are_escaped_everywhere(html):
+    assert "<b>" not in html
+    assert "&lt;script&gt;alert" in html
+    assert "λ_{x}^2~&amp;%#$y$ &lt;b&gt;&#34;q&#34;&lt;/b&gt;" in html
+
+
+def test_scale_stands_with_every_table(html):
+    for caption in re.findall(r"<caption.*?</caption>", html, flags=re.DOTALL):
+        assert "protocol quick (4 channels, 3 cells, 4 epochs, all of the data)" in caption
+    assert "<strong" not in html
+
+
+def test_conditions_and_recipes_are_stated(html):
+    for words in ("digits (digest 3a1f5c9e)", "cpu, threads 1", "dartboard 0.1.0", "batch norm.affine", "softmax"):
+        assert words in html
+    assert html.index("Under what conditions") < html.index('id="results"') < html.index('id="figures"')
+
+
+def test_same_records_give_the_same_bytes(tmp_path, study, space_of):
+    first, again = tmp_path / "first", tmp_path / "again"
+    for out in (first, again):
+        build(*study(methods=("random",), spaces=("nats-tss",)), out, space_of=space_of)
+    paths = [path for path in first.rglob("*") if path.is_file()]
+    assert len(paths) == 6
+    for path in paths:
+        assert (again / path.relative_to(first)).read_bytes() == path.read_bytes(), path
+
+
+def test_mixed_protocols_are_never_in_one_mean(tmp_path, study, space_of):
+    quick, more = (
+        study(methods=("darts-1st",), spaces=("nats-tss",)),
+        study(methods=("darts-1st",), spaces=("nats-tss",), protocol="cpu"),
+    )
+    records, histories = pd.concat([quick[0], more[0]]), pd.concat([quick[1], more[1]])
+    page = Page(build(records, histories, tmp_path / "out", space_of=space_of).read_text(encoding="utf-8"))
+    for protocol in ("quick", "cpu"):
+        assert page.tables[f"nats-tss-digits-{protocol}-main"][2][1] == "3"
+
+
+def test_settings_tell_configurations_of_a_method_apart(tmp_path, study, space_of):
+    records, histories = study(methods=("darts-1st",), spaces=("nats-tss",))
+    other = records.assign(key=records["key"] + "x", settings=[{"alpha": {"lr": 0.1}, "batch": 64}] * len(records))
+    page = build(pd.concat([records, other]), histories, tmp_path / "out", space_of=space_of)
+    rows = Page(page.read_text(encoding="utf-8")).tables["nats-tss-digits-quick-main"][2:]
+    assert [row[0] for row in rows] == ["darts-1st [alpha.lr = 0.0003]", "darts-1st [alpha.lr = 0.1]"]
+
+
+def test_no_history_is_said_not_drawn(tmp_path, study, space_of):
+    records, histories = study(methods=("random",), spaces=("nats-tss",))
+    html = build(records, histories.iloc[:0], tmp_path / "out", space_of=space_of).read_text(encoding="utf-8")
+    assert "No trajectory is drawn" in html
+    assert "No weights of the cell were recorded for random." in html
+    assert "One method ran here, so nothing is compared." in html
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda r: r.iloc[:0], "no records"),
+        (lambda r: r.drop(columns="scale"), "column 'scale' is missing"),
+        (lambda r: r.assign(accuracy=np.nan), "records, accuracy: column 'value' is missing"),
+        (lambda r: r.assign(genotype="|skip~0|"), "record .*: column 'genotype'"),
+        (lambda r: r.assign(seed=0), "same trial with the same settings"),
+    ],
+)
+def test_bad_records_leave_no_report(tmp_path, change, words, study, space_of):
+    records, histories = study(methods=("darts-1st",), spaces=("nats-tss",))
+    with pytest.raises(InputError, match=words):
+        build(change(records), histories, tmp_path / "out", space_of=space_of)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_failed_report_leaves_the_earlier_one(tmp_path, monkeypatch, study, space_of):
+    records, histories = study(methods=("random",), spaces=("nats-tss",), seeds=range(1))
+    page = build(records, histories, tmp_path / "out", space_of=space_of)
+    before = page.read_bytes()
+
+    def fail(*_):
+        raise RuntimeError("no LaTeX today")
+
+    monkeypatch.setattr("reports.core.latex.tabular", fail)
+    with pytest.raises(RuntimeError):
+        build(records, histories, tmp_path / "out", space_of=space_of)
+    assert page.read_bytes() == before
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def test_somebody_elses_folder_is_left_alone(tmp_path, study, space_of):
+    records, histories = study(methods=("random",), spaces=("nats-tss",), seeds=range(1))
+    (tmp_path / "thesis.tex").write_text("years of work")
+    with pytest.raises(InputError, match=r"holds 'thesis\.tex'"):
+        build(records, histories, tmp_path, space_of=space_of)
+    with pytest.raises(InputError, match="is a file"):
+        build(records, histories, tmp_path / "thesis.tex", space_of=space_of)
+    assert (tmp_path / "thesis.tex").read_text() == "years of work"

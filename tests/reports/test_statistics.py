@@ -1,0 +1,213 @@
+"""Statistics against truth from elsewhere: hand-worked permutations, scipy's quoted values, Holm on paper."""
+
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+from reports.core import significance
+from reports.core.values import COLUMNS
+from reports.statistics import compare, summarise
+from spaces.core.errors import InputError
+
+
+def frame(**methods):
+    """Values of each method at seeds 0, 1, … on one space and data set; a dictionary gives its own seeds."""
+    rows = []
+    for method, values in methods.items():
+        pairs = values.items() if isinstance(values, dict) else enumerate(values)
+        rows += [(method, "s", "d", seed, value) for seed, value in pairs]
+    return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+def only(table):
+    assert len(table) == 1
+    return table.iloc[0]
+
+
+def test_summary_of_a_small_sample_worked_by_hand():
+    row = only(summarise(frame(a=[1.0, 2.0, 6.0])))
+    assert (row["n"], row["mean"], row["median"], row["min"], row["max"]) == (3, 3.0, 2.0, 1.0, 6.0)
+    assert row["std"] == pytest.approx(math.sqrt(7))  # squares 4 + 1 + 9 over n - 1 = 2
+    # t(0.975, 2) = 4.302653 from a table, times sqrt(7 / 3)
+    assert row["low"] == pytest.approx(3 - 4.302653 * math.sqrt(7 / 3), abs=1e-5)
+    assert row["high"] == pytest.approx(3 + 4.302653 * math.sqrt(7 / 3), abs=1e-5)
+
+
+def test_summary_of_one_seed_has_no_spread():
+    row = only(summarise(frame(a=[5.0])))
+    assert row["mean"] == 5.0
+    assert all(math.isnan(row[name]) for name in ("std", "low", "high"))
+
+
+@pytest.mark.parametrize(
+    ("differences", "p"),
+    [
+        ([1, 2, 3], 2 / 8),  # only all-plus and all-minus reach a sum of 6
+        ([1, 2, -3], 1.0),  # the sum is 0, the centre
+        ([4, 3, 2, -1], 4 / 16),  # sums of at least 8: 10 and 8; as many at the other end
+        ([5, 1, 1, 1, 1, 1], 2 / 64),
+        ([0, 0, 0, 0], 1.0),
+    ],
+)
+def test_sign_flip_counted_by_hand(differences, p):
+    test = significance.sign_flip(np.array(differences, dtype=float))
+    assert test.p == pytest.approx(p)
+    assert test.smallest == 2 / 2 ** len(differences)
+
+
+def test_sign_flip_agrees_with_wilcoxon_on_ranks():
+    # On differences whose sizes are their own ranks both count the same sums; scipy's Wilcoxon is another program.
+    differences = np.array([1.0, -2, 3, 4, 5, 6, -7, 8])
+    expected = stats.wilcoxon(differences, method="exact").pvalue
+    assert significance.sign_flip(differences).p == pytest.approx(expected)
+
+
+def test_relabelling_counted_by_hand():
+    # Of the 20 ways to choose 3 of 6 values, only {4, 5, 6} and {1, 2, 3} are as far apart.
+    test = significance.relabel(np.array([4.0, 5, 6]), np.array([1.0, 2, 3]))
+    assert test.p == pytest.approx(0.1)
+    assert test.smallest == pytest.approx(0.1)
+
+
+def test_many_seeds_are_sampled_reproducibly():
+    rng = np.random.default_rng(1)
+    differences = rng.normal(0.5, 1, 30)
+    first, again = significance.sign_flip(differences), significance.sign_flip(differences)
+    assert first == again
+    assert "9999 random" in first.name
+    assert first.smallest == 2 / 10_000
+    assert first.p == pytest.approx(stats.ttest_1samp(differences, 0).pvalue, abs=0.02)
+
+
+def test_unpaired_interval_is_welch():
+    first, second = np.array([20.1, 21.4, 19.8, 22.0]), np.array([18.0, 18.9, 17.2])
+    expected = stats.ttest_ind(first, second, equal_var=False).confidence_interval(0.95)
+    assert significance.difference_interval(first, second) == pytest.approx((expected.low, expected.high))
+
+
+def test_a12_worked_by_hand():
+    # Pairs of (2, 3) against (1, 2): 2>1, 2=2, 3>1, 3>2: three and a half of four.
+    assert significance.a12(np.array([2.0, 3]), np.array([1.0, 2])) == 3.5 / 4
+
+
+def test_holm_worked_by_hand():
+    # Sorted 0.01, 0.02, 0.04 times 3, 2, 1 = 0.03, 0.04, 0.04; the fourth allows no test and is no part.
+    corrected = significance.holm(np.array([0.04, 0.01, np.nan, 0.02]))
+    assert corrected[[0, 1, 3]] == pytest.approx([0.04, 0.03, 0.04])
+    assert math.isnan(corrected[2])
+
+
+def test_comparison_pairs_by_seed_and_not_by_order():
+    values = frame(base={0: 10.0, 1: 20.0, 2: 30.0}, new={2: 31.0, 0: 11.0, 1: 22.0})
+    row = only(compare(values, "base"))
+    assert row["paired"]
+    assert row["difference"] == pytest.approx(4 / 3)
+    expected = stats.ttest_rel([11, 22, 31], [10, 20, 30]).confidence_interval(0.95)
+    assert (row["low"], row["high"]) == pytest.approx((expected.low, expected.high))
+
+
+def test_three_seeds_cannot_reject_and_the_words_say_so():
+    row = only(compare(frame(base=[1.0, 2, 3], new=[11.0, 12, 14]), "base"))
+    assert (row["p"], row["smallest_p"], row["verdict"]) == (0.25, 0.25, "too few seeds")
+    assert row["statement"].endswith(
+        "n = 3 seeds: the smallest p this test can give is 0.25, so no difference could have been declared."
+    )
+
+
+def test_correction_can_make_enough_seeds_too_few():
+    base = np.arange(6.0)
+    rows = compare(frame(base=base, a=base + 5, b=base + 6 + base / 7), "base")
+    assert list(rows["p"]) == pytest.approx([2 / 64] * 2)
+    assert list(rows["p_holm"]) == pytest.approx([4 / 64] * 2)
+    assert set(rows["verdict"]) == {"too few seeds"}
+    assert "0.062 after Holm over 2 comparisons with base" in rows.iloc[0]["statement"]
+
+
+def test_significant_in_words_with_its_direction():
+    base = np.arange(8.0)
+    rows = compare(frame(base=base, better=base + 3, worse=base - base / 9 - 2), "base").set_index("method")
+    assert rows.loc["better", "verdict"] == "significantly higher"
+    assert rows.loc["worse", "verdict"] == "significantly lower"
+    assert rows.loc["better", "p_holm"] == pytest.approx(2 * 2 / 256)
+    assert rows.loc["better", "statement"].startswith("Significant difference: better is higher than base")
+    assert "worse is lower than base" in rows.loc["worse", "statement"]
+
+
+def test_no_evidence_in_words():
+    row = only(compare(frame(base=[1.0, 2, 3, 4, 5, 6], new=[2.0, 1, 4, 3, 6, 5]), "base"))
+    assert row["verdict"] == "no evidence"
+    assert row["statement"].startswith("No evidence of a difference between new and base: difference +0.00")
+
+
+def test_ties_everywhere_are_said():
+    row = only(compare(frame(base=[7.0] * 6, new=[7.0] * 6), "base"))
+    assert (row["p"], row["a12"], row["difference"], row["verdict"]) == (1.0, 0.5, 0.0, "no evidence")
+    assert "All values tie." in row["statement"]
+
+
+def test_one_seed_allows_no_test_and_stays_outside_the_family():
+    values = pd.concat([frame(base=[1.0, 2, 3], new=[2.0, 3, 4]), frame(lone={0: 9.0})])
+    rows = compare(values, "base").set_index("method")
+    assert math.isnan(rows.loc["lone", "p"])
+    assert rows.loc["lone", "difference"] == 7.0
+    assert "that allows no test" in rows.loc["lone", "statement"]
+    assert rows.loc["new", "family"] == "1 comparison with base"
+
+
+def test_other_seeds_are_compared_unpaired_with_every_value():
+    values = frame(base={0: 1.0, 1: 2.0, 2: 3.0}, new={1: 4.0, 2: 5.0, 3: 6.0, 4: 7.0})
+    row = only(compare(values, "base"))
+    assert not row["paired"]
+    assert (row["n_method"], row["n_baseline"]) == (4, 3)
+    assert row["p"] == pytest.approx(2 / 35)
+    assert "n = 4 and 3 seeds, unpaired" in row["statement"]
+
+
+def test_all_pairs_and_their_family():
+    rows = compare(frame(a=[1.0, 2], b=[2.0, 3], c=[3.0, 4]))
+    assert list(zip(rows["method"], rows["baseline"], strict=True)) == [("b", "a"), ("c", "a"), ("c", "b")]
+    assert set(rows["family"]) == {"3 comparisons of all pairs"}
+
+
+def test_group_without_the_baseline_is_named():
+    values = pd.concat([frame(base=[1.0, 2], new=[2.0, 3]), frame(new=[5.0, 6]).assign(space="elsewhere")])
+    row = only(compare(values, "base").query("space == 'elsewhere'"))
+    assert row["verdict"] == "not compared"
+    assert row["statement"] == "new was not compared: base has no trial on elsewhere / d."
+
+
+def test_a_single_method_gives_an_empty_frame_with_columns():
+    rows = compare(frame(a=[1.0, 2]))
+    assert rows.empty
+    assert {"p_holm", "statement"} <= set(rows.columns)
+
+
+def test_unknown_baseline_names_the_nearest():
+    with pytest.raises(InputError, match="did you mean 'darts-1st'"):
+        compare(frame(**{"darts-1st": [1.0], "random": [2.0]}), "darts-1s")
+
+
+@pytest.mark.parametrize("column", COLUMNS)
+def test_missing_column_is_named(column):
+    with pytest.raises(InputError, match=f"column '{column}' is missing"):
+        summarise(frame(a=[1.0]).drop(columns=column))
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda f: f.iloc[:0], "no rows"),
+        (lambda f: f.assign(value=[1.0, np.nan, 2.0]), "column 'value' is missing for method a, .* seed 1, in row 2"),
+        (lambda f: f.assign(value=[1.0, np.inf, 2.0]), "column 'value' is 'inf'"),
+        (lambda f: f.assign(value=["1", "2", "high"]), "column 'value' is 'high' .* in row 3"),
+        (lambda f: f.assign(seed=[0, None, 2]), "column 'seed' is empty in row 2"),
+        (lambda f: f.assign(method=["a", " ", "a"]), "column 'method' is empty in row 2"),
+        (lambda f: f.assign(seed=[0, 1, 1]), "seed 1 has more than one row"),
+    ],
+)
+def test_bad_values_are_refused_not_dropped(change, words):
+    with pytest.raises(InputError, match=words):
+        summarise(change(frame(a=[1.0, 2.0, 3.0])))

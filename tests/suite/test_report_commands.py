@@ -1,0 +1,169 @@
+"""`dartboard report` and `dartboard compare` from outside: what they print, what they refuse."""
+
+import json
+import math
+
+import pandas as pd
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from suite.commands import report
+
+HEADER = "method,space,dataset,seed,value\n"
+SIX = HEADER + "".join(
+    f"{method},darts,cifar10,{seed},{base + seed}\n"
+    for method, base in (("darts-1st", 90), ("lambda_darts[x]", 95), ("NA", 90))
+    for seed in range(6)
+)
+
+
+@pytest.fixture
+def call():
+    app = typer.Typer()
+    report.register(app)
+
+    def run(*arguments):
+        return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+    return run
+
+
+@pytest.fixture
+def csv(tmp_path):
+    def write(text):
+        path = tmp_path / "values.csv"
+        path.write_text(text, encoding="utf-8")
+        return path
+
+    return write
+
+
+@pytest.fixture
+def runs(tmp_path, monkeypatch):
+    """A runs folder whose frames are given by hand."""
+    cell = "|nor_conv_3x3~0|+|none~0|skip_connect~1|+|skip_connect~0|avg_pool_3x3~1|nor_conv_3x3~2|"
+    rows = [
+        {
+            **{"key": f"{method}-{protocol}-{seed}", "method": method, "space": "nats-tss", "dataset": "digits"},
+            **{"seed": seed, "protocol": protocol, "accuracy": 80.0 + seed + shift, "evaluation": "retrained"},
+            **{"convention": "test", "genotype": cell, "skip_share": 1 / 3, "params": 100_000, "macs": 10_000_000},
+            **{"search_seconds": 5.0, "evaluate_seconds": 1.0, "search_steps": 4, "epochs": 2, "scale": "tiny"},
+            **{"device": "cpu", "threads": 1, "version": "0", "dataset_digest": "d", "recipe": {}, "settings": {}},
+        }
+        for protocol in ("quick", "cpu")
+        for method, shift in (("darts-1st", 0.0), ("random", 2.0))
+        for seed in range(3)
+    ]
+    frames = pd.DataFrame(rows), pd.DataFrame({"key": [], "epoch": []})
+    monkeypatch.setattr("suite.store.load_frames", lambda path: frames)
+    folder = tmp_path / "runs"
+    folder.mkdir()
+    return folder
+
+
+def test_json_holds_the_statistics(call, csv):
+    done = call("compare", csv(SIX), "--json")
+    assert done.exit_code == 0
+    (group,) = json.loads(done.stdout, parse_constant=pytest.fail)["groups"]
+    assert (group["space"], group["dataset"], group["baseline"]) == ("darts", "cifar10", "darts-1st")
+    methods = {row["method"]: row for row in group["methods"]}
+    assert set(methods) == {"darts-1st", "lambda_darts[x]", "NA"}
+    first = methods["darts-1st"]
+    assert (first["n"], first["mean"]) == (6, 92.5)
+    assert first["std"] == pytest.approx(math.sqrt(3.5))
+    # t(0.975, 5) = 2.570582 from a table
+    assert first["high"] - 92.5 == pytest.approx(2.570582 * math.sqrt(3.5 / 6), abs=1e-5)
+    pair = next(row for row in group["pairs"] if {row["method"], row["baseline"]} == {"lambda_darts[x]", "darts-1st"})
+    assert pair["p"] == pytest.approx(2 / 64)
+    assert pair["p_holm"] == pytest.approx(3 * 2 / 64)  # the smallest of three
+    assert pair["a12"] == pytest.approx(1 - 0.5 / 36)
+    assert len(group["pairs"]) == 3
+    assert len(group["against_baseline"]) == len(group["statements"]) == 2
+
+
+def test_terminal_shows_names_literally_and_says_it_in_words(call, csv):
+    done = call("compare", csv(SIX))
+    assert done.exit_code == 0
+    assert "lambda_darts[x]" in done.stdout
+    assert "92.50 ± 1.87" in done.stdout
+    words = " ".join(done.stdout.split())
+    assert "NA against darts-1st" in words or "between NA and darts-1st" in words
+
+
+def test_too_few_seeds_is_null_in_json_and_said(call, csv):
+    done = call("compare", csv(HEADER + "a,s,d,0,1\nb,s,d,0,2\n"), "--json")
+    (group,) = json.loads(done.stdout, parse_constant=pytest.fail)["groups"]
+    assert group["pairs"][0]["p"] is None
+    assert group["methods"][0]["std"] is None
+    assert group["against_baseline"] is None
+    assert "that allows no test" in group["statements"][0]
+
+
+def test_chosen_baseline(call, csv):
+    (group,) = json.loads(call("compare", csv(SIX), "--baseline", "NA", "--json").stdout)["groups"]
+    assert {row["baseline"] for row in group["against_baseline"]} == {"NA"}
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", "not a CSV file that can be read"),
+        (HEADER, "no rows"),
+        ("method,space,dataset,value\na,s,d,1\n", "column 'seed' is missing"),
+        (HEADER + "a,s,d,0,high\n", "column 'value' is 'high'"),
+        (HEADER + "a,s,d,0,\n", "column 'value' is missing"),
+        (HEADER + "a,s,d,0,nan\n", "column 'value' is 'nan'"),
+        (HEADER + ",s,d,0,1\n", "column 'method' is empty in row 1"),
+        (HEADER + "a,s,d,0,1\na,s,d,0,1\n", "has more than one row"),
+        (HEADER + "a,s,d,0,1\na,s,d,0,1,9,9\n", "not a CSV file that can be read"),
+    ],
+)
+def test_bad_csv_is_one_line_and_exit_2(call, csv, text, words):
+    path = csv(text)
+    done = call("compare", path)
+    assert done.exit_code == 2
+    assert done.stderr.startswith(f"dartboard: {path}: ")
+    assert words in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_bad_options_are_one_line_and_exit_2(call, csv, tmp_path):
+    for arguments, words in (
+        ((tmp_path / "none.csv",), "no such file or folder"),
+        ((csv(SIX), "--baseline", "darts"), "did you mean 'darts-1st'"),
+        ((csv(SIX), "--metric", "params"), "--metric is for a folder of runs"),
+    ):
+        done = call("compare", *arguments)
+        assert (done.exit_code, len(done.stderr.splitlines())) == (2, 1)
+        assert words in done.stderr
+
+
+def test_runs_are_compared_within_a_protocol(call, runs):
+    groups = json.loads(call("compare", runs, "--json").stdout)["groups"]
+    assert [group["conditions"] for group in groups] == [
+        "protocol cpu (tiny), retrained",
+        "protocol quick (tiny), retrained",
+    ]
+    assert all(group["pairs"][0]["difference"] == pytest.approx(2) for group in groups)
+    params = json.loads(call("compare", runs, "--metric", "params", "--json").stdout)["groups"]
+    assert params[0]["methods"][0]["mean"] == 100_000
+    done = call("compare", runs, "--metric", "acuracy")
+    assert done.exit_code == 2
+    assert "did you mean 'accuracy'" in done.stderr
+
+
+def test_report_prints_its_path_and_main_tables(call, runs, tmp_path):
+    done = call("report", runs, "--out", tmp_path / "out")
+    assert done.exit_code == 0, done.stderr
+    assert f"report: {tmp_path / 'out' / 'index.html'}" in done.stdout
+    assert "83.00 ± 1.00" in done.stdout
+    assert (tmp_path / "out" / "report.tex").is_file()
+
+
+def test_report_as_json(call, runs, tmp_path):
+    document = json.loads(call("report", runs, "--out", tmp_path / "out", "--json").stdout, parse_constant=pytest.fail)
+    assert document["report"] == str(tmp_path / "out" / "index.html")
+    rows = {row["method"]: row for row in document["tables"][0]["rows"]}
+    assert (rows["random"]["mean"], rows["random"]["n"]) == (83.0, 3)
+    assert rows["darts-1st"]["difference"] is None
