@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from reports.core.axes import Style, canvas, legend, plain, styles
@@ -79,7 +80,11 @@ def weights(
     flat = np.array([np.asarray(row, dtype=float) for row in ordered[f"weights.{kind}"]])
     values = flat.reshape(len(ordered), len(edges), len(operations))
     epochs = ordered["epoch"].to_numpy(dtype=float)
-    figure, axes = canvas(1.5 * len({source for source, _ in edges}) + 1.4, 1.12 * len({to for _, to in edges}) + 0.7)
+    figure = Figure(
+        figsize=(1.5 * len({source for source, _ in edges}) + 1.4, 1.12 * len({to for _, to in edges}) + 0.7)
+    )
+    # One pair of axes for all panels: a pair for each of 14 edges takes matplotlib ten times as long.
+    axes = figure.add_axes((0, 0, 1, 1))
     shown: dict[str, Style] = {}
     for (source, target), lines in zip(edges, values.transpose(1, 2, 0), strict=True):
         column, row = source, target - edges[0][1]

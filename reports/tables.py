@@ -57,8 +57,10 @@ def comparison(block: Block) -> pd.DataFrame:
     return compare(block.values(), BASELINE if BASELINE in block.methods else None)
 
 
-def main(block: Block) -> Table:
+def main(block: Block, comparison: pd.DataFrame) -> Table:
     """The block's main table: a row a method, sorted by name, accuracy in % and cost as means over seeds.
+
+    `comparison` is that of the block.
 
     The frame has the columns method, n, mean, std, median, low, high, skip_share, params, macs, search_seconds and,
     against `BASELINE`, difference, p_holm, verdict (NaN and empty in the baseline's own row).
@@ -70,7 +72,7 @@ def main(block: Block) -> Table:
     accuracy = "; ".join(block.conventions)
     caption = f"{block.title}: {block.conditions}. Accuracy: {accuracy}. Costs are means over seeds."
     if BASELINE in block.methods:
-        versus = comparison(block)[["method", "difference", "p_holm", "verdict"]]
+        versus = comparison[["method", "difference", "p_holm", "verdict"]]
         frame = frame.merge(versus, on="method", how="left")
         frame["verdict"] = frame["verdict"].astype(object).where(frame["method"] != BASELINE, "baseline")
         columns += VERSUS
@@ -88,12 +90,13 @@ def compared(frame: pd.DataFrame, caption: str, slug: str = "comparisons") -> Ta
     return Table(frame, COMPARISON, f"{caption}. p is Holm-corrected over {families}.", slug)
 
 
-def comparisons(block: Block) -> Table | None:
-    """Every comparison of the block in full, or `None` where it has a single method."""
-    frame = comparison(block)
-    if frame.empty:
+def comparisons(block: Block, comparison: pd.DataFrame) -> Table | None:
+    """Every row of the block's `comparison` in full, or `None` where it has none, for want of a second method."""
+    if comparison.empty:
         return None
-    return compared(frame, f"{block.title}, comparisons of accuracy: {block.conditions}", f"{block.slug}-comparisons")
+    return compared(
+        comparison, f"{block.title}, comparisons of accuracy: {block.conditions}", f"{block.slug}-comparisons"
+    )
 
 
 def trials(block: Block) -> Table:

@@ -91,12 +91,13 @@ def recipes(records: pd.DataFrame) -> list[Recipe]:
 
 
 def _section(block: Block, histories: pd.DataFrame, space_of: SpaceOf, method_styles: dict[str, Style]) -> Section:
+    comparison = tables.comparison(block)
     section = Section(
         block=block,
-        main=tables.main(block),
-        comparisons=tables.comparisons(block),
+        main=tables.main(block, comparison),
+        comparisons=tables.comparisons(block, comparison),
         trials=tables.trials(block),
-        statements=[str(words) for words in tables.comparison(block)["statement"]],
+        statements=[str(words) for words in comparison["statement"]],
         trajectory=figures.trajectory(block, histories, method_styles) if len(histories) else None,
     )
     if section.trajectory is None:

@@ -49,7 +49,7 @@ def publish(runs: Path, out: Path, *, as_json: bool = False) -> Path:
 
     records, histories = load_frames(runs)
     page = build(records, histories, out)
-    mains = [tables.main(block) for block in blocks(records)]
+    mains = [tables.main(block, tables.comparison(block)) for block in blocks(records)]
     document = {
         "report": str(page),
         "tables": [{"caption": main.caption, "rows": _rows(main.frame)} for main in mains],
