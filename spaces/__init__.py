@@ -28,8 +28,7 @@ SPACES: dict[str, str] = {
 def get_space(name: str, without: Iterable[str] = ()) -> "Space":
     """The search space called `name`, less the operations in `without`.
 
-    Raises:
-        InputError: no space has that name, the space has no such operation, or an edge would be left without any.
+    Raises `InputError` where no space has that name, it has no such operation, or an edge would be left without any.
     """
     if name not in SPACES:
         raise unknown("space", name, SPACES)

@@ -1,6 +1,6 @@
-"""The reduced spaces S1 to S4 of Zela et al., "Understanding and robustifying differentiable architecture search".
+"""The reduced spaces S1 to S4, in which the search of DARTS collapses: its cells, with few candidates an edge.
 
-(ICLR 2020.) DARTS cells whose edges have few candidates: the spaces in which the search of DARTS collapses.
+Zela et al., "Understanding and robustifying differentiable architecture search" (ICLR 2020), section 3.
 """
 
 from collections.abc import Sequence
@@ -25,7 +25,7 @@ _S1 = {
 
 
 class S1(Darts):
-    """Two candidates an edge, another two on each: those that an earlier search had ranked highest."""
+    """Two candidates an edge, not the same two on each: those that an earlier search ranked highest."""
 
     name = "s1"
     operations: ClassVar[tuple[str, ...]] = tuple(_SHORT.values())

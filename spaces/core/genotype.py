@@ -85,8 +85,7 @@ class DartsGenotype(Genotype):
     `normal` and `reduce` hold two (operation, input node) pairs for each of the four intermediate nodes, in the
     order in which they were written; the cell's output concatenates all four.
 
-    Raises:
-        InputError: a cell has another number of pairs, or a node two equal inputs or one that does not precede it.
+    Raises `InputError` where a cell has another number of pairs, a node two equal inputs or one not before it.
     """
 
     kinds: ClassVar[tuple[str, ...]] = ("normal", "reduce")
@@ -153,8 +152,7 @@ class NatsGenotype(Genotype):
     `cell` holds the operations of the six edges 0->1, 0->2, 1->2, 0->3, 1->3, 2->3; a node sums its inputs and node 3
     is the output.
 
-    Raises:
-        InputError: there are not six operations.
+    Raises `InputError` where there are not six.
     """
 
     kinds: ClassVar[tuple[str, ...]] = ("cell",)

@@ -6,27 +6,25 @@ from typing import ClassVar
 
 import torch
 from torch import Tensor
-from torch.utils.flop_counter import FlopCounterMode
 
+from spaces.core.cost import multiply_adds
 from spaces.core.errors import InputError, unknown
 from spaces.core.genotype import Genotype
 from spaces.core.network import Network, Stem
-from spaces.core.streams import generator
+from spaces.core.streams import generator, seeded
 from spaces.core.supernet import BatchNormMode, Supernet
 
 
 class Space(ABC):
     """A cell-based search space.
 
-    Attributes:
-        operations: the candidate operations, the columns of every alpha.
-        edges: kind of cell -> its (source, target) pairs, the rows of every alpha.
-        mask: kind -> bool `[edges, operations]`: which operations an edge has, those in `without` taken out.
-        selectable: `mask` less the operations that no genotype may have (`none` in the DARTS space).
-        without: the operations taken out. Their columns stay.
+    - `operations`: the candidate operations, the columns of every alpha.
+    - `edges`: kind of cell -> its (source, target) pairs, the rows of every alpha.
+    - `mask`: kind -> bool `[edges, operations]`: which operations an edge has, those in `without` taken out.
+    - `selectable`: `mask` less the operations that no genotype may have (`none` in the DARTS space).
+    - `without`: the operations taken out. Their columns stay.
 
-    Raises:
-        InputError: `without` names an operation that the space lacks, or leaves an edge with nothing to select.
+    Raises `InputError` where `without` names an operation that the space lacks, or leaves an edge nothing to select.
     """
 
     name: ClassVar[str]
@@ -83,13 +81,9 @@ class Space(ABC):
     ) -> Supernet:
         """The supernet: `net(images [N, C, H, W], weights)` gives logits `[N, classes]`.
 
-        Args:
-            channels: of the first cells.
-            cells: as in `cells_of`.
-            classes: number of classes.
-            in_channels: of the images.
-            affine: whether the searched cells' batch norms learn scale and shift.
-            batch_norm: `"running"` keeps running statistics for `eval()`, `"batch"` always uses the batch's.
+        Its first cells have `channels`, its size is `cells` as `cells_of` counts. With `affine` the searched cells'
+        batch norms learn scale and shift. `batch_norm="running"` keeps running statistics for `eval()`, `"batch"`
+        always uses the batch's.
         """
 
     @abstractmethod
@@ -106,8 +100,7 @@ class Space(ABC):
     ) -> Network:
         """The derived network: `model(images, drop_path=0.0)` gives logits, `model.both` the auxiliary ones too.
 
-        Raises:
-            InputError: the genotype is not one of this space, or the space lacks that stem or an auxiliary head.
+        Raises `InputError` where the genotype is not one of this space, or it lacks that stem or an auxiliary head.
         """
 
     @abstractmethod
@@ -120,7 +113,7 @@ class Space(ABC):
 
     @abstractmethod
     def draw(self, kind: str, random: torch.Generator) -> list[tuple[int, int]]:
-        """(Edge, operation) numbers drawn uniformly among what `select` can give."""
+        """(Edge, operation) numbers drawn from what `select` can give; see `random`."""
 
     def alpha(self, seed: int) -> dict[str, Tensor]:
         """Architecture parameters at their start: kind -> float32 `[edges, operations]`, 1e-3 times standard normal."""
@@ -132,12 +125,8 @@ class Space(ABC):
     def discretize(self, weights: Mapping[str, Tensor]) -> Genotype:
         """The genotype that weights select, ties going to the first edge and operation.
 
-        Args:
-            weights: kind -> `[edges, operations]`, or `[cells, edges, operations]`, of which the mean counts.
-
-        Raises:
-            InputError: a weight is not a number.
-            ValueError: weights of another shape.
+        `weights[kind]` is `[edges, operations]`, or `[cells, edges, operations]`, of which the mean over cells counts.
+        Raises `InputError` where a weight is not a number, `ValueError` for weights of another shape.
         """
         chosen = {}
         for kind, mask in self.mask.items():
@@ -153,8 +142,7 @@ class Space(ABC):
     def encode(self, genotype: Genotype) -> dict[str, Tensor]:
         """The float32 0/1 weights that select a genotype inside the supernet; `discretize` undoes it.
 
-        Raises:
-            InputError: the genotype is not one of this space.
+        Raises `InputError` where the genotype is not one of this space.
         """
         self.check(genotype)
         weights = {kind: torch.zeros(mask.shape, device="cpu") for kind, mask in self.mask.items()}
@@ -166,15 +154,14 @@ class Space(ABC):
     def parse(self, text: str) -> Genotype:
         """The genotype written in the field's notation.
 
-        Raises:
-            InputError: the text is malformed, or describes an architecture that this space lacks.
+        Raises `InputError` where the text is malformed, or describes an architecture that this space lacks.
         """
         genotype = self.notation.parse(text)
         self.check(genotype)
         return genotype
 
     def random(self, generator: torch.Generator) -> Genotype:
-        """An architecture of the space, drawn uniformly."""
+        """A random architecture: a node's inputs drawn uniformly, then an operation of each of its edges."""
         return self.assemble({kind: self.draw(kind, generator) for kind in self.kinds})
 
     def check(self, genotype: Genotype) -> None:
@@ -205,12 +192,10 @@ class Space(ABC):
     ) -> dict[str, int]:
         """What the derived network costs, its auxiliary head excluded.
 
-        Returns:
-            `params`, the number of parameters; `macs`, the multiply-adds of its convolutions and linear layers for one
-            image of `size` x `size` pixels. Batch norms, poolings and sums are not counted.
+        `params` is its number of parameters, `macs` the multiply-adds of its convolutions and linear layers for one
+        image of `size` x `size` pixels. Batch norms, poolings and sums are not counted.
         """
-        with torch.device("meta"), torch.no_grad():  # shapes alone: nothing is computed
+        with seeded(0, "cost"):
             net = self.network(genotype, channels, cells, classes, in_channels, stem=stem).eval()
-            with FlopCounterMode(display=False) as counter:
-                net(torch.empty(1, in_channels, size, size))
-        return {"params": sum(p.numel() for p in net.parameters()), "macs": counter.get_total_flops() // 2}
+            macs = multiply_adds(net, torch.zeros(1, in_channels, size, size))
+        return {"params": sum(p.numel() for p in net.parameters()), "macs": macs}

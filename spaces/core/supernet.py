@@ -74,10 +74,8 @@ class MixedCell(nn.Module):
 class Supernet(nn.Module, ABC):
     """What the supernets share: the random stream of their noise and how they read weights.
 
-    Args:
-        operations: the space's operations, the columns of the weights.
-        mask: kind -> bool `[edges, operations]`: which of them an edge has. The others get no module.
-        cells_of: kind -> number of cells of that kind.
+    `operations` are the columns of the weights, `mask` tells for each kind `[edges, operations]` which of them an edge
+    has (the others get no module), `cells_of` how many cells of each kind there are.
     """
 
     def __init__(self, operations: Sequence[str], mask: Mapping[str, Tensor], cells_of: Mapping[str, int]) -> None:
@@ -96,8 +94,7 @@ class Supernet(nn.Module, ABC):
         an operation that the edge lacks is ignored. An operation is not computed where its weight is known on the
         host to be zero: on the CPU, and not being differentiated.
 
-        Raises:
-            ValueError: weights of another shape.
+        Raises `ValueError` for weights of another shape.
         """
 
     def mixed_edges(
