@@ -48,7 +48,7 @@ def trajectory(block: Block, histories: pd.DataFrame, method_styles: dict[str, S
         style = (method_styles or styles(block.methods))[str(method)]
         curves = group.pivot(index="epoch", columns="key", values=column)
         marker: Style = {"marker": "o", "markersize": 3} if len(curves) == 1 else {}
-        axes.plot(curves.index, curves.to_numpy(dtype=float), linewidth=0.8, alpha=0.45, color=style["color"], **marker)
+        axes.plot(curves.index, curves.to_numpy(dtype=float), linewidth=0.8, alpha=0.6, color=style["color"], **marker)
         mean = curves.dropna().mean(axis=1)
         axes.plot(mean.index, mean.to_numpy(dtype=float), linewidth=2.2, **style, **marker)
         entries[f"{method} (n = {curves.shape[1]})"] = style
@@ -80,6 +80,8 @@ def weights(
     flat = np.array([np.asarray(row, dtype=float) for row in ordered[f"weights.{kind}"]])
     values = flat.reshape(len(ordered), len(edges), len(operations))
     epochs = ordered["epoch"].to_numpy(dtype=float)
+    # All panels rise to the same weight, the largest of them rounded up to a twentieth.
+    top = float(max(1, np.ceil(values.max() * 20 - 1e-9)) / 20)
     figure = Figure(
         figsize=(1.5 * len({source for source, _ in edges}) + 1.4, 1.12 * len({to for _, to in edges}) + 0.7)
     )
@@ -94,15 +96,15 @@ def weights(
                 style = {"color": drawing.colour(operation), "linestyle": _dash(operation)}
                 shown[operation] = style
                 x = (epochs - epochs[0]) / max(1.0, epochs[-1] - epochs[0])
-                axes.plot(column * 1.14 + x, -row * 1.36 + np.clip(line, 0, 1), linewidth=1.3, **style, **_dot(len(x)))
-    _span(axes, edges, epochs)
+                axes.plot(column * 1.14 + x, -row * 1.36 + line / top, linewidth=1.3, **style, **_dot(len(x)))
+    _span(axes, edges, epochs, top)
     legend(axes, shown, loc="upper right", borderaxespad=0)
     strongest = [operations[index] for index in values[-1].argmax(axis=1)]
     counts = ", ".join(f"{name} on {strongest.count(name)}" for name in sorted(set(strongest)))
     name = f"{trial['label']}, seed {trial['seed']}, {cell_name(kind)}"
     caption = (
         f"{block.title}, {name}: operation weights over epochs {epochs[0]:.0f} to {epochs[-1]:.0f}, a panel an edge, "
-        f"0 to 1 upwards. {_sentence(block.conditions)}"
+        f"0 to {top:g} upwards. {_sentence(block.conditions)}"
     )
     alt = f"Weights of {name}. In the last epoch the strongest operation is: {counts} of {len(edges)} edges."
     return Drawn(figure, f"{block.slug}-weights-{slug(str(trial['key']))}-{slug(kind)}", caption, alt)
@@ -130,13 +132,13 @@ def _panel(axes: Any, column: int, row: int, name: str) -> None:
     axes.text(x, y + 1.05, name, fontsize=8, color=INK, va="bottom")
 
 
-def _span(axes: Any, edges: Sequence[tuple[int, int]], epochs: Any) -> None:
+def _span(axes: Any, edges: Sequence[tuple[int, int]], epochs: Any, top: float) -> None:
     bottom = -1.36 * (edges[-1][1] - edges[0][1])
     axes.text(0, bottom - 0.06, f"epoch {epochs[0]:.0f}", fontsize=8, color=INK, va="top")
     axes.text(1, bottom - 0.06, f"{epochs[-1]:.0f}", fontsize=8, color=INK, va="top", ha="right")
     axes.text(-0.04, bottom, "0", fontsize=8, color=INK, ha="right", va="center")
-    axes.text(-0.04, bottom + 1, "1", fontsize=8, color=INK, ha="right", va="center")
-    axes.set_xlim(-0.2, 1.14 * max(target for _, target in edges) + 0.02)
+    axes.text(-0.04, bottom + 1, f"{top:g}", fontsize=8, color=INK, ha="right", va="center")
+    axes.set_xlim(-0.3, 1.14 * max(target for _, target in edges) + 0.02)
     axes.set_ylim(bottom - 0.3, 1.3)
     axes.axis("off")
 

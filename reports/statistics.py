@@ -19,7 +19,7 @@ from spaces.core.errors import unknown
 METHOD_NOTES = (
     "Means, standard deviations (ddof = 1) and medians are over seeds. Intervals are 95 % intervals of a mean by "
     "Student's t (of a difference: paired t, or Welch's t where seeds do not pair) and assume roughly normal means; "
-    "with few seeds they are wide for a reason.",
+    "with few seeds they are wide for a reason, and may reach past what an accuracy can be.",
     "Methods that ran exactly the same seeds are paired by seed and tested by the two-sided sign-flip permutation "
     "test; otherwise all values of both enter an unpaired permutation test of the means. Both are exact up to 9,999 "
     "permutations and assume no distribution. A verdict rests on the test, never on whether an interval holds zero.",

@@ -79,10 +79,16 @@ def blocks(records: pd.DataFrame) -> list[Block]:
     made: list[Block] = []
     for names, group in records.groupby(SAME, sort=True, dropna=False):
         same = {column: str(name) for column, name in zip(SAME, names, strict=True)}
+        same["scale"] = scale_words(same["protocol"], same["scale"])
         slug = _unique(f"{same['space']}-{same['dataset']}-{same['protocol']}", {block.slug for block in made})
         labelled = group.assign(label=_labels(group)).sort_values(["label", "seed"], kind="stable")
         made.append(Block(**same, slug=slug, records=labelled.reset_index(drop=True)))
     return made
+
+
+def scale_words(protocol: str, scale: str) -> str:
+    """`scale` without the protocol's name in front, which stands beside it wherever it is shown."""
+    return scale.removeprefix(f"{protocol}: ")
 
 
 def slug(name: str) -> str:

@@ -10,7 +10,7 @@ import pandas as pd
 
 from reports import figures, tables
 from reports.core.axes import Style, styles
-from reports.core.blocks import Block, blocks, flat
+from reports.core.blocks import Block, blocks, flat, scale_words
 from reports.core.drawn import Drawn
 from reports.tables import Row, Table, named_rows
 from spaces.core.errors import InputError
@@ -63,7 +63,8 @@ def sections(records: pd.DataFrame, histories: pd.DataFrame, space_of: SpaceOf) 
 def conditions(records: pd.DataFrame) -> list[tuple[str, list[str]]]:
     """The environment and protocol of all records: a name and its distinct values, counted where they differ."""
     datasets = records["dataset"].astype(str) + " (digest " + records["dataset_digest"].astype(str) + ")"
-    scales = records["protocol"].astype(str) + ": " + records["scale"].astype(str)
+    pairs = zip(records["protocol"].astype(str), records["scale"].astype(str), strict=True)
+    scales = pd.Series([f"{protocol}: {scale_words(protocol, scale)}" for protocol, scale in pairs])
     return [
         ("Protocol and scale", _counted(scales)),
         ("Accuracy is", _counted(records["evaluation"].astype(str) + ": " + records["convention"].astype(str))),

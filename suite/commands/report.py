@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 ACCURACY = "accuracy"
 # What a terminal has room for, of the main table and of the comparisons.
-MAIN = ("Method", "n", "Mean ± std", "95 % interval", "Skip share", "Params (M)", "Difference", "Verdict")
+MAIN = ("Method", "n", "Mean ± std", "95 % interval", "Skip share", "Difference", "Verdict")
 VERSUS = ("Method", "n", "Difference", "95 % interval", "p", "p (Holm)", "A12", "Verdict")
 PAIRS = ("Method", "Against", "Difference", "95 % interval", "p", "p (Holm)", "A12", "Verdict")
 
@@ -194,11 +194,13 @@ def _print(shown: "Table", headings: tuple[str, ...] = ()) -> None:
     from rich.text import Text
 
     picked = [index for index, column in enumerate(shown.columns) if not headings or column.heading in headings]
-    printed = Table(title=Text(shown.caption), title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    printed = Table(
+        title=Text(shown.caption), title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True
+    )
     for column in (shown.columns[index] for index in picked):
-        printed.add_column(
-            Text(column.heading), justify="right" if column.numeric else "left", no_wrap=column.numeric, overflow="fold"
-        )
+        # Numbers are never broken; names are, but keep a width in which they can be read.
+        place: dict[str, Any] = {"justify": "right", "no_wrap": True} if column.numeric else {"min_width": 9}
+        printed.add_column(Text(column.heading), overflow="fold", **place)
     for row in shown.rows():
         printed.add_row(*(Text(row[index]) for index in picked))
     console.print(printed)

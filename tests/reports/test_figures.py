@@ -1,5 +1,6 @@
 """Figures: the data in their lines, the words beside them, the same bytes each time."""
 
+import math
 import re
 
 import numpy as np
@@ -59,9 +60,11 @@ def test_weights_are_drawn_an_edge_a_panel(block_of, space_of, space, kind, edge
     assert len(axes.patches) == edges
     assert len(axes.lines) == edges * len(space.operations)
     flat = np.array(histories[f"weights.{kind}"].tolist())
+    top = math.ceil(flat.max() * 20) / 20
+    assert f"0 to {top:g} upwards" in drawn.caption
     for index, line in enumerate(axes.lines):
         panel = axes.patches[index // len(space.operations)]
-        assert np.allclose(line.get_ydata() - panel.get_y(), flat[:, index])
+        assert np.allclose((line.get_ydata() - panel.get_y()) * top, flat[:, index])
     strongest = flat[-1].reshape(edges, -1).argmax(axis=1)
     for index, operation in enumerate(space.operations):
         count = int((strongest == index).sum())
