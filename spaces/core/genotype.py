@@ -1,6 +1,7 @@
 """Genotypes: discrete architectures in the field's two notations, as values that can be compared and counted."""
 
 import ast
+import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -214,7 +215,8 @@ def _shorten(text: str) -> str:
 def _keywords(text: str) -> dict[str, ast.expr]:
     """The four arguments of a written `Genotype(...)`, unevaluated."""
     try:
-        call = ast.parse(text.strip(), mode="eval").body
+        with warnings.catch_warnings(action="ignore"):  # of odd escapes in what may be no genotype at all
+            call = ast.parse(text.strip(), mode="eval").body
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         raise InputError(
             f"{_shorten(text)} is not a DARTS genotype: it does not read as Genotype(normal=...)"
