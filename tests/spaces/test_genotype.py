@@ -136,7 +136,7 @@ def test_any_text_is_read_or_refused(text: str) -> None:
             read = str(space.parse(candidate))
         except InputError as error:
             refusal = str(error)
-            assert len(refusal.splitlines()) == 1  # noqa: PT017 - either outcome is right
+            assert len(refusal.splitlines()) == 1
         else:
             assert str(space.parse(read)) == read
 
