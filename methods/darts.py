@@ -59,8 +59,10 @@ def second_order(step: Step) -> Alpha:
         shifted = {n: w.detach() + sign * radius * v for (n, w), v in zip(parameters.items(), vector, strict=True)}
         sides.append(step.alpha_gradient(step.loss(step.train, parameters=shifted)))
     plus, minus = sides
+    # Nesterov's step takes the newest gradient once more, so w' leans on it by that much more.
+    reach = step.learning_rate * (1 + step.settings.momentum if step.settings.nesterov else 1)
     return {
-        kind: g - step.learning_rate * (plus[kind] - minus[kind]) / (2 * radius)
+        kind: g - reach * (plus[kind] - minus[kind]) / (2 * radius)
         for (kind, _), g in zip(step.alpha.items(), outer, strict=True)
     }
 

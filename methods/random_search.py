@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from methods.core.learner import Task, accuracy, cosine, descend, sgd
+from methods.core.learner import Task, accuracy, cosine, descend, sgd, weight_gradients
 from methods.core.settings import Value
 from methods.core.step import Alpha, Batch, Weights
 from methods.darts import NATS
@@ -52,8 +52,7 @@ class RandomLearner:
         self.net.random.reseed(self.task.seed, "noise", epoch, number)  # type: ignore[union-attr,operator]
         logits = self.net(train.images)
         loss = F.cross_entropy(logits, train.labels)
-        gradients = torch.autograd.grad(loss, list(self.net.parameters()))
-        descend(self.optimiser, self.net, gradients, s.gradient_clip)
+        descend(self.optimiser, self.net, weight_gradients(loss, self.net), s.gradient_clip)
         return loss.detach(), (logits.detach().argmax(1) == train.labels).sum()
 
     def measure(self) -> dict[str, float]:

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
-from methods.core.learner import accuracy, cosine, descend
+from methods.core.learner import accuracy, cosine, descend, weight_gradients
 from spaces.core import streams
 from spaces.core.genotype import Genotype
 from spaces.core.space import Space
@@ -92,7 +92,7 @@ def retrain(
             loss = F.cross_entropy(logits, labels)
             if side is not None:
                 loss = loss + e.auxiliary * F.cross_entropy(side, labels)
-            descend(optimiser, net, torch.autograd.grad(loss, list(net.parameters())), e.gradient_clip)
+            descend(optimiser, net, weight_gradients(loss, net), e.gradient_clip)
         seconds = before + perf_counter() - start
         state = {"net": net.state_dict(), "optimiser": optimiser.state_dict(), "epoch": epoch + 1, "seconds": seconds}
         save_checkpoint(checkpoint, state)

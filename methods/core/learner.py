@@ -96,6 +96,14 @@ def sgd(net: nn.Module, settings: Settings) -> torch.optim.SGD:
     )
 
 
+def weight_gradients(loss: Tensor, net: nn.Module) -> tuple[Tensor, ...]:
+    """∇ of `loss` for every parameter of `net`, in their order; zero for one that the loss does not depend on.
+
+    A derived network may have such: an operation whose output goes nowhere, or comes from nothing but `none`.
+    """
+    return torch.autograd.grad(loss, list(net.parameters()), allow_unused=True, materialize_grads=True)
+
+
 def descend(optimiser: torch.optim.Optimizer, net: nn.Module, gradients: Sequence[Tensor], clip: float) -> None:
     """One optimiser step along `gradients` (in the order of `net.parameters()`), clipped to norm `clip`."""
     parameters = list(net.parameters())
@@ -185,7 +193,7 @@ class SupernetLearner:
         held = {kind: a.detach() for kind, a in self._alpha.items()}
         logits = step.logits(step.train, alpha=held, move_statistics=True)
         loss = F.cross_entropy(logits, step.train.labels)
-        gradients: Sequence[Tensor] = torch.autograd.grad(loss, list(self.net.parameters()))
+        gradients: Sequence[Tensor] = weight_gradients(loss, self.net)
         for term in self.recipe.inner:
             gradients = [g + extra for g, extra in zip(gradients, term(step), strict=True)]
         descend(self.optimiser, self.net, gradients, step.settings.gradient_clip)

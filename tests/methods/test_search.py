@@ -1,0 +1,140 @@
+"""The loop: every method on every space, the same bits whatever interrupts it."""
+
+import io
+from collections.abc import Callable
+
+import pytest
+import torch
+
+from methods import METHODS, Search, get_method
+from methods.core.settings import Settings, resolve
+from spaces import SPACES, get_space
+from spaces.core.errors import InputError
+
+IMAGE_SPACES = list(SPACES)
+
+
+def same(one: Search, other: Search) -> bool:
+    """Equal histories and equal bits in everything the next step depends on."""
+    buffers = []
+    for search in (one, other):
+        buffer = io.BytesIO()
+        torch.save(search.state_dict(), buffer)
+        buffers.append(torch.load(io.BytesIO(buffer.getvalue()), weights_only=True))
+
+    def equal(a: object, b: object) -> bool:
+        if isinstance(a, torch.Tensor):
+            return isinstance(b, torch.Tensor) and torch.equal(a, b)
+        if isinstance(a, dict):
+            return isinstance(b, dict) and a.keys() == b.keys() and all(equal(a[k], b[k]) for k in a)
+        if isinstance(a, list | tuple):
+            return len(a) == len(b) and all(map(equal, a, b))  # type: ignore[arg-type]
+        return a == b
+
+    return equal(*buffers)
+
+
+@pytest.mark.parametrize("space", IMAGE_SPACES)
+@pytest.mark.parametrize("method", sorted(METHODS))
+def test_conformance(make_search: Callable[..., Search], method: str, space: str) -> None:
+    """Finite numbers, the right shapes, a genotype that round-trips, and determinism across an interruption."""
+    whole = make_search(method, space)
+    rows = list(whole)
+    assert rows and rows == whole.history
+    for row in rows:
+        assert all(torch.isfinite(torch.tensor(row[key])) for key in ("train_loss", "valid_loss", "discrete_accuracy"))
+        parsed = get_space(space).parse(row["genotype"])
+        assert str(parsed) == row["genotype"]
+        assert 0 <= row["skip_share"] <= 1
+        for kind, mask in get_space(space).mask.items():
+            assert len(row[f"weights.{kind}"]) == mask.numel()
+
+    torch.randn(7)  # the global generator is nobody's business
+    interrupted = make_search(method, space)
+    for _ in range(4):  # into the second epoch, or the end of an early-stopped search
+        if not interrupted.done:
+            interrupted.advance()
+    buffer = io.BytesIO()
+    torch.save(interrupted.state_dict(), buffer)
+    resumed = make_search(method, space)
+    resumed.load_state_dict(torch.load(io.BytesIO(buffer.getvalue()), weights_only=True))
+    list(resumed)
+    assert same(whole, resumed)
+
+
+def test_seeds_differ(make_search: Callable[..., Search]) -> None:
+    one, other = make_search("darts-1st", "nats-tss", seed=0), make_search("darts-1st", "nats-tss", seed=1)
+    assert next(iter(one))["train_loss"] != next(iter(other))["train_loss"]
+
+
+def test_early_stopping_is_a_prefix_of_the_full_search(make_search: Callable[..., Search]) -> None:
+    """DARTS stopped at a fixed epoch is DARTS until then, bit for bit."""
+    full, stopped = list(make_search("darts-1st", "darts", epochs=3)), list(make_search("darts+es", "darts", epochs=3))
+    assert len(stopped) == 2
+    assert stopped == full[:2]
+
+
+def test_order_of_the_two_steps_matters_and_is_declared(make_search: Callable[..., Search]) -> None:
+    alpha_first = list(make_search("darts-1st", "nats-tss", order="alpha-weights"))
+    weights_first = list(make_search("darts-1st", "nats-tss", order="weights-alpha"))
+    assert alpha_first[-1]["alpha.cell"] != weights_first[-1]["alpha.cell"]
+
+
+def test_only_the_weight_step_moves_running_statistics(make_search: Callable[..., Search]) -> None:
+    """Second order makes four more passes a step; the counter of batches sees one a step all the same."""
+    search = make_search("darts-2nd", "nats-tss", batch_norm="running")
+    list(search)
+    counters = [v for k, v in search.learner.state_dict()["net"].items() if k.endswith("num_batches_tracked")]
+    assert counters
+    assert {int(counter) for counter in counters} == {search.steps_taken}
+
+
+def test_random_search_keeps_the_best_candidate(make_search: Callable[..., Search]) -> None:
+    rows = list(make_search("random", "nats-tss", epochs=5))
+    best = [row["discrete_accuracy"] for row in rows]
+    assert best == sorted(best)
+    assert best[-1] == max(row["valid_accuracy"] for row in rows)
+    assert all("alpha.cell" not in row for row in rows)
+
+
+def test_settings_are_layered_and_their_origin_kept() -> None:
+    settings, origin = resolve({"radius": 0.01}, {"recipe": {"epochs": 30}, "settings": {"epochs": "7", "radius": 1}})
+    assert (settings.epochs, settings.options["radius"]) == (7, 1.0)
+    assert origin == {"epochs": "settings", "radius": "settings"}
+    assert settings.learning_rate == Settings().learning_rate
+
+
+@pytest.mark.parametrize(
+    ("overrides", "said"),
+    [
+        ({"epoch": 3}, "did you mean 'epochs'"),
+        ({"epochs": "many"}, "not of type int"),
+        ({"epochs": 2.5}, "not of type int"),
+        ({"epochs": 0}, "must be positive"),
+        ({"order": "both"}, "alpha-weights"),
+        ({"weights_share": 1.0}, "between 0 and 1"),
+        ({"nesterov": "maybe"}, "not of type bool"),
+    ],
+)
+def test_bad_settings(overrides: dict[str, object], said: str) -> None:
+    with pytest.raises(InputError, match=said):
+        resolve({}, {"settings": overrides})
+
+
+def test_unknown_method_names_the_nearest() -> None:
+    with pytest.raises(InputError, match="did you mean 'darts-1st'"):
+        get_method("darts-1")
+
+
+def test_base_settings_are_those_of_the_paper() -> None:
+    """DARTS on CIFAR-10, section 3 and appendix A.1 of Liu et al. (2019)."""
+    s = Settings()
+    assert (s.epochs, s.batch_size, s.channels, s.cells) == (50, 64, 16, 8)
+    assert (s.learning_rate, s.learning_rate_min, s.momentum, s.weight_decay, s.gradient_clip) == (
+        0.025,
+        0.001,
+        0.9,
+        3e-4,
+        5.0,
+    )
+    assert (s.alpha_learning_rate, s.alpha_beta1, s.alpha_beta2, s.alpha_weight_decay) == (3e-4, 0.5, 0.999, 1e-3)

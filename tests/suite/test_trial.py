@@ -1,0 +1,227 @@
+"""Trials and the store: the same bytes in any executor, after any kill; damage is named."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from spaces.core.errors import InputError
+from spaces.core.files import write_whole
+from suite.executors import run_all
+from suite.plan import Plan
+from suite.store import HISTORY, RECORD, load_frames, read_record, read_records
+from suite.study import expand, read
+from suite.trial import key_of, run_trial
+
+
+@pytest.fixture
+def plans(tiny_study: Path, tmp_path: Path) -> list[Plan]:
+    return expand(read(tiny_study), tiny_study, tmp_path).plans
+
+
+def outcome(runs: Path) -> dict[str, tuple[bytes, str, float]]:
+    """What must be equal between two runs of the same study: history bytes, genotype, accuracy."""
+    return {
+        record.key: ((folder / HISTORY).read_bytes(), record.genotype, record.accuracy)
+        for folder, record in read_records(runs)
+    }
+
+
+def test_a_trial_leaves_a_record_and_a_history(plans: list[Plan], tmp_path: Path) -> None:
+    runs = tmp_path / "runs"
+    record = run_trial(plans[0], runs, tmp_path)
+    folder = runs / record.key
+    assert sorted(p.name for p in folder.iterdir() if p.suffix in (".json", ".parquet", ".pt")) == [HISTORY, RECORD]
+    assert record.evaluation == "retrained"
+    assert record.epochs == 4
+    assert len(record.epoch_seconds) == 4
+    assert record.search_seconds == pytest.approx(sum(record.epoch_seconds))
+    assert record.settings["order"] == "weights-alpha"
+    assert record.settings["batch_norm"] == "running"
+    assert "first_order" in record.recipe["gradient"]
+    history = pq.read_table(folder / HISTORY).to_pylist()
+    assert [row["epoch"] for row in history] == [1, 2, 3, 4]
+    assert "seconds" not in "".join(history[0])
+    records, histories = load_frames(runs)
+    assert len(records) == 1
+    assert set(histories["key"]) == {record.key}
+
+
+def test_a_finished_trial_is_not_run_again(plans: list[Plan], tmp_path: Path) -> None:
+    first = run_trial(plans[0], tmp_path / "runs", tmp_path)
+    stamp = (tmp_path / "runs" / first.key / RECORD).stat().st_mtime_ns
+    assert run_trial(plans[0], tmp_path / "runs", tmp_path) == first
+    assert (tmp_path / "runs" / first.key / RECORD).stat().st_mtime_ns == stamp
+
+
+def test_executors_give_the_same_bytes(plans: list[Plan], tmp_path: Path) -> None:
+    for jobs in (1, 2):
+        events = []
+        assert not run_all(plans, tmp_path / str(jobs), tmp_path, jobs=jobs, on_event=events.append)
+        assert [phase for _, phase, *_ in events].count("done") == 2
+    assert outcome(tmp_path / "1") == outcome(tmp_path / "2")
+
+
+def test_one_broken_trial_does_not_cost_the_others(
+    plans: list[Plan], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import suite.executors
+
+    def broken(plan: Plan, *args: object, **kwargs: object) -> object:
+        if plan.method == "darts-1st":
+            raise RuntimeError("out of order")
+        return run_trial(plan, *args, **kwargs)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(suite.executors, "run_trial", broken)
+    failures = run_all(plans, tmp_path / "runs", tmp_path, jobs=1, on_event=lambda _: None)
+    assert [failure.plan.method for failure in failures] == ["darts-1st"]
+    assert "out of order" in failures[0].trace
+    assert len(outcome(tmp_path / "runs")) == 1
+
+
+def killed_and_resumed(study: Path, runs: Path, kills: int) -> None:
+    """Run `study` in a process of its own that is killed (SIGKILL) `kills` times at random, then let it finish."""
+    command = [sys.executable, "-c", "from suite.cli import main; main()", "run", str(study), "--out", str(runs)]
+    moments = random.Random(0)
+    done = 0
+    while done < kills:
+        process = subprocess.Popen([*command, "--jobs", "2"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        seen = sum(1 for _ in runs.rglob("*")) if runs.exists() else 0
+        # Wait until the trials move, so that a kill hits the work and not the imports.
+        deadline = time.monotonic() + 60
+        while process.poll() is None and time.monotonic() < deadline:
+            if runs.exists() and sum(1 for _ in runs.rglob("*")) > seen:
+                break
+            time.sleep(0.01)
+        time.sleep(moments.uniform(0, 0.4))
+        if process.poll() is not None:
+            break  # finished before it could be killed as often
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+        done += 1
+    assert subprocess.run([*command, "--jobs", "1"], check=False, capture_output=True).returncode == 0
+
+
+def check_kills(study: Path, tmp_path: Path, kills: int) -> None:
+    plans = expand(read(study), study, tmp_path).plans
+    run_all(plans, tmp_path / "whole", tmp_path, jobs=1, on_event=lambda _: None)
+    killed_and_resumed(study, tmp_path / "killed", kills)
+    assert outcome(tmp_path / "killed") == outcome(tmp_path / "whole")
+
+
+def test_killed_twice_and_resumed_is_the_same_bytes(tiny_study: Path, tmp_path: Path) -> None:
+    check_kills(tiny_study, tmp_path, kills=2)
+
+
+@pytest.mark.slow
+def test_killed_ten_times_and_resumed_is_the_same_bytes(tiny_study: Path, tmp_path: Path) -> None:
+    tiny_study.write_text(tiny_study.read_text().replace("epochs = 4", "epochs = 40").replace('"random"', '"darts-2nd"'))
+    check_kills(tiny_study, tmp_path, kills=10)
+
+
+def test_interrupted_in_the_middle_of_both_phases(
+    plans: list[Plan], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An interruption right after any checkpoint, of the search or of the retraining, changes no byte."""
+    whole = run_trial(plans[0], tmp_path / "whole", tmp_path)
+
+    class Interruption(Exception):
+        pass
+
+    remaining: list[tuple[str, int]] = []
+
+    def interrupt(phase: str, done: int, total: int) -> None:
+        if (phase, done) in remaining:
+            remaining.remove((phase, done))
+            raise Interruption
+
+    remaining.extend([("search", 1), ("search", 3), ("evaluate", 1), ("evaluate", 2)])
+    while True:
+        try:
+            record = run_trial(plans[0], tmp_path / "parts", tmp_path, on_progress=interrupt)
+            break
+        except Interruption:
+            continue
+    assert not remaining
+    assert record.history_digest == whole.history_digest
+    assert record.accuracy == whole.accuracy
+
+
+def test_the_test_images_are_out_of_a_searchs_reach(
+    plans: list[Plan], tiny_npz: Path, tmp_path: Path
+) -> None:
+    """Other test images, same training images: the same history (and another key)."""
+    import numpy as np
+
+    with np.load(tiny_npz) as arrays:
+        other = {key: arrays[key] for key in arrays}
+    other["x_test"] = 255 - other["x_test"]
+    np.savez(tmp_path / "tiny.npz", **other)
+    from dataclasses import replace
+
+    one = run_trial(plans[0], tmp_path / "one", tmp_path)
+    two = run_trial(replace(plans[0], dataset=f"npz:{tmp_path / 'tiny.npz'}"), tmp_path / "two", tmp_path)
+    assert one.history_digest == two.history_digest
+    assert one.dataset_digest != two.dataset_digest
+
+
+@pytest.mark.parametrize("damage", ["truncate", "empty", "key", "history", "no history"])
+def test_a_damaged_record_is_named(plans: list[Plan], tmp_path: Path, damage: str) -> None:
+    record = run_trial(plans[1], tmp_path / "runs", tmp_path)
+    folder = tmp_path / "runs" / record.key
+    file = folder / RECORD
+    if damage == "truncate":
+        file.write_bytes(file.read_bytes()[:100])
+    elif damage == "empty":
+        file.write_bytes(b"")
+    elif damage == "key":
+        document = json.loads(file.read_text())
+        document["seed"] = "zero"
+        file.write_text(json.dumps(document))
+    elif damage == "history":
+        (folder / HISTORY).write_bytes(b"PAR1")
+    else:
+        (folder / HISTORY).unlink()
+    with pytest.raises(InputError, match=r"delete .*again") as caught:
+        load_frames(tmp_path / "runs")
+    assert str(folder) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_damaged_checkpoint_is_named_and_nothing_is_lost(plans: list[Plan], tmp_path: Path) -> None:
+    folder = tmp_path / "runs" / key_of(plans[0], tmp_path)
+    folder.mkdir(parents=True)
+    (folder / "search.pt").write_bytes(b"not a checkpoint")
+    with pytest.raises(InputError, match=r"search\.pt"):
+        run_trial(plans[0], tmp_path / "runs", tmp_path)
+    assert (folder / "search.pt").read_bytes() == b"not a checkpoint"
+    assert read_record(folder) is None
+
+
+def test_no_runs_is_said(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="not a folder of runs"):
+        load_frames(tmp_path / "nothing")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(InputError, match="no finished trial"):
+        load_frames(tmp_path / "empty")
+
+
+def test_a_file_appears_whole_or_not_at_all(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(b"before")
+
+    def fail(file: object) -> None:
+        file.write(b"half")  # type: ignore[attr-defined]
+        raise RuntimeError("power cut")
+
+    with pytest.raises(RuntimeError):
+        write_whole(path, fail)
+    assert path.read_bytes() == b"before"
+    assert list(tmp_path.iterdir()) == [path]
