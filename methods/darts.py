@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from methods.core.recipe import Recipe
+from methods.core.settings import Value
 from methods.core.step import Alpha, Step, Weights
 from spaces.core.space import Space
 
@@ -78,7 +79,7 @@ SOURCE = "Liu, Simonyan & Yang, DARTS: Differentiable Architecture Search, ICLR 
 
 # NATS-Bench's own searches with DARTS (Dong et al., 2021) differ from the CIFAR-10 settings of the paper: five cells
 # a stage, no restriction of `none`, Nesterov momentum and more weight decay.
-NATS = {"cells": 5, "weight_decay": 5e-4, "nesterov": True, "order": "weights-alpha"}
+NATS: dict[str, Value] = {"cells": 5, "weight_decay": 5e-4, "nesterov": True, "order": "weights-alpha"}
 
 DARTS_1ST = Recipe(
     name="darts-1st",

@@ -15,7 +15,7 @@ from spaces.core.genotype import Genotype
 from spaces.core.space import Space
 from spaces.core.tabular import Table
 from suite.data import Augment, Dataset, Loader, default_augment
-from suite.plan import Plan
+from suite.plan import Plan, cells
 from suite.store import load_checkpoint, save_checkpoint
 
 
@@ -33,9 +33,8 @@ def tabular(table: Table, genotype: Genotype, dataset: str) -> Result:
     """The mean test accuracy of `genotype` in `table` after 200 epochs."""
     start = perf_counter()
     answer = table.query(str(genotype), dataset)
-    convention = (
-        f"test accuracy after {answer.epochs} epochs, mean of the table's {answer.seeds} training seeds ({answer.source})"
-    )
+    seeds = f"mean of the table's {answer.seeds} training seeds"
+    convention = f"test accuracy after {answer.epochs} epochs, {seeds} ({answer.source})"
     return Result(answer.accuracy, "tabular", convention, perf_counter() - start)
 
 
@@ -87,8 +86,8 @@ def retrain(
         net.train()
         for number in range(len(train)):
             images, labels = train.batch(epoch, number)
-            net.random.reseed(plan.seed, "drop-path", epoch, number)  # type: ignore[union-attr,operator]
-            logits, side = net.both(images, drop_path=e.drop_path * epoch / e.epochs)  # type: ignore[operator]
+            net.random.reseed(plan.seed, "drop-path", epoch, number)
+            logits, side = net.both(images, drop_path=e.drop_path * epoch / e.epochs)
             loss = F.cross_entropy(logits, labels)
             if side is not None:
                 loss = loss + e.auxiliary * F.cross_entropy(side, labels)
@@ -111,13 +110,13 @@ def retrain(
     )
 
     def forward(images: torch.Tensor, number: int) -> Any:
-        net.random.reseed(plan.seed, "noise", "test", number)  # type: ignore[union-attr,operator]
+        net.random.reseed(plan.seed, "noise", "test", number)
         return net(images)
 
     net.eval()
     _, hits = accuracy(forward, test, e.batch_size)
     convention = (
         f"test accuracy after {e.epochs} epochs of one retraining from scratch "
-        f"({e.channels} channels, {e.cells} cells{' a stage' if plan.space == 'nats-tss' else ''}, last epoch)"
+        f"({e.channels} channels, {cells(e.cells)}{' a stage' if plan.space == 'nats-tss' else ''}, last epoch)"
     )
     return Result(hits, "retrained", convention, before + perf_counter() - start)

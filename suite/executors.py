@@ -64,10 +64,10 @@ def _run_here(plans: Sequence[Plan], runs: Path, root: Path, on_event: Listener)
     return failures
 
 
-_events: "Queue[Event] | None" = None  # in a worker: the way back to the driver
+_events: "Queue[Event | None] | None" = None  # in a worker: the way back to the driver
 
 
-def _start_worker(events: "Queue[Event]") -> None:
+def _start_worker(events: "Queue[Event | None]") -> None:
     global _events
     _events = events
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the driver, which ends its workers
@@ -95,9 +95,7 @@ def _run_one(index: int, plan: Plan, runs: Path, root: Path) -> str | None:
     return None
 
 
-def _run_in_processes(
-    plans: Sequence[Plan], runs: Path, root: Path, jobs: int, on_event: Listener
-) -> list[Failure]:
+def _run_in_processes(plans: Sequence[Plan], runs: Path, root: Path, jobs: int, on_event: Listener) -> list[Failure]:
     context = get_context("spawn")  # a fork of a process that has used torch's threads may hang
     events: Queue[Event | None] = context.Queue()
     listener = threading.Thread(target=_forward, args=(events, on_event), daemon=True)

@@ -50,12 +50,17 @@ class Plan:
     def scale(self) -> str:
         """The sizes of the search and of the retraining, in words."""
         s, e = self.settings, self.evaluation
-        unit = "cells a stage" if self.space == "nats-tss" else "cells"
+        stage = " a stage" if self.space == "nats-tss" else ""
         images = f"{self.images} training images" if self.images else "all training images"
         return (
-            f"{self.protocol}: search {s.epochs} epochs, {s.channels} channels, {s.cells} {unit}, {images}; "
-            f"retraining {e.epochs} epochs, {e.channels} channels, {e.cells} {unit}"
+            f"{self.protocol}: search {s.epochs} epochs, {s.channels} channels, {cells(s.cells)}{stage}, {images}; "
+            f"retraining {e.epochs} epochs, {e.channels} channels, {cells(e.cells)}{stage}"
         )
+
+
+def cells(number: int) -> str:
+    """A number of cells, in words."""
+    return "1 cell" if number == 1 else f"{number} cells"
 
 
 def plan(

@@ -74,9 +74,9 @@ PROTOCOLS: dict[str, Protocol] = {
             "seconds a trial on one CPU core: that everything works, nothing about methods",
             search={"epochs": 3, "batch_size": 32, "channels": 4, "cells": 4},
             search_on={"nats-tss": {"cells": 1}},
-            evaluation={"epochs": 3, "batch_size": 64, "channels": 8, "cells": 4, **SMALL},
+            evaluation={"epochs": 8, "batch_size": 32, "channels": 8, "cells": 3, **SMALL},
             evaluation_on={"nats-tss": {"cells": 1}},
-            images=512,
+            images=192,
         ),
         Protocol(
             "cpu",

@@ -1,14 +1,13 @@
 """The record store: a folder of trials, each a folder of its own, written whole or not at all.
 
-    RUNS/KEY/record.json       what the trial leaves; its presence says that the trial is finished
-    RUNS/KEY/history.parquet   one row an epoch
-    RUNS/KEY/search.pt         while it runs: the checkpoint of the last finished epoch of the search
-    RUNS/KEY/evaluate.pt       while it runs: that of the retraining
+RUNS/KEY/record.json       what the trial leaves; its presence says that the trial is finished
+RUNS/KEY/history.parquet   one row an epoch
+RUNS/KEY/search.pt         while it runs: the checkpoint of the last finished epoch of the search
+RUNS/KEY/evaluate.pt       while it runs: that of the retraining
 """
 
 import hashlib
 import io
-
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -152,5 +151,3 @@ def discard(paths: Iterable[Path]) -> None:
     """Remove checkpoints that a finished record has made useless."""
     for path in paths:
         path.unlink(missing_ok=True)
-
-

@@ -1,15 +1,15 @@
 """A study: a TOML file that names many trials.
 
-    title = "…"
-    protocol = "quick"
+title = "…"
+protocol = "quick"
 
-    [[trials]]                       # a product of four lists; as many such blocks as wanted
-    methods = ["darts-1st", "random"]
-    spaces = ["nats-tss", "s2"]
-    datasets = ["digits"]
-    seeds = [0, 1, 2]
-    set = { epochs = 5 }             # overrides, as with `dartboard search --set`
-    when_available = false           # true: leave out, in words, a data set that is not in the data root
+[[trials]]                       # a product of four lists; as many such blocks as wanted
+methods = ["darts-1st", "random"]
+spaces = ["nats-tss", "s2"]
+datasets = ["digits"]
+seeds = [0, 1, 2]
+set = { epochs = 5 }             # overrides, as with `dartboard search --set`
+when_available = false           # true: leave out, in words, a data set that is not in the data root
 """
 
 import tomllib

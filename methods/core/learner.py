@@ -215,7 +215,7 @@ class SupernetLearner:
 
         def passed(weights: Weights) -> Any:
             def forward(images: Tensor, number: int) -> Tensor:
-                self.net.random.reseed(self.task.seed, "noise", "measure", number)  # type: ignore[union-attr,operator]
+                self.net.random.reseed(self.task.seed, "noise", "measure", number)
                 return self.net(images, weights)
 
             return forward

@@ -7,7 +7,7 @@ each value came from.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
-from typing import Any
+from typing import Any, Literal
 
 from spaces.core.errors import InputError, unknown
 
@@ -34,7 +34,7 @@ class Settings:
     alpha_beta2: float = 0.999
     alpha_weight_decay: float = 1e-3
     order: str = "alpha-weights"  # which moves first in a step
-    batch_norm: str = "running"  # what eval() uses: running statistics, or the batch's own
+    batch_norm: Literal["running", "batch"] = "running"  # what eval() uses: running statistics, or the batch's own
     affine: bool = False  # scale and shift in the supernet's batch norm
     options: Mapping[str, Value] = field(default_factory=dict)
 

@@ -29,7 +29,7 @@ def seeded(seed: int, *purpose: str | int) -> Iterator[None]:
     The global generator is as it was afterwards.
     """
     with torch.random.fork_rng(devices=[]):
-        torch.random.default_generator.manual_seed(derive(seed, *purpose))
+        torch.default_generator.manual_seed(derive(seed, *purpose))
         yield
 
 

@@ -1,4 +1,4 @@
-"""The commands, one module a concern; importing one costs nothing heavy, a command imports what it needs when it runs."""
+"""The commands, one module a concern. Importing them is cheap: a command imports what it needs when it runs."""
 
 import typer
 

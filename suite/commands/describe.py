@@ -21,6 +21,13 @@ class What(StrEnum):
     studies = "studies"
 
 
+class Stem(StrEnum):
+    """The first layers of a DARTS network."""
+
+    cifar = "cifar"
+    imagenet = "imagenet"
+
+
 def register(app: typer.Typer) -> None:
     """Put `list` and `describe` on `app`."""
     app.command("list")(plain_errors(list_names))
@@ -85,27 +92,25 @@ def describe(
     cells: Annotated[int | None, typer.Option(help="Cells: 5 a stage for nats-tss, 20 in all for darts.")] = None,
     classes: Annotated[int, typer.Option(help="Classes.")] = 10,
     size: Annotated[int, typer.Option(help="Height and width of an image, pixels.")] = 32,
-    stem: Annotated[str, typer.Option(help="cifar or imagenet.")] = "cifar",
+    stem: Annotated[Stem, typer.Option(help="The first layers.")] = Stem.cifar,
     draw: Annotated[Path | None, typer.Option(help="Write the drawings into this folder, an SVG a cell.")] = None,
     as_json: Json = False,
 ) -> None:
     """Parameters, multiply-adds, skip share, depth and a drawing of a genotype."""
     from spaces import get_space
     from spaces.core import drawing
-    from spaces.core.errors import InputError
+    from suite.plan import cells as in_words
     from suite.protocol import NATS_EVALUATION, Evaluation
 
     path = Path(genotype)
     text = path.read_text(encoding="utf-8").strip() if len(genotype) < 200 and path.is_file() else genotype
-    if stem not in ("cifar", "imagenet"):
-        raise InputError(f"--stem {stem!r}: choose cifar or imagenet")
     of, usual = get_space(space), Evaluation()
     if space == "nats-tss":
         channels = channels or int(NATS_EVALUATION["channels"])
         cells = cells or int(NATS_EVALUATION["cells"])
     channels, cells = channels or usual.channels, cells or usual.cells
     found = of.parse(text)
-    cost = of.cost(found, channels=channels, cells=cells, classes=classes, size=size, stem=stem)
+    cost = of.cost(found, channels=channels, cells=cells, classes=classes, size=size, stem=stem.value)
     kinds = {
         kind: {
             "skip_share": found.skip_share(kind),
@@ -118,7 +123,7 @@ def describe(
     document = {
         "genotype": str(found),
         "space": space,
-        "network": {"channels": channels, "cells": cells, "classes": classes, "size": size, "stem": stem},
+        "network": {"channels": channels, "cells": cells, "classes": classes, "size": size, "stem": stem.value},
         **cost,
         "cells": kinds,
     }
@@ -129,10 +134,10 @@ def describe(
 
     def show() -> None:
         console.print(json.dumps(str(found)).strip('"'), markup=False, soft_wrap=True)
-        unit = "cells a stage" if space == "nats-tss" else "cells"
+        stage = " a stage" if space == "nats-tss" else ""
         console.print(
-            f"{cost['params']:,} parameters (auxiliary head excluded), {cost['macs']:,} multiply-adds (convolutions and "
-            f"linear layers) at {channels} channels, {cells} {unit}, {classes} classes, {size} x {size}"
+            f"{cost['params']:,} parameters (auxiliary head excluded), {cost['macs']:,} multiply-adds (convolutions "
+            f"and linear layers) at {channels} channels, {in_words(cells)}{stage}, {classes} classes, {size} x {size}"
         )
         for kind, facts in kinds.items():
             console.print(

@@ -45,9 +45,7 @@ def search(
 
     made = plan(method, space, dataset, seed, protocol, overrides(settings), device)
     with interruptible(), progress([made]) as on_event:
-        record = run_trial(
-            made, out, root_of(data_root), download=download, on_progress=lambda *at: on_event((0, *at))
-        )
+        record = run_trial(made, out, root_of(data_root), download=download, on_progress=lambda *at: on_event((0, *at)))
     emit(json.loads(record.model_dump_json()), as_json, lambda: show(record, out))
 
 
@@ -58,7 +56,10 @@ def show(record: "Record", out: Path) -> None:
         {"what": "accuracy", "value": f"{record.accuracy:.2f} %  ({record.convention})"},
         {"what": "skip share", "value": f"{record.skip_share:.2f} of the normal cell's operations"},
         {"what": "network", "value": f"{record.params:,} parameters, {record.macs:,} multiply-adds"},
-        {"what": "search", "value": f"{record.epochs} epochs, {record.search_steps} steps, {record.search_seconds:.1f} s"},
+        {
+            "what": "search",
+            "value": f"{record.epochs} epochs, {record.search_steps} steps, {record.search_seconds:.1f} s",
+        },
         {"what": "scale", "value": record.scale},
         {"what": "record", "value": str(out / record.key)},
     ]
@@ -90,13 +91,17 @@ def run(
     finished = len(expansion.plans) - len(missing)
     jobs = jobs or fair_jobs(missing)
     if not as_json:
-        console.print(f"{path.stem}: {len(expansion.plans)} trials, {finished} finished before, {jobs} at a time", markup=False)
+        console.print(
+            f"{path.stem}: {len(expansion.plans)} trials, {finished} finished before, {jobs} at a time", markup=False
+        )
         for sentence in expansion.left_out:
             console.print(f"left out: {sentence}", markup=False)
     with interruptible(), progress(missing) as on_event:
         failures = run_all(missing, runs, root, jobs=jobs, on_event=on_event)
     for failure in failures:
-        errors.print(f"{failure.plan.method} on {failure.plan.space}, seed {failure.plan.seed}:\n{failure.trace}", markup=False)
+        errors.print(
+            f"{failure.plan.method} on {failure.plan.space}, seed {failure.plan.seed}:\n{failure.trace}", markup=False
+        )
     summary = {
         "study": path.stem,
         "runs": str(runs),
@@ -127,7 +132,14 @@ def interruptible() -> Iterator[None]:
 @contextmanager
 def progress(plans: Sequence["Plan"]) -> Iterator[Callable[[tuple[int, str, int, int]], None]]:
     """A progress bar over all epochs of `plans`; yields what an executor's events go to."""
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
 
     behind: dict[int, dict[str, int]] = {}
 

@@ -74,7 +74,9 @@ def make_step() -> Callable[..., Step]:
         for kind, alpha in learner._alpha.items():
             spread = torch.randn(alpha.shape, generator=streams.generator(0, "alpha", kind), dtype=torch.float64)
             learner._alpha[kind] = spread.to(dtype).requires_grad_()
-        train, valid = (Batch(*half.batch(0, 0), half=name) for half, name in zip(halves, ("train", "valid"), strict=True))
+        train, valid = (
+            Batch(*half.batch(0, 0), half=name) for half, name in zip(halves, ("train", "valid"), strict=True)
+        )
         step = Step(
             space=task.space,
             net=learner.net,

@@ -40,7 +40,8 @@ def test_conformance(make_search: Callable[..., Search], method: str, space: str
     """Finite numbers, the right shapes, a genotype that round-trips, and determinism across an interruption."""
     whole = make_search(method, space)
     rows = list(whole)
-    assert rows and rows == whole.history
+    assert rows
+    assert rows == whole.history
     for row in rows:
         assert all(torch.isfinite(torch.tensor(row[key])) for key in ("train_loss", "valid_loss", "discrete_accuracy"))
         parsed = get_space(space).parse(row["genotype"])

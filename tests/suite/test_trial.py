@@ -122,7 +122,9 @@ def test_killed_twice_and_resumed_is_the_same_bytes(tiny_study: Path, tmp_path: 
 
 @pytest.mark.slow
 def test_killed_ten_times_and_resumed_is_the_same_bytes(tiny_study: Path, tmp_path: Path) -> None:
-    tiny_study.write_text(tiny_study.read_text().replace("epochs = 4", "epochs = 40").replace('"random"', '"darts-2nd"'))
+    tiny_study.write_text(
+        tiny_study.read_text().replace("epochs = 4", "epochs = 40").replace('"random"', '"darts-2nd"')
+    )
     check_kills(tiny_study, tmp_path, kills=10)
 
 
@@ -154,9 +156,7 @@ def test_interrupted_in_the_middle_of_both_phases(
     assert record.accuracy == whole.accuracy
 
 
-def test_the_test_images_are_out_of_a_searchs_reach(
-    plans: list[Plan], tiny_npz: Path, tmp_path: Path
-) -> None:
+def test_the_test_images_are_out_of_a_searchs_reach(plans: list[Plan], tiny_npz: Path, tmp_path: Path) -> None:
     """Other test images, same training images: the same history (and another key)."""
     import numpy as np
 
