@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from methods.core.learner import Task, accuracy, cosine, descend, sgd, weight_gradients
-from methods.core.settings import Value
+from methods.core.settings import Settings, Value
 from methods.core.step import Alpha, Batch, Weights
 from methods.darts import NATS
 from spaces.core import streams
@@ -112,16 +112,18 @@ class RandomSearch:
         """As first-order DARTS, whose budget this search is given."""
         return {f"recipe {self.name} on {space}": NATS if space == "nats-tss" else {}}
 
-    def declaration(self) -> dict[str, str]:
+    def declaration(self, settings: Settings | None = None) -> dict[str, str]:
         """What is drawn, how it is ranked, and the budget."""
+        candidates = "one an epoch" if settings is None else str(settings.epochs)
         return {
             "title": "Random search",
             "source": "Li & Talwalkar, Random Search and Reproducibility for NAS, UAI 2019 (budget: ours)",
-            "candidates": "one an epoch, uniform over the space's genotypes",
+            "candidates": f"{candidates}, uniform over the space's genotypes",
             "budget": "each trained as many weight steps as a supernet takes in an epoch, at its width and depth; no "
             "alpha steps",
             "selection": "best accuracy on the alpha half",
-            "operations removed": "none of them",
+            "operations removed from the space": "no operation",
+            "batch norm": "that of the derived networks: affine, running statistics",
         }
 
     def learner(self, task: Task) -> RandomLearner:

@@ -76,7 +76,7 @@ PROTOCOLS: dict[str, Protocol] = {
             search_on={"nats-tss": {"cells": 1}},
             evaluation={"epochs": 8, "batch_size": 32, "channels": 8, "cells": 3, **SMALL},
             evaluation_on={"nats-tss": {"cells": 1}},
-            images=192,
+            images=160,
         ),
         Protocol(
             "cpu",

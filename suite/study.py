@@ -83,7 +83,8 @@ def read(path: Path) -> Study:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: not a TOML file: {error}") from error
     except ValidationError as error:
-        first = error.errors()[0]
+        # A misspelt key is two errors, one missing and one too many: the second tells which.
+        first = min(error.errors(), key=lambda e: e["type"] != "extra_forbidden")
         where = ".".join(str(part + 1) if isinstance(part, int) else part for part in first["loc"])
         known = (field.alias or name for name, field in Block.model_fields.items())
         if first["type"] == "extra_forbidden":
@@ -92,13 +93,28 @@ def read(path: Path) -> Study:
         raise InputError(f"{path}: {where}: {first['msg'].lower()} (found {first['input']!r})") from error
 
 
-def expand(study: Study, path: Path, root: Path, *, protocol: str | None = None, device: str = "auto") -> Expansion:
-    """All plans of `study`. Raises `InputError` for a name or a setting that does not exist."""
+def expand(
+    study: Study,
+    path: Path,
+    root: Path,
+    *,
+    protocol: str | None = None,
+    device: str = "auto",
+    all_available: bool = False,
+) -> Expansion:
+    """All plans of `study`, which stands in `path`; with `all_available`, no data set is left out for want of files.
+
+    Raises `InputError` for a name or a setting that does not exist.
+    """
     plans: dict[str, Plan] = {}
     left_out = []
     for number, block in enumerate(study.trials, 1):
         for dataset in block.datasets:
-            if block.when_available and not available(dataset, root):
+            try:
+                here = available(dataset, root) or all_available
+            except InputError as error:
+                raise InputError(f"{path}: trials.{number}: {error}") from error
+            if block.when_available and not here:
                 left_out.append(f"{dataset}: not in the data root {root} (trials block {number})")
                 continue
             for method, space, seed in product(block.methods, block.spaces, block.seeds):

@@ -111,7 +111,7 @@ def run_trial(
                 "dataset_digest": dataset.digest,
                 "dataset_source": dataset.source,
                 "table_digest": table.digest if table else None,
-                "recipe": method.declaration(),
+                "recipe": method.declaration(plan.settings),
                 "settings": {
                     **plan.settings.flat(),
                     **{f"evaluate.{k}": v for k, v in vars(plan.evaluation).items() if table is None},

@@ -43,6 +43,20 @@ def describe(piece: Callable[..., Any]) -> str:
     return f"{piece.__name__}: {summary[0]}" if summary else piece.__name__
 
 
+def conduct(settings: Settings) -> dict[str, str]:
+    """Choices that public codes leave silent, in words: the order within a step, and the supernet's batch norm."""
+    order = {"alpha-weights": "alpha, then the weights", "weights-alpha": "the weights, then alpha"}
+    statistics = {
+        "running": "running statistics, moved by the weight step alone and used by eval()",
+        "batch": "the batch's own statistics, always",
+    }
+    affine = "with scale and shift" if settings.affine else "no scale and shift"
+    return {
+        "order within a step": order[settings.order],
+        "batch norm": f"{statistics[settings.batch_norm]}; {affine} in the searched cells",
+    }
+
+
 class Method(Protocol):
     """What the search loop asks of a method."""
 
@@ -61,8 +75,8 @@ class Method(Protocol):
     def layers(self, space: str) -> dict[str, Mapping[str, Value]]:
         """The method's overrides of the base settings on `space`, outermost last."""
 
-    def declaration(self) -> dict[str, str]:
-        """What the method is made of, in words, for records and reports."""
+    def declaration(self, settings: Settings | None = None) -> dict[str, str]:
+        """What the method is made of, in words, for lists, records and reports; with `settings`, how it is run."""
 
     def learner(self, task: Any) -> "Learner":
         """A learner of this method for a `methods.core.learner.Task`."""
@@ -91,8 +105,8 @@ class Recipe:
         """The recipe's overrides of the base settings, then those for `space`."""
         return {f"recipe {self.name}": self.settings, f"recipe {self.name} on {space}": self.per_space.get(space, {})}
 
-    def declaration(self) -> dict[str, str]:
-        """The recipe's pieces, in words."""
+    def declaration(self, settings: Settings | None = None) -> dict[str, str]:
+        """The recipe's pieces, in words; with `settings`, also the order of steps and the batch norm."""
         pieces = {
             "relaxation": describe(self.relaxation),
             "gradient": describe(self.gradient),
@@ -102,8 +116,14 @@ class Recipe:
             "selection": describe(self.selection),
             "stop": describe(self.stop),
         }
-        removed = ", ".join(self.without) or "none of them"
-        return {"title": self.title, "source": self.source, **pieces, "operations removed": removed}
+        removed = {"operations removed from the space": ", ".join(self.without) or "no operation"}
+        return {
+            "title": self.title,
+            "source": self.source,
+            **pieces,
+            **removed,
+            **(conduct(settings) if settings else {}),
+        }
 
     def learner(self, task: Any) -> "Learner":
         """The supernet learner with these pieces."""

@@ -75,6 +75,7 @@ def run(
     report: Annotated[Path | None, typer.Option(help="Write a report to this folder at the end.")] = None,
     device: Device = "auto",
     data_root: DataRoot = None,
+    download: Annotated[bool, typer.Option("--download", help="Fetch data sets that are missing.")] = False,
     as_json: Json = False,
 ) -> None:
     """Run a study: what is finished stays, what is missing is run, what was interrupted goes on."""
@@ -85,9 +86,9 @@ def run(
     from suite.trial import key_of
 
     path, root = studies.find(study), root_of(data_root)
-    expansion = studies.expand(studies.read(path), path, root, protocol=protocol, device=device)
+    expansion = studies.expand(studies.read(path), path, root, protocol=protocol, device=device, all_available=download)
     runs = out or Path("runs") / path.stem
-    missing = [plan for plan in expansion.plans if read_record(runs / key_of(plan, root)) is None]
+    missing = [plan for plan in expansion.plans if read_record(runs / key_of(plan, root, download)) is None]
     finished = len(expansion.plans) - len(missing)
     jobs = jobs or fair_jobs(missing)
     if not as_json:

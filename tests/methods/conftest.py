@@ -18,18 +18,18 @@ SIZES = {"nats-tss": {"channels": 4, "cells": 1}}
 
 
 class RandomImages:
-    """A half of 24 random images of 3 classes in batches of 8, served as a loader serves them."""
+    """A half of 16 random images of 3 classes in batches of 8, served as a loader serves them."""
 
     def __init__(self, purpose: str, dtype: torch.dtype = torch.float32, size: int = 8) -> None:
         source = streams.generator(0, purpose)
-        self.x = torch.randn(24, 3, size, size, generator=source, dtype=torch.float64).to(dtype)
-        self.y = torch.randint(0, 3, (24,), generator=source)
+        self.x = torch.randn(16, 3, size, size, generator=source, dtype=torch.float64).to(dtype)
+        self.y = torch.randint(0, 3, (16,), generator=source)
 
     def __len__(self) -> int:
-        return 3
+        return 2
 
     def batch(self, epoch: int, step: int) -> tuple[Tensor, Tensor]:
-        order = torch.randperm(24, generator=streams.generator(0, "order", epoch))[8 * step : 8 * step + 8]
+        order = torch.randperm(16, generator=streams.generator(0, "order", epoch))[8 * step : 8 * step + 8]
         return self.x[order], self.y[order]
 
     def all(self, batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:
@@ -38,7 +38,7 @@ class RandomImages:
 
 def small_settings(method: str, space: str, **changes: Any) -> Any:
     chosen = get_method(method)
-    sizes = {"epochs": 2, "batch_size": 8, **SIZES.get(space, {"channels": 4, "cells": 4}), **changes}
+    sizes = {"epochs": 2, "batch_size": 8, **SIZES.get(space, {"channels": 4, "cells": 3}), **changes}
     return resolve(chosen.options, {**chosen.layers(space), "test": sizes})[0]
 
 
