@@ -15,13 +15,13 @@ from torch import Tensor
 
 from methods.core.recipe import Recipe
 from methods.core.settings import Value
-from methods.core.step import Alpha, Step, Weights
-from spaces.core.space import Space
+from methods.core.step import Alpha, Moment, Step, Weights
 
 
-def softmax(space: Space, alpha: Alpha) -> Weights:
+def softmax(alpha: Alpha, at: Moment, half: str) -> Weights:
     """Softmax over the operations that an edge has (eq. 2)."""
-    return {kind: a.masked_fill(~space.mask[kind].to(a.device), -torch.inf).softmax(-1) for kind, a in alpha.items()}
+    mask = at.space.mask
+    return {kind: a.masked_fill(~mask[kind].to(a.device), -torch.inf).softmax(-1) for kind, a in alpha.items()}
 
 
 def first_order(step: Step) -> Alpha:

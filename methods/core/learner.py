@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from methods.core.settings import Settings
-from methods.core.step import Alpha, Batch, Step, Weights
+from methods.core.step import Alpha, Batch, Moment, Step, Weights
 from spaces.core import streams
 from spaces.core.genotype import Genotype
 from spaces.core.operations import frozen_statistics
@@ -143,6 +143,8 @@ class SupernetLearner:
             ).to(task.device)
         self._alpha = {k: a.to(task.device).requires_grad_() for k, a in task.space.alpha(task.seed).items()}
         self.optimiser = sgd(self.net, s)
+        self.memory: dict[str, Any] = {}
+        self._last = (0, 0)  # epoch and number of the latest step
         self.alpha_optimiser = torch.optim.Adam(
             self._alpha.values(),
             lr=s.alpha_learning_rate,
@@ -155,17 +157,14 @@ class SupernetLearner:
         s = self.task.settings
         rate = cosine(s.learning_rate, s.learning_rate_min, epoch / s.epochs)
         self.optimiser.param_groups[0]["lr"] = rate
+        self._last = (epoch, number)
         self.net.train()
         step = Step(
-            space=self.task.space,
+            **vars(self._moment(epoch, number)),
             net=self.net,
             alpha=self._alpha,
             relaxation=self.recipe.relaxation,
-            settings=s,
-            seed=self.task.seed,
-            epoch=epoch,
-            number=number,
-            progress=(epoch + number / self.task.steps) / s.epochs,
+            memory=self.memory,
             learning_rate=rate,
             momenta=self._momenta,
             train=train,
@@ -190,14 +189,18 @@ class SupernetLearner:
         self.alpha_optimiser.zero_grad(set_to_none=True)
 
     def _weight_step(self, step: Step) -> tuple[Tensor, Tensor]:
-        held = {kind: a.detach() for kind, a in self._alpha.items()}
-        logits = step.logits(step.train, alpha=held, move_statistics=True)
+        logits = step.logits(step.train, alpha=self.recipe.perturbation(step), move_statistics=True)
         loss = F.cross_entropy(logits, step.train.labels)
         gradients: Sequence[Tensor] = weight_gradients(loss, self.net)
         for term in self.recipe.inner:
             gradients = [g + extra for g, extra in zip(gradients, term(step), strict=True)]
         descend(self.optimiser, self.net, gradients, step.settings.gradient_clip)
         return loss.detach(), (logits.detach().argmax(1) == step.train.labels).sum()
+
+    def _moment(self, epoch: int, number: int) -> Moment:
+        task = self.task
+        progress = (epoch + number / task.steps) / task.settings.epochs
+        return Moment(task.space, task.settings, task.seed, epoch, number, progress)
 
     def _momenta(self) -> list[Tensor]:
         state = self.optimiser.state
@@ -229,7 +232,7 @@ class SupernetLearner:
 
     def weights(self) -> Weights:
         """The relaxed alpha, detached."""
-        return self.recipe.relaxation(self.task.space, {kind: a.detach() for kind, a in self._alpha.items()})
+        return self.recipe.relaxation(self.alpha(), self._moment(*self._last), "select")
 
     def alpha(self) -> Alpha:
         """Alpha, detached."""
@@ -244,12 +247,14 @@ class SupernetLearner:
         return self.recipe.stop(history, self.task.settings)
 
     def state_dict(self) -> dict[str, Any]:
-        """Weights with running statistics, alpha, and both optimisers."""
+        """Weights with running statistics, alpha, both optimisers, what pieces remember, and the latest step."""
         return {
             "net": self.net.state_dict(),
             "alpha": self.alpha(),
             "optimiser": self.optimiser.state_dict(),
             "alpha_optimiser": self.alpha_optimiser.state_dict(),
+            "memory": self.memory,
+            "last": self._last,
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -260,3 +265,5 @@ class SupernetLearner:
                 alpha.copy_(state["alpha"][kind])
         self.optimiser.load_state_dict(state["optimiser"])
         self.alpha_optimiser.load_state_dict(state["alpha_optimiser"])
+        self.memory.update(state["memory"])
+        self._last = tuple(state["last"])

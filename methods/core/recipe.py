@@ -16,10 +16,16 @@ if TYPE_CHECKING:
 
 GradientPiece = Callable[[Step], Alpha]
 SchedulePiece = Callable[[Step], bool]  # does alpha move in this step?
+PerturbationPiece = Callable[[Step], Alpha]  # the alpha that the weight step sees, detached
 InnerTerm = Callable[[Step], Sequence[Tensor]]  # added to the weights' gradients, before clipping
 OuterTerm = Callable[[Step], Alpha]  # added to alpha's gradient
 StopPiece = Callable[[Sequence[Mapping[str, Any]], Settings], bool]  # histories so far → stop now?
 SelectionPiece = Callable[[Space, Weights], Genotype]
+
+
+def unperturbed(step: Step) -> Alpha:
+    """The weight step sees alpha as it is."""
+    return {kind: alpha.detach() for kind, alpha in step.alpha.items()}
 
 
 def every_step(step: Step) -> bool:
@@ -94,6 +100,7 @@ class Recipe:
     schedule: SchedulePiece = every_step
     inner: tuple[InnerTerm, ...] = ()
     outer: tuple[OuterTerm, ...] = ()
+    perturbation: PerturbationPiece = unperturbed
     selection: SelectionPiece = strongest
     stop: StopPiece = never
     without: tuple[str, ...] = ()
@@ -112,6 +119,7 @@ class Recipe:
             "gradient": describe(self.gradient),
             "schedule": describe(self.schedule),
             "inner terms": "; ".join(map(describe, self.inner)) or "none: the training loss alone",
+            "alpha in the weight step": describe(self.perturbation),
             "outer terms": "; ".join(map(describe, self.outer)) or "none: the validation loss alone",
             "selection": describe(self.selection),
             "stop": describe(self.stop),

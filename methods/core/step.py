@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -11,10 +12,10 @@ from torch.func import functional_call
 from methods.core.settings import Settings
 from spaces.core.operations import frozen_statistics
 from spaces.core.space import Space
+from spaces.core.streams import generator
 
 Alpha = dict[str, Tensor]  # kind → float [edges, operations]
 Weights = dict[str, Tensor]  # kind → float [edges, operations] or [cells, edges, operations]
-Relaxation = Callable[[Space, Alpha], Weights]
 Parameters = Mapping[str, Tensor]  # names as in net.named_parameters()
 
 
@@ -27,19 +28,38 @@ class Batch:
     half: str
 
 
-@dataclass
-class Step:
-    """One step: the supernet and alpha as they stand, the two batches, where in the search it is."""
+@dataclass(frozen=True)
+class Moment:
+    """Where in a search something is asked for, and what for."""
 
     space: Space
-    net: nn.Module
-    alpha: Alpha
-    relaxation: Relaxation
     settings: Settings
     seed: int
     epoch: int  # from 0
-    number: int  # of this step within the epoch, from 0
+    number: int  # of the step within the epoch, from 0
     progress: float  # share of the search that lies behind, 0 … 1
+
+    def generator(self, *purpose: str | int) -> torch.Generator:
+        """The stream (CPU) of this step for `purpose`: the same however often it is asked for."""
+        return generator(self.seed, *purpose, self.epoch, self.number)
+
+
+Relaxation = Callable[[Alpha, Moment, str], Weights]
+"""Alpha → weights, for a pass on the half ``train`` or ``valid``, or to ``select``: then without any draw."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step(Moment):
+    """One step: the supernet and alpha as they stand, and the two batches.
+
+    `memory` is the pieces' own: what a piece keeps from step to step (tensors and plain values, under a key that
+    begins with its name) is saved and restored with the search.
+    """
+
+    net: nn.Module
+    alpha: Alpha
+    relaxation: Relaxation
+    memory: dict[str, Any]
     learning_rate: float  # of the weights, now
     momenta: Callable[[], list[Tensor]]  # the optimiser's momentum buffers, in the order of net.parameters()
     train: Batch
@@ -50,16 +70,18 @@ class Step:
         batch: Batch,
         *,
         alpha: Alpha | None = None,
+        weights: Weights | None = None,
         parameters: Parameters | None = None,
         move_statistics: bool = False,
     ) -> Tensor:
-        """The supernet's logits [N, classes] on `batch`, at other `alpha` or other `parameters` if given.
+        """The supernet's logits [N, classes] on `batch`, at other `alpha`, `weights` or `parameters` if given.
 
         Every pass of a step on one batch draws the same noise (S4), so that two sides of a finite difference
         differ by the perturbation alone. Running statistics move only if asked: one pass a step does, that of the
         weight step.
         """
-        weights = self.relaxation(self.space, self.alpha if alpha is None else alpha)
+        if weights is None:
+            weights = self.relaxation(self.alpha if alpha is None else alpha, self, batch.half)
         self.net.random.reseed(self.seed, "noise", self.epoch, self.number, batch.half)  # type: ignore[union-attr,operator]
         if move_statistics:
             return self.net(batch.images, weights)
@@ -68,9 +90,16 @@ class Step:
                 return self.net(batch.images, weights)
             return functional_call(self.net, dict(parameters), (batch.images, weights))
 
-    def loss(self, batch: Batch, *, alpha: Alpha | None = None, parameters: Parameters | None = None) -> Tensor:
+    def loss(
+        self,
+        batch: Batch,
+        *,
+        alpha: Alpha | None = None,
+        weights: Weights | None = None,
+        parameters: Parameters | None = None,
+    ) -> Tensor:
         """Cross-entropy of the supernet on `batch`, as `logits` computes it."""
-        return F.cross_entropy(self.logits(batch, alpha=alpha, parameters=parameters), batch.labels)
+        return F.cross_entropy(self.logits(batch, alpha=alpha, weights=weights, parameters=parameters), batch.labels)
 
     def parameters(self) -> dict[str, Tensor]:
         """The supernet's parameters by name, the live tensors."""

@@ -87,6 +87,7 @@ def make_step() -> Callable[..., Step]:
             epoch=0,
             number=0,
             progress=0.0,
+            memory=learner.memory,
             learning_rate=settings.learning_rate,
             momenta=learner._momenta,
             train=train,
