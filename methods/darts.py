@@ -90,7 +90,7 @@ DARTS_1ST = Recipe(
     per_space={"nats-tss": NATS},
 )
 
-# Radius: 0.01 / ‖v‖, footnote 2 of the paper.
+# Radius: 0.01 / ‖v‖, section 2.3, in a footnote.
 DARTS_2ND = Recipe(
     name="darts-2nd",
     title="DARTS, second order (finite differences)",

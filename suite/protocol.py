@@ -72,7 +72,8 @@ PROTOCOLS: dict[str, Protocol] = {
         Protocol(
             "quick",
             "seconds a trial on one CPU core: that everything works, nothing about methods",
-            search={"epochs": 3, "batch_size": 32, "channels": 4, "cells": 4},
+            # A handful of steps would leave alpha where it starts, so it takes larger ones; `cpu` likewise.
+            search={"epochs": 3, "batch_size": 32, "channels": 4, "cells": 4, "alpha_learning_rate": 0.05},
             search_on={"nats-tss": {"cells": 1}},
             evaluation={"epochs": 8, "batch_size": 32, "channels": 8, "cells": 3, **SMALL},
             evaluation_on={"nats-tss": {"cells": 1}},
@@ -81,7 +82,7 @@ PROTOCOLS: dict[str, Protocol] = {
         Protocol(
             "cpu",
             "minutes to an hour a trial on one CPU core: first evidence, far from a paper's",
-            search={"epochs": 15, "channels": 8, "cells": 5},
+            search={"epochs": 15, "channels": 8, "cells": 5, "alpha_learning_rate": 3e-3},
             search_on={"nats-tss": {"cells": 2}},
             evaluation={"epochs": 20, "channels": 12, "cells": 5, **SMALL},
             evaluation_on={"nats-tss": {"channels": 16, "cells": 2}},
