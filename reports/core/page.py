@@ -64,6 +64,7 @@ def conditions(records: pd.DataFrame) -> list[tuple[str, list[str]]]:
     """The environment and protocol of all records: a name and its distinct values, counted where they differ."""
     datasets = records["dataset"].astype(str) + " (digest " + records["dataset_digest"].astype(str) + ")"
     pairs = zip(records["protocol"].astype(str), records["scale"].astype(str), strict=True)
+    software = [", ".join(f"{name} {value}" for name, value in found.items()) for found in records["environment"]]
     scales = pd.Series([f"{protocol}: {scale_words(protocol, scale)}" for protocol, scale in pairs])
     return [
         ("Protocol and scale", _counted(scales)),
@@ -72,6 +73,7 @@ def conditions(records: pd.DataFrame) -> list[tuple[str, list[str]]]:
         ("Seeds", [", ".join(str(seed) for seed in sorted(records["seed"].unique()))]),
         ("Device", _counted(records["device"].astype(str) + ", threads " + records["threads"].astype(str))),
         ("Version", _counted("dartboard " + records["version"].astype(str))),
+        ("Environment", _counted(pd.Series(software))),
     ]
 
 

@@ -84,6 +84,7 @@ def make_study(
                     "note": "<script>alert('x')</script> 100 %",
                 },
                 "settings": {"alpha": {"lr": 3e-4}, "batch": 64},
+                "environment": {"python": "3.11.7", "torch": "2.15.0"},
             }
         )
         for epoch in range(1, epochs + 1):

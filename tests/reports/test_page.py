@@ -152,6 +152,7 @@ def test_scale_stands_with_every_table(html):
 def test_conditions_and_recipes_are_stated(html):
     for words in ("digits (digest 3a1f5c9e)", "cpu, threads 1", "dartboard 0.1.0", "batch norm.affine", "softmax"):
         assert words in html
+    assert "torch 2.15.0" in html
     assert html.index("Under what conditions") < html.index('id="results"') < html.index('id="figures"')
 
 

@@ -50,6 +50,7 @@ def runs(tmp_path, monkeypatch):
             **{"convention": "test", "genotype": cell, "skip_share": 1 / 3, "params": 100_000, "macs": 10_000_000},
             **{"search_seconds": 5.0, "evaluate_seconds": 1.0, "search_steps": 4, "epochs": 2, "scale": "tiny"},
             **{"device": "cpu", "threads": 1, "version": "0", "dataset_digest": "d", "recipe": {}, "settings": {}},
+            "environment": {"python": "3.11.7"},
         }
         for protocol in ("quick", "cpu")
         for method, shift in (("darts-1st", 0.0), ("random", 2.0))
