@@ -5,6 +5,7 @@ importing this package costs nothing.
 """
 
 from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from spaces.core.errors import unknown
@@ -23,7 +24,15 @@ METHODS: dict[str, str] = {
 
 
 def get_method(name: str) -> "Method":
-    """The recipe called `name`; raises `InputError` with the nearest name if there is none."""
+    """The recipe called `name`, or NAME of the Python file in ``path/to/file.py:NAME``.
+
+    Raises `InputError` with the nearest name if there is none. The file is run: it is the caller's own code.
+    """
+    path, _, attribute = name.rpartition(":")
+    if path.endswith(".py"):
+        from methods.core.outside import recipe_from
+
+        return recipe_from(Path(path), attribute, METHODS)
     if name not in METHODS:
         raise unknown("method", name, METHODS)
     module, attribute = METHODS[name].split(":")

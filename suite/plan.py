@@ -5,11 +5,12 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
 
-from methods import get_method
+from methods import METHODS, get_method
 from methods.core.settings import Settings, convert, resolve
 from spaces import get_space
 from spaces.core.errors import InputError
@@ -22,7 +23,9 @@ CODE = 1  # raised by hand whenever a change of the code changes what the same p
 class Plan:
     """One trial: (method, space, data set, seed, protocol) with every setting resolved."""
 
-    method: str
+    method: str  # a registered name, or path/to/file.py:NAME
+    name: str  # the recipe's own
+    code: str | None  # digest of the method's file, if it stands outside the repository
     space: str
     dataset: str
     seed: int
@@ -37,13 +40,13 @@ class Plan:
     def key(self, dataset_digest: str, table_digest: str | None) -> str:
         """A readable name plus a digest of the plan, of the data read and of the table that evaluates, if one does."""
         determines = {
-            **{k: v for k, v in asdict(self).items() if k != "origin"},
+            **{k: v for k, v in asdict(self).items() if k not in ("origin", "method")},
             "data": dataset_digest,
             "table": table_digest,
-            "code": CODE,
+            "version": CODE,
         }
         digest = hashlib.sha256(json.dumps(determines, sort_keys=True).encode()).hexdigest()[:12]
-        words = (self.method, self.space, self.dataset, f"s{self.seed}", self.protocol, digest)
+        words = (self.name, self.space, self.dataset, f"s{self.seed}", self.protocol, digest)
         return "--".join(re.sub(r"[^A-Za-z0-9.+_]+", "-", word).strip("-")[-40:] for word in words)
 
     @property
@@ -56,6 +59,11 @@ class Plan:
             f"{self.protocol}: search {s.epochs} epochs, {s.channels} channels, {cells(s.cells)}{stage}, {images}; "
             f"retraining {e.epochs} epochs, {e.channels} channels, {cells(e.cells)}{stage}"
         )
+
+
+def file_digest(path: Path) -> str:
+    """SHA-256 of a file's bytes, in hex."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def cells(number: int) -> str:
@@ -96,6 +104,8 @@ def plan(
     )
     return Plan(
         method=method,
+        name=chosen.name,
+        code=file_digest(Path(method.rpartition(":")[0])) if method not in METHODS else None,
         space=space,
         dataset=dataset,
         seed=seed,

@@ -88,7 +88,7 @@ def run_trial(
             folder,
             {
                 "key": folder.name,
-                "method": plan.method,
+                "method": plan.name,
                 "space": plan.space,
                 "dataset": plan.dataset,
                 "seed": plan.seed,

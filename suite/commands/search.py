@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.markup import escape
 
+from spaces.core.errors import InputError
 from suite.commands.options import DataRoot, Device, Set, overrides
 from suite.console import Json, console, emit, errors, plain_errors, table
 
@@ -26,7 +27,9 @@ def register(app: typer.Typer) -> None:
 
 
 def search(
-    method: Annotated[str, typer.Argument(help="A method's name (`dartboard list methods`).")],
+    method: Annotated[
+        str | None, typer.Argument(help="A method's name (`dartboard list methods`), or path/to/file.py:NAME.")
+    ] = None,
     space: Annotated[str, typer.Option(help="A search space.")] = "nats-tss",
     dataset: Annotated[str, typer.Option(help="A data set.")] = "digits",
     seed: Annotated[int, typer.Option(help="The seed of all of the trial's random streams.")] = 0,
@@ -36,14 +39,18 @@ def search(
     device: Device = "auto",
     data_root: DataRoot = None,
     download: Annotated[bool, typer.Option("--download", help="Fetch the data set if it is missing.")] = False,
+    method_option: Annotated[str | None, typer.Option("--method", help="The method, instead of METHOD.")] = None,
     as_json: Json = False,
 ) -> None:
     """Run one trial: search, then evaluate what was found."""
+    named = [name for name in (method, method_option) if name]
+    if len(named) != 1:
+        raise InputError("name one method, as METHOD or with --method")
     from suite.core.root import data_root as root_of
     from suite.plan import plan
     from suite.trial import run_trial
 
-    made = plan(method, space, dataset, seed, protocol, overrides(settings), device)
+    made = plan(named[0], space, dataset, seed, protocol, overrides(settings), device)
     with interruptible(), progress([made]) as on_event:
         record = run_trial(made, out, root_of(data_root), download=download, on_progress=lambda *at: on_event((0, *at)))
     emit(json.loads(record.model_dump_json()), as_json, lambda: show(record, out))
@@ -101,7 +108,7 @@ def run(
         failures = run_all(missing, runs, root, jobs=jobs, on_event=on_event)
     for failure in failures:
         errors.print(
-            f"{failure.plan.method} on {failure.plan.space}, seed {failure.plan.seed}:\n{failure.trace}", markup=False
+            f"{failure.plan.name} on {failure.plan.space}, seed {failure.plan.seed}:\n{failure.trace}", markup=False
         )
     summary = {
         "study": path.stem,
@@ -161,7 +168,7 @@ def progress(plans: Sequence["Plan"]) -> Iterator[Callable[[tuple[int, str, int,
             bar.update(
                 task,
                 completed=sum(sum(phases.values()) for phases in behind.values()),
-                description=escape(f"{plan.method} {plan.space} {plan.dataset} s{plan.seed} {phase}"),
+                description=escape(f"{plan.name} {plan.space} {plan.dataset} s{plan.seed} {phase}"),
             )
 
         yield on_event

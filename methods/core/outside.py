@@ -1,0 +1,36 @@
+"""Recipes that stand in a file outside the repository."""
+
+import sys
+import traceback
+from collections.abc import Container
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+
+from methods.core.recipe import Method
+from spaces.core.errors import InputError, unknown
+
+
+def recipe_from(path: Path, attribute: str, taken: Container[str]) -> Method:
+    """The recipe that `path` calls `attribute`; its own name must not be one of `taken`.
+
+    Raises `InputError` if there is no such file or recipe, if the file fails, or for a name that is taken.
+    """
+    if not path.is_file():
+        raise InputError(f"{path}: there is no such file; name a method as path/to/file.py:NAME")
+    spec = spec_from_file_location(f"outside_{path.stem}", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = module_from_spec(spec)
+    sys.modules[spec.name] = module  # dataclasses look their module up
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        line = traceback.extract_tb(error.__traceback__)[-1].lineno
+        raise InputError(f"{path}: line {line}: {type(error).__name__}: {error}") from error
+    recipes = [name for name, value in vars(module).items() if hasattr(value, "learner") and hasattr(value, "layers")]
+    if attribute not in recipes:
+        raise InputError(f"{path}: {unknown('recipe', attribute, recipes)}")
+    method: Method = getattr(module, attribute)
+    if method.name in taken:
+        raise InputError(f"{path}: {attribute} calls itself {method.name!r}, which is taken: give it another name")
+    return method
