@@ -19,6 +19,11 @@ METHODS: dict[str, str] = {
     "darts-2nd": "methods.darts:DARTS_2ND",
     "darts-2nd-exact": "methods.darts:DARTS_2ND_EXACT",
     "darts+es": "methods.darts_plus:DARTS_ES",
+    "sdarts-rs": "methods.sdarts:SDARTS_RS",
+    "lambda-darts": "methods.lambda_darts:LAMBDA_DARTS",
+    "lambda-darts-sign": "methods.lambda_darts:LAMBDA_DARTS_SIGN",
+    "lambda-darts-outer": "methods.lambda_darts:LAMBDA_DARTS_OUTER",
+    "lambda-sdarts-rs": "methods.lambda_darts:LAMBDA_SDARTS_RS",
     "random": "methods.random_search:RANDOM",
 }
 

@@ -105,8 +105,11 @@ class RandomSearch:
     """The method without pieces: no relaxation, no gradient of alpha."""
 
     name: str = "random"
-    without: tuple[str, ...] = ()
     options: Mapping[str, Value] = field(default_factory=dict)
+
+    def removes(self, space: str) -> tuple[str, ...]:
+        """No operation."""
+        return ()
 
     def layers(self, space: str) -> dict[str, Mapping[str, Value]]:
         """As first-order DARTS, whose budget this search is given."""

@@ -86,7 +86,7 @@ def plan(
     ``threads``.
     """
     chosen, scale = get_method(method), get_protocol(protocol)
-    get_space(space, without=chosen.without)
+    get_space(space, without=chosen.removes(space))
     given = dict(overrides or {})
     images = int(convert("images", given.pop("images", scale.images), 0, "settings"))
     threads = int(convert("threads", given.pop("threads", scale.threads), 1, "settings"))

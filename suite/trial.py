@@ -66,7 +66,7 @@ def run_trial(
         if (record := read_record(folder)) is not None:
             return record
         method = get_method(plan.method)
-        space = get_space(plan.space, without=method.without)
+        space = get_space(plan.space, without=method.removes(plan.space))
         history, seconds, steps = _search(plan, method, space, dataset, folder / "search.pt", on_progress)
         genotype = space.parse(history[-1]["genotype"])
         result: Result

@@ -1,7 +1,7 @@
 """What moves in a search: the learner takes a step on two batches, and can be measured, saved and restored."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import cos, pi
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -189,7 +189,9 @@ class SupernetLearner:
         self.alpha_optimiser.zero_grad(set_to_none=True)
 
     def _weight_step(self, step: Step) -> tuple[Tensor, Tensor]:
-        logits = step.logits(step.train, alpha=self.recipe.perturbation(step), move_statistics=True)
+        # The inner objective stands at the alpha that the perturbation gives: its terms see the same.
+        step = replace(step, alpha=self.recipe.perturbation(step))
+        logits = step.logits(step.train, move_statistics=True)
         loss = F.cross_entropy(logits, step.train.labels)
         gradients: Sequence[Tensor] = weight_gradients(loss, self.net)
         for term in self.recipe.inner:

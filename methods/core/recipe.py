@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 GradientPiece = Callable[[Step], Alpha]
 SchedulePiece = Callable[[Step], bool]  # does alpha move in this step?
 PerturbationPiece = Callable[[Step], Alpha]  # the alpha that the weight step sees, detached
-InnerTerm = Callable[[Step], Sequence[Tensor]]  # added to the weights' gradients, before clipping
+InnerTerm = Callable[[Step], Sequence[Tensor]]  # added to the weights' gradients, before clipping; sees their alpha
 OuterTerm = Callable[[Step], Alpha]  # added to alpha's gradient
 StopPiece = Callable[[Sequence[Mapping[str, Any]], Settings], bool]  # histories so far → stop now?
 SelectionPiece = Callable[[Space, Weights], Genotype]
@@ -71,12 +71,11 @@ class Method(Protocol):
         """As the command line knows it."""
 
     @property
-    def without(self) -> tuple[str, ...]:
-        """Operations that the method removes from every space."""
-
-    @property
     def options(self) -> Mapping[str, Value]:
         """The method's own settings and their defaults."""
+
+    def removes(self, space: str) -> tuple[str, ...]:
+        """Operations that the method takes out of `space`."""
 
     def layers(self, space: str) -> dict[str, Mapping[str, Value]]:
         """The method's overrides of the base settings on `space`, outermost last."""
@@ -103,10 +102,14 @@ class Recipe:
     perturbation: PerturbationPiece = unperturbed
     selection: SelectionPiece = strongest
     stop: StopPiece = never
-    without: tuple[str, ...] = ()
+    without: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # space → operations taken out of it
     options: Mapping[str, Value] = field(default_factory=dict)
     settings: Mapping[str, Value] = field(default_factory=dict)
     per_space: Mapping[str, Mapping[str, Value]] = field(default_factory=dict)
+
+    def removes(self, space: str) -> tuple[str, ...]:
+        """Operations that the recipe takes out of `space`."""
+        return self.without.get(space, ())
 
     def layers(self, space: str) -> dict[str, Mapping[str, Value]]:
         """The recipe's overrides of the base settings, then those for `space`."""
@@ -124,7 +127,8 @@ class Recipe:
             "selection": describe(self.selection),
             "stop": describe(self.stop),
         }
-        removed = {"operations removed from the space": ", ".join(self.without) or "no operation"}
+        removals = [f"{', '.join(operations)} from {space}" for space, operations in self.without.items()]
+        removed = {"operations removed from the space": "; ".join(removals) or "no operation"}
         return {
             "title": self.title,
             "source": self.source,

@@ -1,0 +1,62 @@
+"""SmoothDARTS with random smoothing, SDARTS-RS (Chen & Hsieh, ICML 2020).
+
+The weights are trained for a neighbourhood of the architecture and not for one point of it,
+
+    min_A L_val(w̄(A), A)   with   w̄(A) = argmin_w E_{δ ~ U[-ε, ε]} L_train(w, A + δ),
+
+by one draw of δ a weight step; the alpha step sees A itself. A are the operation weights after the softmax: its
+authors' code adds the noise there and brings the sum back to a distribution, since a radius of 0.3 hardly moves
+a softmax whose alpha are near zero.
+"""
+
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from methods.core.recipe import unperturbed
+from methods.core.step import Alpha, Step
+from methods.darts import DARTS_1ST
+
+
+def noise_radius(step: Step) -> float:
+    """ε of this epoch: linear from `noise_start` towards `noise_end`, 0.03 to 0.3."""
+    start, end = float(step.settings.options["noise_start"]), float(step.settings.options["noise_end"])
+    return start + (end - start) * step.epoch / step.settings.epochs
+
+
+def distribution(rows: Tensor, mask: Tensor) -> Tensor:
+    """Rows [edges, operations] clipped to [0, 1] and normalised; where nothing is left, the largest takes all."""
+    clipped = rows.clamp(0, 1).masked_fill(~mask, 0)
+    total = clipped.sum(-1, keepdim=True)
+    largest = rows.masked_fill(~mask, -torch.inf).argmax(-1)
+    alone = torch.nn.functional.one_hot(largest, rows.shape[-1]).to(rows.dtype)
+    return torch.where(total > 0, clipped / total, alone)
+
+
+def random_smoothing(step: Step) -> Alpha:
+    """Alpha whose softmax is the operation weights plus uniform noise of radius ε, brought back to a distribution."""
+    radius = noise_radius(step)
+    if radius == 0:
+        return unperturbed(step)
+    seen = {}
+    for kind, weights in step.relaxation(unperturbed(step), step, step.train.half).items():
+        # Drawn in float32 on the host, for the same noise on every device and in every precision.
+        drawn = torch.rand(weights.shape, generator=step.generator("sdarts noise", kind), dtype=torch.float32)
+        noise = radius * (2 * drawn - 1)
+        seen[kind] = distribution(weights + noise.to(weights), step.space.mask[kind].to(weights.device)).log()
+    return seen
+
+
+# The paper has no search on NATS-Bench: there the settings are those that DARTS has in this suite.
+# Its DARTS space lacks `none`; S3, which is made of it, keeps it.
+SDARTS_RS = replace(
+    DARTS_1ST,
+    name="sdarts-rs",
+    title="SmoothDARTS, random smoothing",
+    source="Chen & Hsieh, Stabilizing Differentiable Architecture Search via Perturbation-based Regularization, "
+    "ICML 2020",
+    perturbation=random_smoothing,
+    without={"darts": ("none",)},
+    options={"noise_start": 0.03, "noise_end": 0.3},
+)
