@@ -18,6 +18,9 @@ METHODS: dict[str, str] = {
     "darts-2nd": "methods.darts:DARTS_2ND",
     "darts-2nd-exact": "methods.darts:DARTS_2ND_EXACT",
     "darts+es": "methods.darts_plus:DARTS_ES",
+    "pr-darts": "methods.pr_darts:PR_DARTS",
+    "pr-darts-gates": "methods.pr_darts:PR_DARTS_GATES",
+    "pr-darts-path": "methods.pr_darts:PR_DARTS_PATH",
     "random": "methods.random_search:RANDOM",
 }
 
