@@ -24,6 +24,9 @@ METHODS: dict[str, str] = {
     "lambda-darts-sign": "methods.lambda_darts:LAMBDA_DARTS_SIGN",
     "lambda-darts-outer": "methods.lambda_darts:LAMBDA_DARTS_OUTER",
     "lambda-sdarts-rs": "methods.lambda_darts:LAMBDA_SDARTS_RS",
+    "pr-darts": "methods.pr_darts:PR_DARTS",
+    "pr-darts-gates": "methods.pr_darts:PR_DARTS_GATES",
+    "pr-darts-path": "methods.pr_darts:PR_DARTS_PATH",
     "random": "methods.random_search:RANDOM",
 }
 

@@ -1,0 +1,224 @@
+"""PR-DARTS: Theory-Inspired Path-Regularized Differential Network Architecture Search (Zhou et al., NeurIPS 2020).
+
+    min_β F_val(W*(β), β) + λ1 L_skip(β) + λ2 L_non-skip(β) - λ3 L_path(β)                          (section 4.2)
+
+Every operation has a gate of its own instead of a share of one softmax, so a skip-connection wins nothing at the
+cost of the convolution beside it. Two regularisers keep the gates sparse, harder on skip-connections; the third
+favours the deep path. The paper's β is our alpha; its X^(l) are our nodes.
+
+The paper's appendix (the optimisers' details, algorithm 1) is not part of its published text. Where the text is
+silent we follow the authors' code, github.com/salesforce/PR-DARTS, and say so.
+"""
+
+from dataclasses import replace
+from math import log
+
+import torch
+from torch import Tensor
+
+from methods.core.recipe import Recipe
+from methods.core.step import Alpha, Moment, Step, Weights
+from methods.darts import NATS, first_order
+from spaces.core.errors import InputError
+from spaces.core.genotype import PARAMETRIC, Genotype
+from spaces.core.space import Space
+
+# 4.1 Group-structured sparse operation gates
+
+
+def temperature(at: Moment) -> float:
+    """τ of an epoch: linear from its start in the first to its end in the last (section 5.1).
+
+    The paper does not say whether τ moves by epochs or by steps; by epochs in the authors' code, as in GDAS.
+    """
+    start, end = float(at.settings.options["tau_start"]), float(at.settings.options["tau_end"])
+    if min(start, end) <= 0:
+        raise InputError(f"tau_start = {start}, tau_end = {end}: temperatures are positive")
+    return start + (end - start) * at.epoch / max(at.settings.epochs - 1, 1)
+
+
+def stretch(at: Moment) -> tuple[float, float]:
+    """(a, b), the interval that gates are stretched to before they are cut back to [0, 1]."""
+    low, high = float(at.settings.options["gate_low"]), float(at.settings.options["gate_high"])
+    if not (low < 0 and high > 1):
+        raise InputError(f"gate_low = {low}, gate_high = {high}: gates are stretched beyond [0, 1] on both sides")
+    return low, high
+
+
+def gate(alpha: Tensor, noise: Tensor, tau: float, low: float, high: float) -> Tensor:
+    """The hard-concrete gate g in [0, 1] of each entry of `alpha`; `noise` δ is uniform on (0, 1), of the same shape.
+
+    ḡ = Θ((ln δ - ln(1-δ) + β) / τ), stretched from (0, 1) to (`low`, `high`) and cut back to [0, 1] (section 4.1,
+    after Louizos et al., ICLR 2018). Reparameterised: the gradient reaches alpha wherever a gate is not cut.
+    """
+    relaxed = ((noise.logit().to(alpha) + alpha) / tau).sigmoid()
+    return (low + (high - low) * relaxed).clamp(0, 1)
+
+
+def activation(alpha: Tensor, at: Moment) -> Tensor:
+    """P(g ≠ 0) = Θ(β - τ ln(-a/b)) for each entry of `alpha` (Theorem 3), float64.
+
+    (The theorem's intervals are those of ḡ, though it prints g̃.) At τ = 10 all probabilities lie within 1e-10 of
+    one: in float32 they would all be one, their gradients zero, and a genotype would be a matter of ties.
+    """
+    low, high = stretch(at)
+    return (alpha.double() - temperature(at) * log(-low / high)).sigmoid()
+
+
+def two_operations(kind: str, at: Moment, half: str) -> Tensor:
+    """The operations, bool [edges, operations], that a pass computes: on each edge so many of its own, uniformly.
+
+    "We randomly select only two operations on each edge to update" (section 5.1). An edge of two keeps both. The
+    authors' code takes the two largest of the sampled gates instead, after dropping some at random.
+    """
+    mask = at.space.mask[kind]
+    count = int(at.settings.options["sampled_operations"])
+    if count < 1:
+        raise InputError(f"sampled_operations = {count}: an edge computes at least 1 operation")
+    order = torch.rand(mask.shape, generator=at.generator("pr-darts operations", half, kind), device="cpu")
+    drawn = order.masked_fill(~mask, -1).topk(min(count, mask.shape[1])).indices
+    return torch.zeros_like(mask).scatter(1, drawn, True) & mask
+
+
+def sampled_gates(alpha: Alpha, at: Moment, half: str) -> Weights:
+    """Hard-concrete gates on two operations an edge (eq. 7); to select: activation probabilities (Theorem 3).
+
+    (Eq. 7 sums over 1 ≤ i; node 0 is an input too, as eq. 1 has it.) Within a step, passes on one half share their
+    draws. Drawn in float64 on the host, so that every device and precision sees the same gates.
+    """
+    if half == "select":
+        return {kind: activation(a, at).masked_fill(~at.space.mask[kind].to(a.device), 0) for kind, a in alpha.items()}
+    low, high = stretch(at)
+    weights = {}
+    for kind, a in alpha.items():
+        stream = at.generator("pr-darts gates", half, kind)
+        noise = torch.rand(a.shape, generator=stream, dtype=torch.float64, device="cpu").clamp_min(1e-12)
+        gates = gate(a, noise, temperature(at), low, high)
+        weights[kind] = gates * two_operations(kind, at, half).to(a.device)
+    return weights
+
+
+def group(at: Moment, kind: str, *, skip: bool) -> Tensor:
+    """Bool [edges, operations]: the skip-connections that the edges have, or all their other operations."""
+    columns = torch.tensor([(name == "skip_connect") == skip for name in at.space.operations], device="cpu")
+    return at.space.mask[kind] & columns
+
+
+def group_sparsity(alpha: Alpha, at: Moment, *, skip: bool) -> Tensor:
+    """L_skip or L_non-skip: the mean activation probability of a group of operations (section 4.1), scalar.
+
+    The mean is over what edges have, so 1 / (number of edges) stands for ζ = 2 / (h(h-1)): they are equal where
+    every pair of nodes is an edge (`nats-tss`, 6); the DARTS cell has 14 edges, one fewer, its inputs not being
+    connected. `none` and `noise` are of the non-skip group. A group without members (S4 has no skip-connection)
+    costs nothing. Kinds of cells count alike: the paper regularises "the cell"; the mean over both is its code's.
+    """
+    means = []
+    for kind, a in alpha.items():
+        members = group(at, kind, skip=skip).to(a.device)
+        means.append(activation(a, at)[members].sum() / max(int(members.sum()), 1))
+    return torch.stack(means).mean()
+
+
+# 4.2 Path-depth-wise regularizer on operation gates
+
+
+def deep_path(space: Space, kind: str) -> list[int]:
+    """The numbers of the edges of the path through all neighbouring nodes, from the previous cell's output on.
+
+    That output is the last input node: node 1 of a DARTS cell, whose path is 1 → 2 → 3 → 4 → 5 (its node X^(h-1) only
+    concatenates, without operations), node 0 of a `nats-tss` cell, whose path is 0 → 1 → 2 → 3.
+    """
+    first = space.notation.inputs - 1
+    steps = [(node, node + 1) for node in range(first, first + space.notation.nodes)]
+    return [space.edges[kind].index(step) for step in steps]
+
+
+def path_probability(alpha: Alpha, at: Moment) -> Tensor:
+    """L_path (eq. 8): ∏ over the deep path's edges of Σ P(g ≠ 0) over their parameterised operations, scalar.
+
+    (The product ends at the last pair of neighbours; as printed it asks for a node X^(h).) The paper calls the sums
+    probabilities; gates being independent, they are expected numbers of active convolutions, and L_path is the
+    expected number of convolution-only paths of full depth: up to 4^4 in the DARTS cell. Mean over kinds of cells.
+    """
+    columns = torch.tensor([name in PARAMETRIC for name in at.space.operations], device="cpu")
+    products = []
+    for kind, a in alpha.items():
+        rows = deep_path(at.space, kind)
+        convolutions = (at.space.mask[kind][rows] & columns).to(a.device)
+        products.append((activation(a, at)[rows] * convolutions).sum(1).prod())
+    return torch.stack(products).mean()
+
+
+# The regularisers' gradients: outer terms of a recipe. All are exact, by differentiation of the closed forms.
+
+
+def skip_sparsity(step: Step) -> Alpha:
+    """∇α of λ1 L_skip: the mean activation probability of the skip-connections (section 4.1)."""
+    return step.alpha_gradient(float(step.settings.options["lambda1"]) * group_sparsity(step.alpha, step, skip=True))
+
+
+def non_skip_sparsity(step: Step) -> Alpha:
+    """∇α of λ2 L_non-skip: the mean activation probability of all other operations (section 4.1)."""
+    return step.alpha_gradient(float(step.settings.options["lambda2"]) * group_sparsity(step.alpha, step, skip=False))
+
+
+def path_depth(step: Step) -> Alpha:
+    """∇α of -λ3 L_path: convolutions along the deepest path are encouraged (eq. 8)."""
+    return step.alpha_gradient(-float(step.settings.options["lambda3"]) * path_probability(step.alpha, step))
+
+
+def most_active(space: Space, weights: Weights) -> Genotype:
+    """The space's discretization of the activation probabilities, `none` left out (section 5.1).
+
+    "We compare the gate activation probabilities of all non-zero operations" on every space: the loss does not
+    depend on the gate of `none`, so on `nats-tss` its probability says nothing about the edge.
+    """
+    columns = torch.tensor([name == "none" for name in space.operations], device="cpu")
+    return space.discretize({kind: w.masked_fill(columns.to(w.device), -1) for kind, w in weights.items()})
+
+
+# λ, τ, (a, b), epochs, batch and two operations an edge: section 5.1. Silent there and as in the authors' code: the
+# order of the steps, Nesterov momentum, weight decay, batch statistics (gates make each pass another mixture, whose
+# statistics would say little about the one that is measured).
+PR_DARTS = Recipe(
+    name="pr-darts",
+    title="PR-DARTS",
+    source="Zhou, Xiong, Socher & Hoi, Theory-Inspired Path-Regularized Differential NAS, NeurIPS 2020",
+    relaxation=sampled_gates,
+    gradient=first_order,
+    outer=(skip_sparsity, non_skip_sparsity, path_depth),
+    selection=most_active,
+    options={
+        "lambda1": 0.01,
+        "lambda2": 0.005,
+        "lambda3": 0.005,
+        "tau_start": 10.0,
+        "tau_end": 0.1,
+        "gate_low": -0.1,
+        "gate_high": 1.1,
+        "sampled_operations": 2,
+    },
+    settings={
+        "epochs": 200,
+        "batch_size": 128,
+        "weight_decay": 5e-4,
+        "nesterov": True,
+        "order": "weights-alpha",
+        "batch_norm": "batch",
+    },
+    per_space={"nats-tss": NATS},
+)
+
+# Figure 1's ablation. Eq. 8 is made of gates, so the path regulariser alone is gates without sparsity.
+PR_DARTS_GATES = replace(
+    PR_DARTS,
+    name="pr-darts-gates",
+    title="PR-DARTS, group-structured sparse gates alone",
+    outer=(skip_sparsity, non_skip_sparsity),
+)
+PR_DARTS_PATH = replace(
+    PR_DARTS,
+    name="pr-darts-path",
+    title="PR-DARTS, path-depth-wise regulariser alone",
+    outer=(path_depth,),
+)
