@@ -18,6 +18,10 @@ METHODS: dict[str, str] = {
     "darts-2nd": "methods.darts:DARTS_2ND",
     "darts-2nd-exact": "methods.darts:DARTS_2ND_EXACT",
     "darts+es": "methods.darts_plus:DARTS_ES",
+    "amended-darts": "methods.amended_darts:AMENDED",
+    "amended-darts-exact": "methods.amended_darts:AMENDED_EXACT",
+    "rarts": "methods.rarts:RARTS",
+    "milenas": "methods.rarts:MILENAS",
     "random": "methods.random_search:RANDOM",
 }
 
