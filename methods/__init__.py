@@ -27,6 +27,10 @@ METHODS: dict[str, str] = {
     "pr-darts": "methods.pr_darts:PR_DARTS",
     "pr-darts-gates": "methods.pr_darts:PR_DARTS_GATES",
     "pr-darts-path": "methods.pr_darts:PR_DARTS_PATH",
+    "amended-darts": "methods.amended_darts:AMENDED",
+    "amended-darts-exact": "methods.amended_darts:AMENDED_EXACT",
+    "rarts": "methods.rarts:RARTS",
+    "milenas": "methods.rarts:MILENAS",
     "random": "methods.random_search:RANDOM",
 }
 

@@ -12,7 +12,7 @@ from spaces.core.errors import unknown
 if TYPE_CHECKING:
     from spaces.core.space import Space
 
-__all__ = ["SPACES", "Space", "get_space"]
+__all__ = ["IMAGE_SPACES", "SPACES", "Space", "get_space"]
 
 SPACES: dict[str, str] = {
     "nats-tss": "spaces.nats:NatsTopology",
@@ -21,8 +21,12 @@ SPACES: dict[str, str] = {
     "s2": "spaces.reduced:S2",
     "s3": "spaces.reduced:S3",
     "s4": "spaces.reduced:S4",
+    "analytic": "spaces.analytic:Analytic",
 }
 """Name of a space -> where its class is defined, as `module:attribute`."""
+
+IMAGE_SPACES = tuple(name for name in SPACES if name != "analytic")
+"""The spaces of networks that classify images: all but the problems that are solved on paper."""
 
 
 def get_space(name: str, without: Iterable[str] = ()) -> "Space":

@@ -86,7 +86,8 @@ def plan(
     ``threads``.
     """
     chosen, scale = get_method(method), get_protocol(protocol)
-    get_space(space, without=chosen.removes(space))
+    if get_space(space, without=chosen.removes(space)).scalar:
+        raise InputError(f"{space} has no images, so no trials: run `dartboard search {method} --space {space}`")
     given = dict(overrides or {})
     images = int(convert("images", given.pop("images", scale.images), 0, "settings"))
     threads = int(convert("threads", given.pop("threads", scale.threads), 1, "settings"))

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from methods.core.settings import Settings
-from methods.core.step import Alpha, Batch, Moment, Step, Weights
+from methods.core.step import Alpha, Batch, Moment, Parameters, Step, Weights
 from spaces.core import streams
 from spaces.core.genotype import Genotype
 from spaces.core.operations import frozen_statistics
@@ -96,6 +96,24 @@ def sgd(net: nn.Module, settings: Settings) -> torch.optim.SGD:
     )
 
 
+def alpha_optimiser(alpha: Alpha, settings: Settings) -> torch.optim.Optimizer:
+    """Alpha's optimiser under `settings`."""
+    s = settings
+    if s.alpha_optimiser == "sgd":
+        return torch.optim.SGD(alpha.values(), lr=s.alpha_learning_rate, weight_decay=s.alpha_weight_decay)
+    return torch.optim.Adam(
+        alpha.values(),
+        lr=s.alpha_learning_rate,
+        betas=(s.alpha_beta1, s.alpha_beta2),
+        weight_decay=s.alpha_weight_decay,
+    )
+
+
+def unrelaxed(alpha: Alpha, at: Moment, half: str) -> Weights:
+    """Alpha as it is: on a scalar space it is no choice among operations that would have to be relaxed."""
+    return alpha
+
+
 def weight_gradients(loss: Tensor, net: nn.Module) -> tuple[Tensor, ...]:
     """∇ of `loss` for every parameter of `net`, in their order; zero for one that the loss does not depend on.
 
@@ -130,7 +148,8 @@ class SupernetLearner:
     """Bilevel search through a supernet: a weight step and an alpha step on two halves (DARTS, algorithm 1)."""
 
     def __init__(self, recipe: "Recipe", task: Task) -> None:
-        self.recipe, self.task = recipe, task
+        self.recipe = replace(recipe, relaxation=unrelaxed) if task.space.scalar else recipe
+        self.task = task
         s = task.settings
         with streams.seeded(task.seed, "supernet"):
             self.net = task.space.supernet(
@@ -145,12 +164,8 @@ class SupernetLearner:
         self.optimiser = sgd(self.net, s)
         self.memory: dict[str, Any] = {}
         self._last = (0, 0)  # epoch and number of the latest step
-        self.alpha_optimiser = torch.optim.Adam(
-            self._alpha.values(),
-            lr=s.alpha_learning_rate,
-            betas=(s.alpha_beta1, s.alpha_beta2),
-            weight_decay=s.alpha_weight_decay,
-        )
+        self.alpha_optimiser = alpha_optimiser(self._alpha, s)
+        self.twin: Parameters | None = None  # set by a learner that trains a second set of weights
 
     def step(self, epoch: int, number: int, train: Batch, valid: Batch) -> tuple[Tensor, Tensor]:
         """One weight step and, if the schedule says so, one alpha step, in the order that the recipe declares."""
@@ -169,6 +184,7 @@ class SupernetLearner:
             momenta=self._momenta,
             train=train,
             valid=valid,
+            twin=self.twin,
         )
         if s.order == "alpha-weights":
             self._alpha_step(step)
@@ -189,15 +205,20 @@ class SupernetLearner:
         self.alpha_optimiser.zero_grad(set_to_none=True)
 
     def _weight_step(self, step: Step) -> tuple[Tensor, Tensor]:
+        gradients, loss, hits = self._inner_gradients(step)
+        descend(self.optimiser, self.net, gradients, step.settings.gradient_clip)
+        return loss, hits
+
+    def _inner_gradients(self, step: Step) -> tuple[Sequence[Tensor], Tensor, Tensor]:
+        """∇w of the training loss and the inner terms, that loss, and the hits; running statistics move."""
         # The inner objective stands at the alpha that the perturbation gives: its terms see the same.
         step = replace(step, alpha=self.recipe.perturbation(step))
         logits = step.logits(step.train, move_statistics=True)
-        loss = F.cross_entropy(logits, step.train.labels)
+        loss = step.space.loss(logits, step.train.labels)
         gradients: Sequence[Tensor] = weight_gradients(loss, self.net)
         for term in self.recipe.inner:
             gradients = [g + extra for g, extra in zip(gradients, term(step), strict=True)]
-        descend(self.optimiser, self.net, gradients, step.settings.gradient_clip)
-        return loss.detach(), (logits.detach().argmax(1) == step.train.labels).sum()
+        return gradients, loss.detach(), step.space.hits(logits.detach(), step.train.labels)
 
     def _moment(self, epoch: int, number: int) -> Moment:
         task = self.task
@@ -212,8 +233,11 @@ class SupernetLearner:
         """On the alpha half: the mixture as `eval()` computes it, and the discretized architecture inside it.
 
         The discretized architecture's inputs are not those that the running statistics were gathered from, so it
-        is always measured with the batch's own.
+        is always measured with the batch's own. On a scalar space there is nothing to classify: where the search
+        stands is alpha and the weights themselves.
         """
+        if self.task.space.scalar:
+            return self._point()
         held = self.weights()
         chosen = {kind: w.to(self.task.device) for kind, w in self.task.space.encode(self.genotype()).items()}
         size = self.task.settings.batch_size
@@ -231,6 +255,14 @@ class SupernetLearner:
         with frozen_statistics(self.net):
             _, discrete = accuracy(passed(chosen), self.task.valid, size)
         return {"valid_loss": loss, "valid_accuracy": mixed, "discrete_accuracy": discrete}
+
+    def _point(self) -> dict[str, float]:
+        """The validation loss, `alpha`, `w` and, where a method has it, `y`."""
+        sets = {"alpha": self._alpha, "w": dict(self.net.named_parameters()), "y": self.twin or {}}
+        images, labels = next(self.task.valid.all(1))
+        with torch.no_grad():
+            loss = self.task.space.loss(self.net(images, self.weights()), labels)
+        return {"valid_loss": loss.item(), **{k: value.item() for k, held in sets.items() for value in held.values()}}
 
     def weights(self) -> Weights:
         """The relaxed alpha, detached."""

@@ -29,6 +29,7 @@ class Settings:
     nesterov: bool = False
     weight_decay: float = 3e-4
     gradient_clip: float = 5.0  # Euclidean norm over all weights
+    alpha_optimiser: str = "adam"  # or "sgd": plain gradient descent, without momentum
     alpha_learning_rate: float = 3e-4
     alpha_beta1: float = 0.5
     alpha_beta2: float = 0.999
@@ -44,7 +45,11 @@ class Settings:
         return {**common, **self.options}
 
 
-CHOICES = {"order": ("alpha-weights", "weights-alpha"), "batch_norm": ("running", "batch")}
+CHOICES = {
+    "order": ("alpha-weights", "weights-alpha"),
+    "batch_norm": ("running", "batch"),
+    "alpha_optimiser": ("adam", "sgd"),
+}
 POSITIVE = ("epochs", "batch_size", "channels", "cells", "learning_rate")
 
 

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.func import functional_call
 
@@ -64,6 +63,7 @@ class Step(Moment):
     momenta: Callable[[], list[Tensor]]  # the optimiser's momentum buffers, in the order of net.parameters()
     train: Batch
     valid: Batch
+    twin: Parameters | None = None  # the second set of weights of a method that trains two (y of RARTS), live
 
     def logits(
         self,
@@ -98,8 +98,9 @@ class Step(Moment):
         weights: Weights | None = None,
         parameters: Parameters | None = None,
     ) -> Tensor:
-        """Cross-entropy of the supernet on `batch`, as `logits` computes it."""
-        return F.cross_entropy(self.logits(batch, alpha=alpha, weights=weights, parameters=parameters), batch.labels)
+        """The space's loss (cross-entropy) of the supernet on `batch`, as `logits` computes it."""
+        outputs = self.logits(batch, alpha=alpha, weights=weights, parameters=parameters)
+        return self.space.loss(outputs, batch.labels)
 
     def parameters(self) -> dict[str, Tensor]:
         """The supernet's parameters by name, the live tensors."""

@@ -2,9 +2,11 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
+from copy import deepcopy
 from typing import ClassVar
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from spaces.core.cost import multiply_adds
@@ -32,6 +34,8 @@ class Space(ABC):
     operations: ClassVar[tuple[str, ...]]
     unselectable: ClassVar[frozenset[str]] = frozenset()
     """Operations that a supernet may have and a genotype may not."""
+    scalar: ClassVar[bool] = False
+    """Whether alpha and the weights are one number each and alpha weighs nothing against another (`analytic`)."""
 
     def __init__(self, without: Iterable[str] = ()) -> None:
         self.without = tuple(without)
@@ -121,6 +125,18 @@ class Space(ABC):
             kind: 1e-3 * torch.randn(mask.shape, generator=generator(seed, "alpha", kind), device="cpu")
             for kind, mask in self.mask.items()
         }
+
+    def twin(self, net: Supernet) -> Supernet:
+        """A second supernet beside `net`, for a method that trains two: it starts from the same weights."""
+        return deepcopy(net)
+
+    def loss(self, outputs: Tensor, labels: Tensor) -> Tensor:
+        """What a search descends: the mean cross-entropy (a scalar) of logits `[N, classes]` and labels `[N]`."""
+        return F.cross_entropy(outputs, labels)
+
+    def hits(self, outputs: Tensor, labels: Tensor) -> Tensor:
+        """How many (a scalar) of the logits `[N, classes]` are right about their labels `[N]`."""
+        return (outputs.argmax(1) == labels).sum()
 
     def discretize(self, weights: Mapping[str, Tensor]) -> Genotype:
         """The genotype that weights select, ties going to the first edge and operation.

@@ -31,29 +31,47 @@ def search(
         str | None, typer.Argument(help="A method's name (`dartboard list methods`), or path/to/file.py:NAME.")
     ] = None,
     space: Annotated[str, typer.Option(help="A search space.")] = "nats-tss",
-    dataset: Annotated[str, typer.Option(help="A data set.")] = "digits",
+    dataset: Annotated[str | None, typer.Option(help="A data set [digits].")] = None,
     seed: Annotated[int, typer.Option(help="The seed of all of the trial's random streams.")] = 0,
-    protocol: Annotated[str, typer.Option(help="The scale.")] = "quick",
+    protocol: Annotated[str | None, typer.Option(help="The scale [quick].")] = None,
     settings: Set = None,
-    out: Annotated[Path, typer.Option(help="The runs folder.")] = Path("runs/search"),
+    out: Annotated[Path | None, typer.Option(help="The runs folder [runs/search].")] = None,
     device: Device = "auto",
     data_root: DataRoot = None,
     download: Annotated[bool, typer.Option("--download", help="Fetch the data set if it is missing.")] = False,
     method_option: Annotated[str | None, typer.Option("--method", help="The method, instead of METHOD.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Run one trial: search, then evaluate what was found."""
+    """Run one trial: search, then evaluate what was found. On the space analytic: search until it comes to rest."""
     named = [name for name in (method, method_option) if name]
     if len(named) != 1:
         raise InputError("name one method, as METHOD or with --method")
+    from spaces import get_space
     from suite.core.root import data_root as root_of
     from suite.plan import plan
     from suite.trial import run_trial
 
-    made = plan(named[0], space, dataset, seed, protocol, overrides(settings), device)
+    if get_space(space).scalar:
+        images = {"dataset": dataset, "protocol": protocol, "out": out, "data-root": data_root, "download": download}
+        solve(named[0], [option for option, given in images.items() if given], overrides(settings), as_json)
+        return
+    made = plan(named[0], space, dataset or "digits", seed, protocol or "quick", overrides(settings), device)
+    runs = out or Path("runs/search")
     with interruptible(), progress([made]) as on_event:
-        record = run_trial(made, out, root_of(data_root), download=download, on_progress=lambda *at: on_event((0, *at)))
-    emit(json.loads(record.model_dump_json()), as_json, lambda: show(record, out))
+        record = run_trial(made, runs, root_of(data_root), download=download, on_progress=lambda *at: on_event((0, *at)))
+    emit(json.loads(record.model_dump_json()), as_json, lambda: show(record, runs))
+
+
+def solve(method: str, misplaced: Sequence[str], settings: dict[str, Any], as_json: bool) -> None:
+    """Search the space analytic; `misplaced` are the options given that are about images."""
+    from suite import analytic
+
+    if misplaced:
+        raise InputError(f"analytic is a problem in two numbers, without images: leave out --{misplaced[0]}")
+    found = analytic.solve(method, settings)
+    rows = [{"what": name, "found": found[name], "closed form": exact} for name, exact in found["closed_form"].items()]
+    title = f"{method} on analytic, {found['steps']} steps{'' if found['at_rest'] else ', not at rest yet'}"
+    emit(found, as_json, lambda: console.print(table(title, rows)))
 
 
 def show(record: "Record", out: Path) -> None:

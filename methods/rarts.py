@@ -1,0 +1,175 @@
+"""RARTS: An Efficient First-Order Relaxed Architecture Search Method (Xue, Qi & Xin, IEEE Access 2022).
+
+Two networks share alpha and hold each other close: the primary one with weights y on the validation half, the
+auxiliary one with weights w on the training half,
+
+    L(y, w, α) = L_v(y, α) + λ L_t(w, α) + β/2 ‖y - w‖²  [+ ⟨softmax(α), Lat⟩]                       (eq. 4 [eq. 5])
+
+descended variable by variable in Gauss-Seidel order, each at once with what is new (eqs. 6-8):
+
+    w ← w - η_w (λ ∇_w L_t(w, α) + β (w - y))
+    y ← y - η_y (∇_y L_v(y, α) + β (y - w))
+    α ← α - η_α (λ ∇_α L_t(w, α) + ∇_α L_v(y, α) [+ ∇_α ⟨softmax(α), Lat⟩])
+
+(Algorithm 1 writes L(w, w, α) in the last step, a misprint: eq. 6 has L(y, w, α).) With one set of weights in both
+losses the last step is that of MiLeNAS (He et al., CVPR 2020), which the paper restates as eq. 3.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from methods.core.learner import SupernetLearner, Task, descend, sgd
+from methods.core.recipe import Recipe
+from methods.core.settings import Value
+from methods.core.step import Alpha, Parameters, Step
+from methods.darts import NATS, softmax
+from spaces.core.cost import multiply_adds, operation_costs
+
+
+def auxiliary_gradient(step: Step, training: Sequence[Tensor]) -> list[Tensor]:
+    """∇_w L of eq. 4 from `training` = ∇_w L_t(w, α): its λ-fold, and the pull towards y."""
+    penalty, coupling = (float(step.settings.options[key]) for key in ("lambda", "beta"))
+    return [
+        penalty * gradient + coupling * (w.detach() - y.detach())
+        for gradient, w, y in zip(training, step.parameters().values(), twin(step).values(), strict=True)
+    ]
+
+
+def primary_gradient(step: Step, alpha: Alpha) -> list[Tensor]:
+    """∇_y L of eq. 4 at this `alpha`: ∇_y L_v(y, α), and the pull towards w, which has moved already."""
+    coupling, y = float(step.settings.options["beta"]), twin(step)
+    loss = step.loss(step.valid, alpha=alpha, parameters=y)
+    return [
+        gradient + coupling * (held.detach() - w.detach())
+        for gradient, held, w in zip(
+            torch.autograd.grad(loss, list(y.values())), y.values(), step.parameters().values(), strict=True
+        )
+    ]
+
+
+def mixed(step: Step, y: Parameters | None) -> Alpha:
+    """λ ∇_α L_t(w, α) + ∇_α L_v(y, α); without `y`, both at w."""
+    training = step.alpha_gradient(step.loss(step.train))
+    validation = step.alpha_gradient(step.loss(step.valid, parameters=y))
+    return {kind: v + float(step.settings.options["lambda"]) * training[kind] for kind, v in validation.items()}
+
+
+def relaxed(step: Step) -> Alpha:
+    """Both losses' gradients, each at its own weights: λ ∇_α L_t(w, α) + ∇_α L_v(y, α) (eq. 7)."""
+    return mixed(step, twin(step))
+
+
+def mixed_level(step: Step) -> Alpha:
+    """Both losses' gradients at the same weights: ∇_α L_v(w, α) + λ ∇_α L_t(w, α) (MiLeNAS; eq. 7 with y = w).
+
+    Eq. 3 sets λ before L_v instead. That is this with 1/λ and a λ-fold rate of alpha, and the same at λ = 1.
+    """
+    return mixed(step, None)
+
+
+def twin(step: Step) -> Parameters:
+    """The primary network's weights y."""
+    assert step.twin is not None
+    return step.twin
+
+
+def latency(step: Step) -> Alpha:
+    """latency_weight · ∇_α ⟨softmax(α), Lat⟩ (eqs. 5 and 8), Lat as `latency_table` gives it."""
+    weight = float(step.settings.options["latency_weight"])
+    if weight == 0:
+        return {kind: torch.zeros_like(a) for kind, a in step.alpha.items()}
+    if "latency.table" not in step.memory:
+        step.memory["latency.table"] = relative_multiply_adds(step)
+    table, weights = step.memory["latency.table"], softmax(step.alpha, step, "train")
+    products = [(weights[kind] * table[kind].to(weights[kind])).sum() for kind in weights]
+    return step.alpha_gradient(weight * torch.stack(products).sum())
+
+
+def relative_multiply_adds(step: Step) -> dict[str, Tensor]:
+    """Lat `[edges, operations]` without a device: each operation's multiply-adds, the costliest of the space at 1.
+
+    The mean over the cells of a kind, since alpha has one entry for all of them. A skip-connection and a pooling are
+    free, but for the 1x1 convolutions of a skip-connection that halves the image.
+    """
+    mean = {kind: costs.mean(0) for kind, costs in operation_costs(step.net, step.train.images[:2], multiply_adds).items()}
+    highest = max(float(costs.max()) for costs in mean.values())
+    return {kind: costs / highest for kind, costs in mean.items()}
+
+
+class RartsLearner(SupernetLearner):
+    """Trains both networks. Only w's has running statistics, and it is measured: y has seen the alpha half."""
+
+    def __init__(self, recipe: Recipe, task: Task) -> None:
+        super().__init__(recipe, task)
+        # "Can have different weight initialization" (III-A): which, the paper leaves open; the space says.
+        self.primary = task.space.twin(self.net)
+        self.primary_optimiser = sgd(self.primary, task.settings)
+        self.twin = dict(self.primary.named_parameters())
+
+    def _weight_step(self, step: Step) -> tuple[Tensor, Tensor]:
+        """w, then y at the new w (eq. 7)."""
+        training, loss, hits = self._inner_gradients(step)
+        descend(self.optimiser, self.net, auxiliary_gradient(step, training), step.settings.gradient_clip)
+        self.primary_optimiser.param_groups[0]["lr"] = step.learning_rate
+        gradients = primary_gradient(step, self.recipe.perturbation(step))
+        descend(self.primary_optimiser, self.primary, gradients, step.settings.gradient_clip)
+        return loss, hits
+
+    def state_dict(self) -> dict[str, Any]:
+        """That of the supernet's learner, and y with its optimiser."""
+        own = {"primary": self.primary.state_dict(), "primary_optimiser": self.primary_optimiser.state_dict()}
+        return {**super().state_dict(), **own}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Restore all of `state_dict`, in place."""
+        super().load_state_dict(state)
+        self.primary.load_state_dict(state["primary"])
+        self.primary_optimiser.load_state_dict(state["primary_optimiser"])
+
+
+@dataclass(frozen=True)
+class RartsRecipe(Recipe):
+    """A recipe that trains two sets of weights."""
+
+    def learner(self, task: Task) -> RartsLearner:
+        """The learner of both."""
+        return RartsLearner(self, task)
+
+
+# Eqs. 3 and 6 move the weights first.
+FIRST_WEIGHTS: dict[str, Value] = {"order": "weights-alpha"}
+
+# Section IV-A: the settings of DARTS, the latency penalty weighted by 0.002 on CIFAR-10. There Lat is in milliseconds
+# of the authors' device, a few tenths an operation, which is the size of our relative table; on NATS-Bench the paper
+# names no penalty. λ and β are given for the analytic model alone (10 and 15, III-D): for images, 1 and 1 are ours.
+RARTS = RartsRecipe(
+    name="rarts",
+    title="RARTS: relaxed architecture search, two sets of weights",
+    source="Xue, Qi & Xin, RARTS: An Efficient First-Order Relaxed Architecture Search Method, IEEE Access 2022",
+    relaxation=softmax,
+    gradient=relaxed,
+    outer=(latency,),
+    options={"lambda": 1.0, "beta": 1.0, "latency_weight": 0.0},
+    settings=FIRST_WEIGHTS,
+    per_space={
+        "darts": {"latency_weight": 0.002},
+        "nats-tss": {**NATS, "epochs": 100, "nesterov": False},  # IV-A: weight decay 5e-4, 100 epochs; plain momentum
+        "analytic": {"lambda": 15.0, "beta": 15.0},
+    },
+)
+
+# λ = 1 is the default of its public code, which weighs the two gradients one to one.
+MILENAS = Recipe(
+    name="milenas",
+    title="MiLeNAS, first order: mixed-level search",
+    source="He et al., MiLeNAS: Efficient Neural Architecture Search via Mixed-Level Reformulation, CVPR 2020",
+    relaxation=softmax,
+    gradient=mixed_level,
+    options={"lambda": 1.0},
+    settings=FIRST_WEIGHTS,
+    per_space={"nats-tss": NATS},
+)

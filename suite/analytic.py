@@ -1,0 +1,119 @@
+"""A search of the space `analytic`: no data, no retraining, no record; it ends where it comes to rest.
+
+result = solve("rarts", {"lambda": 15, "beta": 15})
+result["alpha"], result["w"], result["y"]          # beside result["closed_form"]
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import pairwise
+from typing import Any
+
+from methods import METHODS, Search, get_method
+from methods.core.search import Row
+from methods.core.settings import Settings, Value, resolve
+from spaces.analytic import (
+    Analytic,
+    Point,
+    rest_of_amended,
+    rest_of_first_order,
+    rest_of_mixed_level,
+    rest_of_relaxed,
+    rest_of_second_order,
+)
+from spaces.core.errors import InputError, unknown
+
+AT_REST = 1e-9  # alpha, w and y move by less in a step
+
+
+def _option(settings: Settings, key: str) -> float:
+    return float(settings.options[key])
+
+
+REST: Mapping[str, Callable[[Settings], Point]] = {
+    "darts-1st": lambda s: rest_of_first_order(),
+    "darts-2nd": lambda s: rest_of_second_order(s.learning_rate),
+    "darts-2nd-exact": lambda s: rest_of_second_order(s.learning_rate),
+    "amended-darts": lambda s: rest_of_amended(_option(s, "eta")),
+    "amended-darts-exact": lambda s: rest_of_amended(_option(s, "eta")),
+    "milenas": lambda s: rest_of_mixed_level(),
+    "rarts": lambda s: rest_of_relaxed(_option(s, "lambda"), _option(s, "beta")),
+}
+"""Where a method comes to rest. These are the methods that make sense here: their pieces ask for two losses and the
+gradients of them; the others' ask for cells, for operations to choose among, or for networks to train."""
+
+# Plain gradient descent in alpha and in the weights, as the iterations are written (RARTS, eqs. 3 and 6).
+DESCENT: Mapping[str, Value] = {
+    "epochs": 200_000,  # at most: an epoch is a step
+    "momentum": 0.0,
+    "nesterov": False,
+    "weight_decay": 0.0,
+    "gradient_clip": 1e9,
+    "alpha_optimiser": "sgd",
+    "alpha_weight_decay": 0.0,
+}
+
+
+def settings_for(method: str, overrides: Mapping[str, Any]) -> Settings:
+    """The settings of `method` after `overrides`: rates of 0.01 (RARTS, section III-D), less where that is not stable.
+
+    The Lagrangian of RARTS bends by at most 2λ + β along a single variable, that of MiLeNAS by 2λ along alpha.
+    """
+    if method not in METHODS:
+        raise unknown("method", method, METHODS)
+    if method not in REST:
+        raise InputError(f"{method} makes no sense on analytic, where alpha is one number: take {', '.join(REST)}")
+    recipe = get_method(method)
+    layers = {**recipe.layers(Analytic.name), "space analytic": DESCENT}
+    options = resolve(recipe.options, {**layers, "settings": overrides})[0].options
+    bend = 2 * abs(float(options.get("lambda", 1.0))) + abs(float(options.get("beta", 0.0)))
+    rate = min(0.01, 1 / max(bend, 1.0))
+    constant = overrides.get("learning_rate", rate)
+    rates = {"learning_rate": rate, "learning_rate_min": constant, "alpha_learning_rate": rate}
+    return resolve(recipe.options, {**layers, "stable rates": rates, "settings": overrides})[0]
+
+
+def search(method: str, settings: Settings, space: Analytic | None = None) -> Search:
+    """The same loop as on images. Its history has a row for each step, with `alpha`, `w` and, of RARTS, `y`."""
+    space = space or Analytic()
+    return Search(space, get_method(method), *space.halves(), settings=settings, classes=1, in_channels=1, seed=0)
+
+
+def point(row: Row) -> Point:
+    """`alpha`, `w` and, where the method has it, `y` of a history row."""
+    return {key: row[key] for key in ("alpha", "w", "y") if key in row}
+
+
+def until_rest(rows: Iterable[Row]) -> Iterator[Row]:
+    """The rows of a search until nothing moves any more. Raises `InputError` where it runs away."""
+    for before, row in pairwise(rows):
+        yield row
+        moved = max(abs(row[key] - before[key]) for key in point(row))
+        if moved < AT_REST:
+            return
+        if not moved < 1e6:  # or not a number
+            raise InputError("the search runs away: lower learning_rate and alpha_learning_rate")
+
+
+def solve(method: str, overrides: Mapping[str, Any]) -> dict[str, Any]:
+    """Search until it comes to rest: the end point under `alpha`, `w` and `y`, the closed form, and how it was run.
+
+    Raises `InputError` for a method that makes no sense here, a setting that does not exist, a λ and β without
+    a minimum, or rates at which the search runs away.
+    """
+    settings = settings_for(method, overrides)
+    closed_form = REST[method](settings)
+    running = search(method, settings)
+    last: Row = {}
+    for last in until_rest(running):
+        pass
+    end = point(last) if last else point(running.history[-1])
+    return {
+        "method": method,
+        "space": Analytic.name,
+        **end,
+        "closed_form": closed_form,
+        "at_rest": running.steps_taken < settings.epochs,
+        "steps": running.steps_taken,
+        "recipe": get_method(method).declaration(settings),
+        "settings": settings.flat(),
+    }
