@@ -31,6 +31,16 @@ METHODS: dict[str, str] = {
     "amended-darts-exact": "methods.amended_darts:AMENDED_EXACT",
     "rarts": "methods.rarts:RARTS",
     "milenas": "methods.rarts:MILENAS",
+    "darts+cs10": "methods.darts_prime:DARTS_CS10",
+    "darts+fimt": "methods.darts_prime:DARTS_FIMT",
+    "darts+pr": "methods.darts_prime:DARTS_PR",
+    "darts-prime": "methods.darts_prime:DARTS_PRIME",
+    "darts+crb": "methods.prime_supplement:DARTS_CRB",
+    "darts+fimt+crb": "methods.prime_supplement:DARTS_FIMT_CRB",
+    "prime+crb": "methods.prime_supplement:PRIME_CRB",
+    "darts+admm": "methods.prime_supplement:DARTS_ADMM",
+    "darts+admm+fimt": "methods.prime_supplement:DARTS_ADMM_FIMT",
+    "darts+admm+fimt+crb": "methods.prime_supplement:DARTS_ADMM_FIMT_CRB",
     "random": "methods.random_search:RANDOM",
 }
 

@@ -216,6 +216,7 @@ class Analytic(Space):
         *,
         affine: bool = False,
         batch_norm: BatchNormMode = "running",
+        node_norm: bool = False,
     ) -> Scalar:
         """The weight at its start. It has no size."""
         return Scalar(self.mask, self.problem.start[1])

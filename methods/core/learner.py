@@ -48,8 +48,8 @@ class Task:
 
     @property
     def steps(self) -> int:
-        """Steps an epoch: as many as both halves can serve."""
-        return min(len(self.train), len(self.valid))
+        """Steps an epoch: one pass over the weights half."""
+        return len(self.train)
 
 
 class Learner(Protocol):
@@ -159,8 +159,10 @@ class SupernetLearner:
                 in_channels=task.in_channels,
                 affine=s.affine,
                 batch_norm=s.batch_norm,
+                node_norm=s.node_norm,
             ).to(task.device)
-        self._alpha = {k: a.to(task.device).requires_grad_() for k, a in task.space.alpha(task.seed).items()}
+        start = recipe.start(task.space, task.seed)
+        self._alpha = {k: a.to(task.device).requires_grad_() for k, a in start.items()}
         self.optimiser = sgd(self.net, s)
         self.memory: dict[str, Any] = {}
         self._last = (0, 0)  # epoch and number of the latest step
@@ -203,6 +205,7 @@ class SupernetLearner:
             alpha.grad = gradient[kind]
         self.alpha_optimiser.step()
         self.alpha_optimiser.zero_grad(set_to_none=True)
+        self.recipe.constraint(step)
 
     def _weight_step(self, step: Step) -> tuple[Tensor, Tensor]:
         gradients, loss, hits = self._inner_gradients(step)
@@ -216,6 +219,8 @@ class SupernetLearner:
         logits = step.logits(step.train, move_statistics=True)
         loss = step.space.loss(logits, step.train.labels)
         gradients: Sequence[Tensor] = weight_gradients(loss, self.net)
+        for piece in self.recipe.watch:
+            piece(step, gradients)
         for term in self.recipe.inner:
             gradients = [g + extra for g, extra in zip(gradients, term(step), strict=True)]
         return gradients, loss.detach(), step.space.hits(logits.detach(), step.train.labels)

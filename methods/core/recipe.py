@@ -14,13 +14,25 @@ from spaces.core.space import Space
 if TYPE_CHECKING:
     from methods.core.learner import Learner
 
+StartPiece = Callable[[Space, int], Alpha]  # alpha before the first step, from the seed
 GradientPiece = Callable[[Step], Alpha]
 SchedulePiece = Callable[[Step], bool]  # does alpha move in this step?
 PerturbationPiece = Callable[[Step], Alpha]  # the alpha that the weight step sees, detached
 InnerTerm = Callable[[Step], Sequence[Tensor]]  # added to the weights' gradients, before clipping; sees their alpha
+WatchPiece = Callable[[Step, Sequence[Tensor]], None]  # is shown ∇_w L_train of each weight step, before any term
 OuterTerm = Callable[[Step], Alpha]  # added to alpha's gradient
+ConstraintPiece = Callable[[Step], None]  # puts alpha back, in place, to where it may be after its step
 StopPiece = Callable[[Sequence[Mapping[str, Any]], Settings], bool]  # histories so far → stop now?
 SelectionPiece = Callable[[Space, Weights], Genotype]
+
+
+def small_normal(space: Space, seed: int) -> Alpha:
+    """1e-3 times standard normal."""
+    return space.alpha(seed)
+
+
+def unconstrained(step: Step) -> None:
+    """Alpha may be anywhere."""
 
 
 def unperturbed(step: Step) -> Alpha:
@@ -57,9 +69,10 @@ def conduct(settings: Settings) -> dict[str, str]:
         "batch": "the batch's own statistics, always",
     }
     affine = "with scale and shift" if settings.affine else "no scale and shift"
+    nodes = "; one more after each intermediate node's sum" if settings.node_norm else ""
     return {
         "order within a step": order[settings.order],
-        "batch norm": f"{statistics[settings.batch_norm]}; {affine} in the searched cells",
+        "batch norm": f"{statistics[settings.batch_norm]}; {affine} in the searched cells{nodes}",
     }
 
 
@@ -96,9 +109,12 @@ class Recipe:
     source: str
     relaxation: Relaxation
     gradient: GradientPiece
+    start: StartPiece = small_normal
     schedule: SchedulePiece = every_step
+    watch: tuple[WatchPiece, ...] = ()
     inner: tuple[InnerTerm, ...] = ()
     outer: tuple[OuterTerm, ...] = ()
+    constraint: ConstraintPiece = unconstrained
     perturbation: PerturbationPiece = unperturbed
     selection: SelectionPiece = strongest
     stop: StopPiece = never
@@ -119,11 +135,14 @@ class Recipe:
         """The recipe's pieces, in words; with `settings`, also the order of steps and the batch norm."""
         pieces = {
             "relaxation": describe(self.relaxation),
+            "alpha at the start": describe(self.start),
             "gradient": describe(self.gradient),
             "schedule": describe(self.schedule),
+            "watched in the weight step": "; ".join(map(describe, self.watch)) or "nothing",
             "inner terms": "; ".join(map(describe, self.inner)) or "none: the training loss alone",
             "alpha in the weight step": describe(self.perturbation),
             "outer terms": "; ".join(map(describe, self.outer)) or "none: the validation loss alone",
+            "constraint on alpha": describe(self.constraint),
             "selection": describe(self.selection),
             "stop": describe(self.stop),
         }

@@ -62,7 +62,8 @@ class Search:
     def advance(self) -> Row | None:
         """Take one step; at the end of an epoch, measure and return its history row."""
         train = Batch(*self.task.train.batch(self.epoch, self.number), half="train")
-        valid = Batch(*self.task.valid.batch(self.epoch, self.number), half="valid")
+        # The alpha half runs on by epochs of its own, so that a shorter one is cycled (a longer one is not cut).
+        valid = Batch(*self.task.valid.batch(*divmod(self.steps_taken, len(self.task.valid))), half="valid")
         loss, hits = self.learner.step(self.epoch, self.number, train, valid)
         size = len(train.labels)
         self._totals += torch.stack([loss.double() * size, hits.double(), torch.full_like(hits, size).double()])

@@ -37,6 +37,7 @@ class Settings:
     order: str = "alpha-weights"  # which moves first in a step
     batch_norm: Literal["running", "batch"] = "running"  # what eval() uses: running statistics, or the batch's own
     affine: bool = False  # scale and shift in the supernet's batch norm
+    node_norm: bool = False  # batch norm without scale and shift after the sum of each intermediate node
     options: Mapping[str, Value] = field(default_factory=dict)
 
     def flat(self) -> dict[str, Value]:

@@ -82,12 +82,14 @@ class Space(ABC):
         *,
         affine: bool = False,
         batch_norm: BatchNormMode = "running",
+        node_norm: bool = False,
     ) -> Supernet:
         """The supernet: `net(images [N, C, H, W], weights)` gives logits `[N, classes]`.
 
         Its first cells have `channels`, its size is `cells` as `cells_of` counts. With `affine` the searched cells'
         batch norms learn scale and shift. `batch_norm="running"` keeps running statistics for `eval()`, `"batch"`
-        always uses the batch's.
+        always uses the batch's. With `node_norm` a batch norm without scale and shift follows the sum of each
+        intermediate node of the searched cells.
         """
 
     @abstractmethod

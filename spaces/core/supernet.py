@@ -5,7 +5,7 @@ A supernet is a pure function of (images, weights). A parameter's name says wher
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial, reduce
 from typing import Literal
 
@@ -48,9 +48,19 @@ class MixedEdge(nn.ModuleDict):
 
 
 class MixedCell(nn.Module):
-    """The edges of a searched cell, between given input nodes and intermediate nodes that sum what reaches them."""
+    """The edges of a searched cell, between given input nodes and intermediate nodes that sum what reaches them.
 
-    def __init__(self, kind: str, wiring: Sequence[tuple[int, int]], edges: Sequence[MixedEdge], stride: int) -> None:
+    `node_norm` makes a norm for each intermediate node, applied to its sum.
+    """
+
+    def __init__(
+        self,
+        kind: str,
+        wiring: Sequence[tuple[int, int]],
+        edges: Sequence[MixedEdge],
+        stride: int,
+        node_norm: Callable[[], nn.Module] | None = None,
+    ) -> None:
         super().__init__()
         self.kind = kind
         self.stride = stride
@@ -59,15 +69,17 @@ class MixedCell(nn.Module):
         self.incoming: dict[int, list[tuple[int, int]]] = {}
         for number, (source, target) in enumerate(wiring):
             self.incoming.setdefault(target, []).append((number, source))
+        self.node_norms = nn.ModuleList(node_norm() for _ in self.incoming) if node_norm else None
 
     def nodes(self, inputs: Sequence[Tensor], choices: Sequence[Choice]) -> list[Tensor]:
         """The states of all nodes, inputs first, under one choice an edge."""
         states = list(inputs)
-        for incoming in self.incoming.values():
+        for place, incoming in enumerate(self.incoming.values()):
             sums = (self.edges[number](states[source], choices[number]) for number, source in incoming)
             terms = [term for term in sums if term is not None]
             # Where nothing reaches a node, or only `none` does, it is zero.
-            states.append(reduce(torch.add, terms) if terms else torch.zeros_like(strided(inputs[0], self.stride)))
+            state = reduce(torch.add, terms) if terms else torch.zeros_like(strided(inputs[0], self.stride))
+            states.append(self.node_norms[place](state) if self.node_norms else state)
         return states
 
 
@@ -162,8 +174,10 @@ class DartsCell(MixedCell):
         norm: Norm,
         *,
         after_reduction: bool,
+        node_norm: Callable[[], nn.Module] | None = None,
     ) -> None:
-        super().__init__(kind, DartsGenotype.possible_edges(), edges, stride=2 if kind == "reduce" else 1)
+        stride = 2 if kind == "reduce" else 1
+        super().__init__(kind, DartsGenotype.possible_edges(), edges, stride, node_norm)
         older, newer = channels_in
         self.preprocess0: nn.Module = (
             FactorizedReduce(older, channels, norm) if after_reduction else relu_conv_bn(older, channels, 1, 1, norm)
@@ -194,10 +208,11 @@ class DartsSupernet(Supernet):
         *,
         affine: bool,
         batch_norm: BatchNormMode,
+        node_norm: bool = False,
     ) -> None:
         super().__init__(operations, mask, cells_of)
         norm = partial(BatchNorm, affine=affine, running=batch_norm == "running")
-        pool = partial(norm, affine=False)
+        plain = partial(norm, affine=False)
         width = 3 * channels
         self.stem = nn.Sequential(convolution(in_channels, width, 3), norm(width, affine=True))
         self.cells = nn.ModuleList()
@@ -209,8 +224,16 @@ class DartsSupernet(Supernet):
             kind = "reduce" if reduces else "normal"
             channels = 2 * channels if reduces else channels
             strides = [2 if reduces and source < DartsGenotype.inputs else 1 for source, _ in wiring]
-            edges = self.mixed_edges(kind, channels, norm, strides, pool)
-            cell = DartsCell(kind, edges, (older, newer), channels, norm, after_reduction=after_reduction)
+            edges = self.mixed_edges(kind, channels, norm, strides, pool=plain)
+            cell = DartsCell(
+                kind,
+                edges,
+                (older, newer),
+                channels,
+                norm,
+                after_reduction=after_reduction,
+                node_norm=partial(plain, channels) if node_norm else None,
+            )
             self.cells.append(cell)
             older, newer, after_reduction = newer, DartsGenotype.nodes * channels, reduces
         self.classifier = nn.Linear(newer, classes)
@@ -252,6 +275,7 @@ class NatsSupernet(Supernet):
         *,
         affine: bool,
         batch_norm: BatchNormMode,
+        node_norm: bool = False,
     ) -> None:
         super().__init__(operations, mask, cells_of)
         norm = partial(BatchNorm, affine=affine, running=batch_norm == "running")
@@ -265,7 +289,8 @@ class NatsSupernet(Supernet):
                 channels *= 2
             for _ in range(cells_of["cell"] // 3):
                 edges = self.mixed_edges("cell", channels, norm, [1] * len(wiring))
-                self.cells.append(NatsCell("cell", wiring, edges, stride=1))
+                after = partial(norm, channels, affine=False) if node_norm else None
+                self.cells.append(NatsCell("cell", wiring, edges, stride=1, node_norm=after))
         self.last = nn.Sequential(fixed(channels), nn.ReLU())
         self.classifier = nn.Linear(channels, classes)
 

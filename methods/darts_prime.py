@@ -1,0 +1,140 @@
+"""DARTS-PRIME: Regularization and Scheduling Improve Constrained Optimization in Differentiable NAS (Maile et al., 2022).
+
+DARTS is taken as an optimisation under a constraint, alpha in S, the set of discrete architectures (eqs. 1-4):
+
+    min_α L_val(w*(α), α)   with   w*(α) = argmin_w L_train(w, α),   α ∈ S                          (eq. 5)
+
+Two pieces serve it, each a row of the paper's tables, and both together are DARTS-PRIME (algorithm 1):
+
+- **FIMT**: alpha moves when the weights are near an optimum, told by the Fisher information's trace, a moving average
+  of it and a threshold that adapts (section 3.1);
+- **PR**: alpha is pulled towards its own discretization, ever more strongly (section 3.2).
+
+CS10 moves alpha at every tenth step: FIMT's schedule without its information. The pieces of the supplement (ADMM, CRB)
+are in `methods/prime_supplement.py`.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from math import exp, inf, log
+
+import torch
+from torch import Tensor
+
+from methods.core.settings import Value
+from methods.core.step import Alpha, Step, Weights
+from methods.darts import DARTS_1ST
+from spaces.core.space import Space
+
+
+# Section 3.1: the schedule.
+def fisher_trace(gradients: Sequence[Tensor]) -> float:
+    """tr(G Gᵀ) of the weights' gradient G: the sum of its squares (eq. 6)."""
+    return float(torch.stack([g.square().sum() for g in gradients]).sum())
+
+
+def moving_trace(step: Step, gradients: Sequence[Tensor]) -> None:
+    """The Fisher information's trace on each training batch, as a moving average (eq. 7; algorithm 1, line 5).
+
+    Of the training loss alone: neither clipped nor with weight decay. The average begins at the first trace, since the
+    paper names no value before it (its public code does the same).
+    """
+    share = float(step.settings.options["ewma"])
+    trace = fisher_trace(gradients)
+    step.memory["fimt.trace"] = share * trace + (1 - share) * step.memory.get("fimt.trace", trace)
+
+
+def fimt(step: Step) -> bool:
+    """Where the trace is below a threshold, which falls if it was and rises if not (algorithm 1, lines 6-11).
+
+    On a constant trace the threshold returns to itself after r rises and one fall, h_i^r · h_d = 1: r steps of the
+    weights alone for each step that moves alpha too.
+    """
+    options = step.settings.options
+    rise = float(options["threshold_rise"])
+    fall = exp(-float(options["ratio"]) * log(rise))
+    threshold = step.memory.get("fimt.threshold", float(options["threshold"]))
+    below = step.memory.get("fimt.trace", inf) < threshold  # inf: where alpha goes first, nothing is known yet
+    step.memory["fimt.threshold"] = threshold * (fall if below else rise)
+    return bool(below)
+
+
+def constant(step: Step) -> bool:
+    """At every r-th weight step of the search, whatever the epochs' length (CS10: r = 10; section 4)."""
+    taken = step.memory.get("constant.steps", 0) + 1
+    step.memory["constant.steps"] = taken
+    return bool(taken % int(step.settings.options["ratio"]) == 0)
+
+
+# Section 3.2: proximity regularization.
+def projection(space: Space, weights: Mapping[str, Tensor]) -> Weights:
+    """Π_S: the 0/1 weights `[edges, operations]` of the architecture that the search would derive from `weights`."""
+    corner = space.encode(space.discretize(weights))
+    return {kind: corner[kind].to(w) for kind, w in weights.items()}
+
+
+def proximity(step: Step) -> Alpha:
+    """∇α of (c ρ_p / 2) ‖a - Π_S(a)‖₂, a the relaxed alpha and c the share of the search that lies behind (eq. 8).
+
+    The norm is not squared, as printed in eq. 8 and algorithm 1: the pull does not fade near an architecture. S is
+    the set for one kind of cell (eqs. 1-4), so each kind has its own norm. Π_S is locally constant.
+    """
+    relaxed = step.relaxation(step.alpha, step, "select")
+    corner = projection(step.space, relaxed)
+    distance = torch.stack([torch.linalg.vector_norm(a - corner[kind]) for kind, a in relaxed.items()]).sum()
+    return step.alpha_gradient(step.progress * float(step.settings.options["rho_p"]) / 2 * distance)
+
+
+# Section 4: the settings, and the rows of Tables 1 and 2.
+SOURCE = (
+    "Maile, Lecarpentier, Luga & Wilson, DARTS-PRIME: Regularization and Scheduling Improve Constrained Optimization "
+    "in Differentiable NAS, AAAI 2022"
+)
+
+# Section 4.3: with r weight steps for one of alpha the images are split r : 1; rows that alternate keep halves.
+# Algorithm 1 moves the weights first.
+SCHEDULED: dict[str, Value] = {"weights_share": 10 / 11, "order": "weights-alpha"}
+
+# Section 4.2: r, h_0, h_i and λ.
+FIMT: dict[str, Value] = {"ratio": 10, "threshold": 1.0, "threshold_rise": 1.05, "ewma": 0.2}
+
+# Section 4.2: ρ_p on images (1.0 on text).
+PROXIMITY: dict[str, Value] = {"rho_p": 0.1}
+
+DARTS_CS10 = replace(
+    DARTS_1ST,
+    name="darts+cs10",
+    title="DARTS, first order, alpha at every tenth step (CS10)",
+    source=SOURCE,
+    schedule=constant,
+    options={"ratio": 10},
+    settings=SCHEDULED,
+)
+
+DARTS_FIMT = replace(
+    DARTS_1ST,
+    name="darts+fimt",
+    title="DARTS, first order, with the dynamic FIMT schedule",
+    source=SOURCE,
+    watch=(moving_trace,),
+    schedule=fimt,
+    options=FIMT,
+    settings=SCHEDULED,
+)
+
+DARTS_PR = replace(
+    DARTS_1ST,
+    name="darts+pr",
+    title="DARTS, first order, with proximity regularization",
+    source=SOURCE,
+    outer=(proximity,),
+    options=PROXIMITY,
+)
+
+DARTS_PRIME = replace(
+    DARTS_FIMT,
+    name="darts-prime",
+    title="DARTS-PRIME: FIMT schedule and proximity regularization",
+    outer=(proximity,),
+    options={**FIMT, **PROXIMITY},
+)

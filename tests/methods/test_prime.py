@@ -1,0 +1,296 @@
+"""DARTS-PRIME: each piece against a closed form, each row against the simpler method, bit for bit."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from methods import Search, darts_prime, get_method
+from methods.core.settings import resolve
+from methods.core.step import Step
+from methods.darts import DARTS_1ST
+from methods.darts_prime import (
+    DARTS_CS10,
+    DARTS_FIMT,
+    constant,
+    fimt,
+    fisher_trace,
+    moving_trace,
+    projection,
+    proximity,
+)
+from spaces import get_space
+from tests.methods.conftest import RandomImages
+
+SPACES = ["nats-tss", "s1", "s2", "s3"]
+
+
+class Halves:
+    """What a `Search` is fed with: batches of 8 that also say which they are."""
+
+    def __init__(self, purpose: str, steps: int) -> None:
+        self.images, self.steps = RandomImages(purpose), steps
+        self.asked: list[tuple[int, int]] = []
+
+    def __len__(self) -> int:
+        return self.steps
+
+    def batch(self, epoch: int, step: int) -> tuple[Tensor, Tensor]:
+        assert 0 <= step < self.steps
+        self.asked.append((epoch, step))
+        return self.images.batch(epoch, step % 2)
+
+    def all(self, batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:
+        return self.images.all(batch_size)
+
+
+def search(recipe: Any, space: str = "nats-tss", steps: tuple[int, int] = (4, 2), **changes: Any) -> Search:
+    sizes = {"epochs": 3, "batch_size": 8, "channels": 4, "cells": 1 if space == "nats-tss" else 3, **changes}
+    settings, _ = resolve(recipe.options, {**recipe.layers(space), "test": sizes})
+    halves = Halves("train", steps[0]), Halves("valid", steps[1])
+    return Search(get_space(space), recipe, *halves, settings=settings, classes=3, in_channels=3, seed=0)
+
+
+def moved(one: Search) -> list[int]:
+    """The steps, counted from 1, in which alpha moved."""
+    learner: Any = one.learner
+    steps, before = [], learner.alpha()[learner.task.space.kinds[0]].clone()
+    while not one.done:
+        one.advance()
+        after = learner.alpha()[learner.task.space.kinds[0]].clone()
+        if not torch.equal(before, after):
+            steps.append(one.epoch * one.task.steps + one.number)
+        before = after
+    return steps
+
+
+def steps_of(schedule: Callable[[Any], bool], count: int, memory: dict[str, Any], **options: Any) -> list[int]:
+    step = SimpleNamespace(settings=SimpleNamespace(options={**darts_prime.FIMT, **options}), memory=memory)
+    return [number for number in range(1, count + 1) if schedule(step)]
+
+
+# The loop over unequal halves.
+def test_an_epoch_is_one_pass_over_the_weights_half_and_the_alpha_half_runs_on() -> None:
+    one = search(DARTS_FIMT, steps=(5, 2), epochs=2)
+    list(one)
+    train: Any = one.task.train
+    valid: Any = one.task.valid
+    assert train.asked == [(0, 0), (0, 1), (0, 2), (0, 3), (0, 4), (1, 0), (1, 1), (1, 2), (1, 3), (1, 4)]
+    assert valid.asked == [(0, 0), (0, 1), (1, 0), (1, 1), (2, 0), (2, 1), (3, 0), (3, 1), (4, 0), (4, 1)]
+
+
+def test_equal_halves_are_walked_side_by_side() -> None:
+    one = search(DARTS_1ST, steps=(2, 2), epochs=2)
+    list(one)
+    halves: list[Any] = [one.task.train, one.task.valid]
+    assert [half.asked for half in halves] == 2 * [[(0, 0), (0, 1), (1, 0), (1, 1)]]
+
+
+# Eqs. 6-7 and the schedule.
+@pytest.mark.parametrize("space", SPACES)
+def test_trace_is_that_of_the_outer_product(make_step: Callable[..., Step], space: str) -> None:
+    step = make_step("darts+fimt", space, channels=2)
+    gradients = torch.autograd.grad(step.loss(step.train), list(step.net.parameters()), materialize_grads=True)
+    some = torch.cat([g.flatten() for g in gradients])[:2000]
+    assert fisher_trace([some]) == pytest.approx(float(torch.outer(some, some).trace()), rel=1e-12)
+    assert fisher_trace(gradients) == pytest.approx(sum(float(g.norm() ** 2) for g in gradients), rel=1e-12)
+
+
+def test_moving_average_begins_at_the_first_trace_and_follows_eq_7() -> None:
+    step: Any = SimpleNamespace(settings=SimpleNamespace(options=darts_prime.FIMT), memory={})
+    seen = []
+    for size in (3.0, 1.0, 2.0):
+        moving_trace(step, [torch.tensor([size])])
+        seen.append(step.memory["fimt.trace"])
+    assert seen == pytest.approx([9.0, 0.2 * 1 + 0.8 * 9, 0.2 * 4 + 0.8 * (0.2 * 1 + 0.8 * 9)])
+
+
+def test_the_learner_shows_the_gradient_of_the_training_loss_unclipped() -> None:
+    """The trace is that of the first weight step's own gradient, whatever clipping and weight decay make of it."""
+    one = search(DARTS_FIMT, gradient_clip=1e-6, weight_decay=0.5)
+    learner: Any = one.learner
+    images, labels = RandomImages("train").batch(0, 0)
+    learner.net.random.reseed(0)
+    loss = torch.nn.functional.cross_entropy(learner.net(images, learner.weights()), labels)
+    gradients = torch.autograd.grad(loss, list(learner.net.parameters()))
+    one.advance()
+    assert learner.memory["fimt.trace"] == pytest.approx(fisher_trace(gradients), rel=1e-5)
+
+
+@pytest.mark.parametrize("trace", [1e-6, 1e-3, 0.3, 1.0, 7.7, 4e4])
+@pytest.mark.parametrize("ratio", [1, 4, 10, 25])
+@pytest.mark.parametrize("rise", [1.01, 1.05, 1.3])
+def test_on_a_constant_trace_r_steps_without_alpha_meet_one_with_it(trace: float, ratio: int, rise: float) -> None:
+    """The threshold's two factors balance at r: 1, from wherever it starts."""
+    memory: dict[str, Any] = {"fimt.trace": trace}
+    settle, count = 5000, 5000 * (ratio + 1)
+    steps_of(fimt, settle, memory, ratio=ratio, threshold_rise=rise)
+    with_alpha = len(steps_of(fimt, count, memory, ratio=ratio, threshold_rise=rise))
+    assert (count - with_alpha) / with_alpha == pytest.approx(ratio, rel=2e-3)
+
+
+def test_a_falling_trace_moves_alpha_more_often_and_a_rising_one_less() -> None:
+    def moves(growth: float) -> int:
+        memory: dict[str, Any] = {"fimt.trace": 1.0}
+        count = 0
+        for _ in range(2000):
+            memory["fimt.trace"] *= growth
+            count += len(steps_of(fimt, 1, memory))
+        return count
+
+    assert moves(0.99) > moves(1.0) > moves(1.01) > 0
+
+
+def test_fimt_waits_until_there_is_a_trace() -> None:
+    assert steps_of(fimt, 3, {}) == []
+
+
+# FIMT, CS10 and DARTS.
+def test_cs10_moves_alpha_at_every_rth_step_across_epochs() -> None:
+    assert moved(search(DARTS_CS10, epochs=6)) == [10, 20]
+    assert steps_of(constant, 45, {}) == [10, 20, 30, 40]
+
+
+def histories(*searches: Search) -> list[list[Any]]:
+    return [list(one) for one in searches]
+
+
+@pytest.mark.parametrize("space", ["nats-tss", "s2"])
+def test_fimt_with_a_constant_schedule_is_cs10(space: str) -> None:
+    scheduled = replace(DARTS_FIMT, schedule=constant)
+    one, other = histories(search(scheduled, space, ratio=3), search(DARTS_CS10, space, ratio=3))
+    assert one == other
+
+
+def test_fimt_on_a_constant_trace_is_a_constant_schedule(monkeypatch: pytest.MonkeyPatch) -> None:
+    """r = 2: two steps of the weights alone, then one with alpha: a constant schedule of three."""
+    monkeypatch.setattr(darts_prime, "fisher_trace", lambda gradients: 1.0)
+    assert moved(search(DARTS_FIMT, ratio=2, threshold=0.93)) == [3, 6, 9, 12]
+    one, other = histories(search(DARTS_FIMT, ratio=2, threshold=0.93), search(DARTS_CS10, ratio=3))
+    assert one == other
+
+
+@pytest.mark.parametrize("space", ["nats-tss", "s2"])
+def test_fimt_with_an_infinite_threshold_is_darts(space: str) -> None:
+    same = replace(DARTS_1ST, settings=DARTS_FIMT.settings)
+    one, other = histories(search(DARTS_FIMT, space, epochs=2, threshold=torch.inf), search(same, space, epochs=2))
+    assert one == other
+
+
+# Eq. 8.
+def flat(values: dict[str, Tensor]) -> Tensor:
+    return torch.cat([value.flatten() for value in values.values()])
+
+
+def softmax_pull(a: Tensor, g: Tensor) -> Tensor:
+    """The softmax's Jacobian by hand: row by row a (g - <a, g>)."""
+    return a * (g - (a * g).sum(-1, keepdim=True))
+
+
+@pytest.mark.parametrize("space", SPACES)
+@pytest.mark.parametrize("progress", [0.25, 1.0])
+def test_proximity_has_its_closed_form(make_step: Callable[..., Step], space: str, progress: float) -> None:
+    step = replace(make_step("darts+pr", space), progress=progress)
+    relaxed = {kind: a.detach() for kind, a in step.relaxation(step.alpha, step, "select").items()}
+    corner = projection(step.space, relaxed)
+    truth = {
+        kind: progress * 0.1 / 2 * softmax_pull(a, (a - corner[kind]) / (a - corner[kind]).norm())
+        for kind, a in relaxed.items()
+    }
+    torch.testing.assert_close(flat(proximity(step)), flat(truth), rtol=1e-10, atol=1e-14)
+
+
+def test_proximity_begins_at_zero_and_grows_with_the_search(make_step: Callable[..., Step]) -> None:
+    step = make_step("darts+pr", "nats-tss")
+    whole = flat(proximity(replace(step, progress=1.0)))
+    assert not flat(proximity(replace(step, progress=0.0))).any()
+    torch.testing.assert_close(flat(proximity(replace(step, progress=0.5))), 0.5 * whole)
+
+
+@pytest.mark.parametrize("space", SPACES)
+def test_projection_is_the_derived_architecture(space: str) -> None:
+    here = get_space(space)
+    weights = {kind: a.softmax(-1) for kind, a in here.alpha(3).items()}
+    corner = projection(here, weights)
+    assert here.discretize(corner) == here.discretize(weights)
+    assert all(set(c.unique().tolist()) == {0.0, 1.0} for c in corner.values())
+    # Idempotent, as a projection is.
+    assert all(torch.equal(projection(here, corner)[kind], corner[kind]) for kind in corner)
+
+
+def descend(step: Step, term: Callable[[Step], dict[str, Tensor]], count: int, rate: float) -> None:
+    with torch.no_grad():
+        for _ in range(count):
+            with torch.enable_grad():
+                gradient = term(step)
+            for kind, alpha in step.alpha.items():
+                alpha -= rate * gradient[kind]
+
+
+def distance(step: Step) -> dict[str, Tensor]:
+    relaxed = step.relaxation({kind: a.detach() for kind, a in step.alpha.items()}, step, "select")
+    return {kind: a - corner for (kind, a), corner in zip(relaxed.items(), projection(step.space, relaxed).values())}
+
+
+@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("space", SPACES)
+def test_proximity_pulls_to_the_vertex_of_the_projection(make_step: Callable[..., Step], space: str, seed: int) -> None:
+    """Without a loss: the architecture stays, its weights reach one, and nothing else can come closer.
+
+    A softmax's rows add to one, so on an edge that is not chosen the nearest is an even spread.
+    """
+    step = replace(make_step("darts+pr", space), progress=1.0)
+    with torch.no_grad():
+        for kind, alpha in step.alpha.items():
+            alpha.copy_(torch.randn(alpha.shape, generator=torch.Generator().manual_seed(seed), dtype=alpha.dtype))
+    before, start = distance(step), step.space.discretize(step.relaxation(step.alpha, step, "select"))
+    descend(step, proximity, count=400, rate=50.0)
+    relaxed = {kind: a.detach() for kind, a in step.relaxation(step.alpha, step, "select").items()}
+    assert step.space.discretize(relaxed) == start
+    for kind, corner in projection(step.space, relaxed).items():
+        chosen = corner.sum(-1) > 0
+        assert (relaxed[kind] * corner).sum(-1)[chosen].min() > 0.98
+        mask = step.space.mask[kind]
+        free = (1 / mask.sum(-1, keepdim=True)) * mask
+        torch.testing.assert_close(relaxed[kind][~chosen], free[~chosen].to(relaxed[kind]), atol=0.02, rtol=0)
+        assert distance(step)[kind].norm() < before[kind].norm()
+
+
+@pytest.mark.parametrize(
+    ("name", "simpler", "space"),
+    [("darts+pr", "darts-1st", "nats-tss"), ("darts-prime", "darts+fimt", "nats-tss"), ("darts+pr", "darts-1st", "s2")],
+)
+def test_without_its_pull_each_row_is_the_simpler_method(name: str, simpler: str, space: str) -> None:
+    changes: dict[str, Any] = {"epochs": 2}
+    if "fimt" in simpler:
+        changes["threshold"] = 1e4  # so that alpha moves within a few steps
+    without = list(search(get_method(simpler), space, **changes))
+    assert list(search(get_method(name), space, rho_p=0.0, **changes)) == without
+    assert list(search(get_method(name), space, rho_p=10.0, **changes)) != without
+
+
+# The paper's hyper-parameters.
+SCHEDULED = ("darts+cs10", "darts+fimt", "darts-prime", "darts+fimt+crb", "prime+crb", "darts+admm+fimt")
+
+
+@pytest.mark.parametrize("space", ["darts", "nats-tss"])
+def test_settings_are_those_of_sections_4_2_and_4_3(space: str) -> None:
+    for name in (*SCHEDULED, "darts+admm+fimt+crb", "darts+pr", "darts+crb", "darts+admm"):
+        recipe: Any = get_method(name)
+        s, _ = resolve(recipe.options, recipe.layers(space))
+        scheduled = "fimt" in name or "prime" in name or "cs10" in name
+        assert s.weights_share == (10 / 11 if scheduled else 0.5)
+        assert not scheduled or s.order == "weights-alpha"  # algorithm 1
+        assert recipe.gradient.__name__ == "first_order"
+        if "fimt" in name or "prime" in name:
+            assert {"ratio": 10, "threshold": 1.0, "threshold_rise": 1.05, "ewma": 0.2}.items() <= s.options.items()
+        if "prime" in name or "pr" in name.split("+"):
+            assert s.options["rho_p"] == 0.1
+        if "admm" in name:
+            assert {"rho_a": 0.1, "lambda_u": 0.8, "admm_steps": 10}.items() <= s.options.items()
+        assert (s.node_norm, s.alpha_weight_decay) == ((True, 0.0) if "crb" in name else (False, 1e-3))
+        assert (s.epochs, s.batch_size, s.alpha_learning_rate) == (50, 64, 3e-4)
