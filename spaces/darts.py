@@ -46,6 +46,7 @@ class Darts(Space):
         *,
         affine: bool = False,
         batch_norm: BatchNormMode = "running",
+        auxiliary_skip: bool = False,
     ) -> DartsSupernet:
         """The supernet of `cells` cells in all; see `Space.supernet`."""
         cells_of = {kind: self.cells_of(kind, cells) for kind in self.kinds}
@@ -58,6 +59,7 @@ class Darts(Space):
             in_channels,
             affine=affine,
             batch_norm=batch_norm,
+            auxiliary_skip=auxiliary_skip,
         )
 
     def network(

@@ -35,6 +35,7 @@ class NatsTopology(Space):
         *,
         affine: bool = False,
         batch_norm: BatchNormMode = "running",
+        auxiliary_skip: bool = False,
     ) -> NatsSupernet:
         """The supernet of `cells` cells a stage; see `Space.supernet`."""
         cells_of = {"cell": self.cells_of("cell", cells)}
@@ -47,6 +48,7 @@ class NatsTopology(Space):
             in_channels,
             affine=affine,
             batch_norm=batch_norm,
+            auxiliary_skip=auxiliary_skip,
         )
 
     def network(
