@@ -18,6 +18,10 @@ METHODS: dict[str, str] = {
     "darts-2nd": "methods.darts:DARTS_2ND",
     "darts-2nd-exact": "methods.darts:DARTS_2ND_EXACT",
     "darts+es": "methods.darts_plus:DARTS_ES",
+    "darts-minus": "methods.darts_minus:DARTS_MINUS",
+    "p-darts": "methods.p_darts:P_DARTS",
+    "p-darts-no-priors": "methods.p_darts:P_DARTS_NO_PRIORS",
+    "p-darts-auxiliary-skip": "methods.p_darts:P_DARTS_AUXILIARY_SKIP",
     "random": "methods.random_search:RANDOM",
 }
 

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 from torch import Tensor
 
 from methods.core.settings import Settings, Value
-from methods.core.step import Alpha, Relaxation, Step, Weights
+from methods.core.stages import WHOLE, Stage, bounds, depth
+from methods.core.step import Alpha, Moment, Relaxation, Step, Weights
 from spaces.core.genotype import Genotype
 from spaces.core.space import Space
 
@@ -21,6 +22,7 @@ InnerTerm = Callable[[Step], Sequence[Tensor]]  # added to the weights' gradient
 OuterTerm = Callable[[Step], Alpha]  # added to alpha's gradient
 StopPiece = Callable[[Sequence[Mapping[str, Any]], Settings], bool]  # histories so far → stop now?
 SelectionPiece = Callable[[Space, Weights], Genotype]
+RatePiece = Callable[[Moment], float]
 
 
 def unperturbed(step: Step) -> Alpha:
@@ -38,6 +40,11 @@ def never(history: Sequence[Mapping[str, Any]], settings: Settings) -> bool:
     return False
 
 
+def constant_rate(at: Moment) -> float:
+    """The stage's own rate throughout."""
+    return at.stage.skip_dropout
+
+
 def strongest(space: Space, weights: Weights) -> Genotype:
     """The space's own discretization of the weights (not of raw alpha)."""
     return space.discretize(weights)
@@ -47,6 +54,19 @@ def describe(piece: Callable[..., Any]) -> str:
     """A piece's name and the first line of its docstring."""
     summary = (piece.__doc__ or "").strip().splitlines()
     return f"{piece.__name__}: {summary[0]}" if summary else piece.__name__
+
+
+def sequence(stages: tuple[Stage, ...], settings: Settings | None) -> str:
+    """A recipe's stages in words: as declared, or with `settings` as they are run."""
+    if len(stages) == 1:
+        return "one: the whole search"
+    starts = bounds(stages, settings.epochs) if settings else []
+    words = []
+    for number, stage in enumerate(stages):
+        epochs = starts[number + 1] - starts[number] if settings else stage.epochs
+        cells = depth(stages, number, settings.cells) if settings else stage.cells
+        words.append(f"{epochs} epochs at depth {cells}, {stage.operations} of {stages[0].operations} operations")
+    return "; ".join(words) + "; each with a fresh supernet, alpha and optimisers"
 
 
 def conduct(settings: Settings) -> dict[str, str]:
@@ -103,6 +123,9 @@ class Recipe:
     perturbation: PerturbationPiece = unperturbed
     selection: SelectionPiece = strongest
     stop: StopPiece = never
+    stages: tuple[Stage, ...] = (WHOLE,)
+    skip_dropout: RatePiece = constant_rate  # of the supernet's skip-connections, in training
+    auxiliary_skip: RatePiece | None = None  # weight of a skip-connection beside every edge; None: there is none
     without: tuple[str, ...] = ()
     options: Mapping[str, Value] = field(default_factory=dict)
     settings: Mapping[str, Value] = field(default_factory=dict)
@@ -123,6 +146,9 @@ class Recipe:
             "outer terms": "; ".join(map(describe, self.outer)) or "none: the validation loss alone",
             "selection": describe(self.selection),
             "stop": describe(self.stop),
+            "stages": sequence(self.stages, settings),
+            "skip dropout": self._dropout(),
+            "auxiliary skip": describe(self.auxiliary_skip) if self.auxiliary_skip else "none",
         }
         removed = {"operations removed from the space": ", ".join(self.without) or "no operation"}
         return {
@@ -132,6 +158,10 @@ class Recipe:
             **removed,
             **(conduct(settings) if settings else {}),
         }
+
+    def _dropout(self) -> str:
+        rates = [stage.skip_dropout for stage in self.stages]
+        return f"{describe(self.skip_dropout)} ({', '.join(map(str, rates))})" if any(rates) else "none"
 
     def learner(self, task: Any) -> "Learner":
         """The supernet learner with these pieces."""
