@@ -41,6 +41,10 @@ METHODS: dict[str, str] = {
     "darts+admm": "methods.prime_supplement:DARTS_ADMM",
     "darts+admm+fimt": "methods.prime_supplement:DARTS_ADMM_FIMT",
     "darts+admm+fimt+crb": "methods.prime_supplement:DARTS_ADMM_FIMT_CRB",
+    "darts-minus": "methods.darts_minus:DARTS_MINUS",
+    "p-darts": "methods.p_darts:P_DARTS",
+    "p-darts-no-priors": "methods.p_darts:P_DARTS_NO_PRIORS",
+    "p-darts-auxiliary-skip": "methods.p_darts:P_DARTS_AUXILIARY_SKIP",
     "random": "methods.random_search:RANDOM",
 }
 

@@ -90,7 +90,7 @@ def admm(step: Step) -> Alpha:
 
 
 def multipliers(step: Step, relaxed: Mapping[str, Tensor]) -> tuple[Weights, Weights]:
-    """z and u, renewed after every `admm_steps` steps of alpha (S3 and S5; S3 Supplementary Results).
+    """Z and u, renewed after every `admm_steps` steps of alpha (S3 and S5; S3 Supplementary Results).
 
     The paper names no start: z begins at the relaxed alpha and u at zero, so that the term begins at zero. A weight of
     exactly zero belongs to an operation that is pruned or that the edge lacks: z does not choose it and its u is zero.

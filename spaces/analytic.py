@@ -133,7 +133,7 @@ class Scalar(Supernet):
     """The weight w (a float64 scalar): coefficients `[N, 6]` and alpha `[1, 1]` to values of the loss `[N]`."""
 
     def __init__(self, mask: Mapping[str, Tensor], w: float) -> None:
-        super().__init__(ScalarGenotype.operations, mask, dict.fromkeys(mask, 1))
+        super().__init__(ScalarGenotype.operations, mask, dict.fromkeys(mask, 1), auxiliary_skip=False)
         self.w = nn.Parameter(torch.tensor(w, dtype=torch.float64))
 
     def forward(self, images: Tensor, weights: Mapping[str, Tensor]) -> Tensor:
@@ -217,6 +217,7 @@ class Analytic(Space):
         affine: bool = False,
         batch_norm: BatchNormMode = "running",
         node_norm: bool = False,
+        auxiliary_skip: bool = False,
     ) -> Scalar:
         """The weight at its start. It has no size."""
         return Scalar(self.mask, self.problem.start[1])

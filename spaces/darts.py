@@ -47,6 +47,7 @@ class Darts(Space):
         affine: bool = False,
         batch_norm: BatchNormMode = "running",
         node_norm: bool = False,
+        auxiliary_skip: bool = False,
     ) -> DartsSupernet:
         """The supernet of `cells` cells in all; see `Space.supernet`."""
         cells_of = {kind: self.cells_of(kind, cells) for kind in self.kinds}
@@ -60,6 +61,7 @@ class Darts(Space):
             affine=affine,
             batch_norm=batch_norm,
             node_norm=node_norm,
+            auxiliary_skip=auxiliary_skip,
         )
 
     def network(

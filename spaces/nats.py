@@ -36,6 +36,7 @@ class NatsTopology(Space):
         affine: bool = False,
         batch_norm: BatchNormMode = "running",
         node_norm: bool = False,
+        auxiliary_skip: bool = False,
     ) -> NatsSupernet:
         """The supernet of `cells` cells a stage; see `Space.supernet`."""
         cells_of = {"cell": self.cells_of("cell", cells)}
@@ -49,6 +50,7 @@ class NatsTopology(Space):
             affine=affine,
             batch_norm=batch_norm,
             node_norm=node_norm,
+            auxiliary_skip=auxiliary_skip,
         )
 
     def network(

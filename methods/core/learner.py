@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from methods.core.settings import Settings
+from methods.core.stages import bounds, depth, prune, stage_of
 from methods.core.step import Alpha, Batch, Moment, Parameters, Step, Weights
 from spaces.core import streams
 from spaces.core.genotype import Genotype
@@ -150,9 +151,19 @@ class SupernetLearner:
     def __init__(self, recipe: "Recipe", task: Task) -> None:
         self.recipe = replace(recipe, relaxation=unrelaxed) if task.space.scalar else recipe
         self.task = task
-        s = task.settings
-        with streams.seeded(task.seed, "supernet"):
-            self.net = task.space.supernet(
+        self.memory: dict[str, Any] = {}
+        self._last = (0, 0)  # epoch and number of the latest step
+        self.twin: Parameters | None = None  # set by a learner that trains a second set of weights
+        self._enter(0, task.space)
+
+    def _enter(self, stage: int, space: Space) -> None:
+        """Start a stage of the search: over `space`, a fresh supernet, alpha and optimisers, an empty memory."""
+        task = self.task
+        self.stage, self.space = stage, space
+        self.settings = s = replace(task.settings, cells=depth(self.recipe.stages, stage, task.settings.cells))
+        seed = streams.derive(task.seed, "stage", stage) if stage else task.seed
+        with streams.seeded(seed, "supernet"):
+            self.net = space.supernet(
                 channels=s.channels,
                 cells=s.cells,
                 classes=task.classes,
@@ -160,24 +171,32 @@ class SupernetLearner:
                 affine=s.affine,
                 batch_norm=s.batch_norm,
                 node_norm=s.node_norm,
+                auxiliary_skip=self.recipe.auxiliary_skip is not None,
             ).to(task.device)
-        start = recipe.start(task.space, task.seed)
+        start = self.recipe.start(space, seed)
         self._alpha = {k: a.to(task.device).requires_grad_() for k, a in start.items()}
         self.optimiser = sgd(self.net, s)
-        self.memory: dict[str, Any] = {}
-        self._last = (0, 0)  # epoch and number of the latest step
         self.alpha_optimiser = alpha_optimiser(self._alpha, s)
-        self.twin: Parameters | None = None  # set by a learner that trains a second set of weights
+        self.memory.clear()
 
     def step(self, epoch: int, number: int, train: Batch, valid: Batch) -> tuple[Tensor, Tensor]:
-        """One weight step and, if the schedule says so, one alpha step, in the order that the recipe declares."""
-        s = self.task.settings
-        rate = cosine(s.learning_rate, s.learning_rate_min, epoch / s.epochs)
+        """One weight step and, if the schedule says so, one alpha step, in the order that the recipe declares.
+
+        The first step of a stage starts from the operations that the stage before leaves it.
+        """
+        stages, s = self.recipe.stages, self.task.settings
+        stage = stage_of(stages, s.epochs, epoch)
+        if stage != self.stage:
+            self._enter(stage, prune(self.task.space, self.space, self.weights(), stages, stage))
+        first, end = bounds(stages, s.epochs)[stage : stage + 2]
+        rate = cosine(s.learning_rate, s.learning_rate_min, (epoch - first) / (end - first))
         self.optimiser.param_groups[0]["lr"] = rate
         self._last = (epoch, number)
         self.net.train()
+        moment = self._moment(epoch, number)
+        self._regulate(moment)
         step = Step(
-            **vars(self._moment(epoch, number)),
+            **vars(moment),
             net=self.net,
             alpha=self._alpha,
             relaxation=self.recipe.relaxation,
@@ -194,6 +213,12 @@ class SupernetLearner:
         result = self._weight_step(step)
         self._alpha_step(step)
         return result
+
+    def _regulate(self, moment: Moment) -> None:
+        """Set the rates that the supernet's passes follow at `moment`."""
+        self.net.skip_dropout = self.recipe.skip_dropout(moment)
+        if self.recipe.auxiliary_skip is not None:
+            self.net.auxiliary_weight = self.recipe.auxiliary_skip(moment)
 
     def _alpha_step(self, step: Step) -> None:
         if not self.recipe.schedule(step):
@@ -227,8 +252,18 @@ class SupernetLearner:
 
     def _moment(self, epoch: int, number: int) -> Moment:
         task = self.task
-        progress = (epoch + number / task.steps) / task.settings.epochs
-        return Moment(task.space, task.settings, task.seed, epoch, number, progress)
+        first, end = bounds(self.recipe.stages, task.settings.epochs)[self.stage : self.stage + 2]
+        steps = number / task.steps
+        return Moment(
+            space=self.space,
+            settings=self.settings,
+            seed=task.seed,
+            epoch=epoch,
+            number=number,
+            progress=(epoch + steps) / task.settings.epochs,
+            stage=self.recipe.stages[self.stage],
+            stage_progress=(epoch - first + steps) / (end - first),
+        )
 
     def _momenta(self) -> list[Tensor]:
         state = self.optimiser.state
@@ -238,8 +273,9 @@ class SupernetLearner:
         """On the alpha half: the mixture as `eval()` computes it, and the discretized architecture inside it.
 
         The discretized architecture's inputs are not those that the running statistics were gathered from, so it
-        is always measured with the batch's own. On a scalar space there is nothing to classify: where the search
-        stands is alpha and the weights themselves.
+        is always measured with the batch's own, and without what a derived network lacks: an auxiliary skip-connection
+        and dropout. On a scalar space there is nothing to classify: where the search stands is alpha and the weights
+        themselves.
         """
         if self.task.space.scalar:
             return self._point()
@@ -254,16 +290,22 @@ class SupernetLearner:
 
             return forward
 
+        self._regulate(self._moment(*self._last))
         self.net.eval()
         loss, mixed = accuracy(passed(held), self.task.valid, size)
         self.net.train()
+        self.net.skip_dropout = self.net.auxiliary_weight = 0.0
         with frozen_statistics(self.net):
             _, discrete = accuracy(passed(chosen), self.task.valid, size)
         return {"valid_loss": loss, "valid_accuracy": mixed, "discrete_accuracy": discrete}
 
     def _point(self) -> dict[str, float]:
         """The validation loss, `alpha`, `w` and, where a method has it, `y`."""
-        sets = {"alpha": self._alpha, "w": dict(self.net.named_parameters()), "y": self.twin or {}}
+        sets: dict[str, Parameters] = {
+            "alpha": self._alpha,
+            "w": dict(self.net.named_parameters()),
+            "y": self.twin or {},
+        }
         images, labels = next(self.task.valid.all(1))
         with torch.no_grad():
             loss = self.task.space.loss(self.net(images, self.weights()), labels)
@@ -279,15 +321,17 @@ class SupernetLearner:
 
     def genotype(self) -> Genotype:
         """What the recipe selects from the weights."""
-        return self.recipe.selection(self.task.space, self.weights())
+        return self.recipe.selection(self.space, self.weights())
 
     def stop(self, history: Sequence[dict[str, Any]]) -> bool:
         """As the recipe's `stop` piece says."""
         return self.recipe.stop(history, self.task.settings)
 
     def state_dict(self) -> dict[str, Any]:
-        """Weights with running statistics, alpha, both optimisers, what pieces remember, and the latest step."""
+        """The stage, weights with running statistics, alpha, both optimisers, pieces' memory, and the latest step."""
         return {
+            "stage": self.stage,
+            "mask": self.space.mask,
             "net": self.net.state_dict(),
             "alpha": self.alpha(),
             "optimiser": self.optimiser.state_dict(),
@@ -297,7 +341,8 @@ class SupernetLearner:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Restore all of `state_dict`, in place."""
+        """Enter the saved stage anew and restore all of `state_dict`."""
+        self._enter(state["stage"], self.task.space.restricted(state["mask"]))
         self.net.load_state_dict(state["net"])
         with torch.no_grad():
             for kind, alpha in self._alpha.items():

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 from torch import Tensor
 
 from methods.core.settings import Settings, Value
-from methods.core.step import Alpha, Relaxation, Step, Weights
+from methods.core.stages import WHOLE, Stage, bounds, depth
+from methods.core.step import Alpha, Moment, Relaxation, Step, Weights
 from spaces.core.genotype import Genotype
 from spaces.core.space import Space
 
@@ -24,6 +25,7 @@ OuterTerm = Callable[[Step], Alpha]  # added to alpha's gradient
 ConstraintPiece = Callable[[Step], None]  # puts alpha back, in place, to where it may be after its step
 StopPiece = Callable[[Sequence[Mapping[str, Any]], Settings], bool]  # histories so far → stop now?
 SelectionPiece = Callable[[Space, Weights], Genotype]
+RatePiece = Callable[[Moment], float]
 
 
 def small_normal(space: Space, seed: int) -> Alpha:
@@ -50,6 +52,11 @@ def never(history: Sequence[Mapping[str, Any]], settings: Settings) -> bool:
     return False
 
 
+def constant_rate(at: Moment) -> float:
+    """The stage's own rate throughout."""
+    return at.stage.skip_dropout
+
+
 def strongest(space: Space, weights: Weights) -> Genotype:
     """The space's own discretization of the weights (not of raw alpha)."""
     return space.discretize(weights)
@@ -59,6 +66,19 @@ def describe(piece: Callable[..., Any]) -> str:
     """A piece's name and the first line of its docstring."""
     summary = (piece.__doc__ or "").strip().splitlines()
     return f"{piece.__name__}: {summary[0]}" if summary else piece.__name__
+
+
+def sequence(stages: tuple[Stage, ...], settings: Settings | None) -> str:
+    """A recipe's stages in words: as declared, or with `settings` as they are run."""
+    if len(stages) == 1:
+        return "one: the whole search"
+    starts = bounds(stages, settings.epochs) if settings else []
+    words = []
+    for number, stage in enumerate(stages):
+        epochs = starts[number + 1] - starts[number] if settings else stage.epochs
+        cells = depth(stages, number, settings.cells) if settings else stage.cells
+        words.append(f"{epochs} epochs at depth {cells}, {stage.operations} of {stages[0].operations} operations")
+    return "; ".join(words) + "; each with a fresh supernet, alpha and optimisers"
 
 
 def conduct(settings: Settings) -> dict[str, str]:
@@ -118,6 +138,9 @@ class Recipe:
     perturbation: PerturbationPiece = unperturbed
     selection: SelectionPiece = strongest
     stop: StopPiece = never
+    stages: tuple[Stage, ...] = (WHOLE,)
+    skip_dropout: RatePiece = constant_rate  # of the supernet's skip-connections, in training
+    auxiliary_skip: RatePiece | None = None  # weight of a skip-connection beside every edge; None: there is none
     without: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # space → operations taken out of it
     options: Mapping[str, Value] = field(default_factory=dict)
     settings: Mapping[str, Value] = field(default_factory=dict)
@@ -145,6 +168,9 @@ class Recipe:
             "constraint on alpha": describe(self.constraint),
             "selection": describe(self.selection),
             "stop": describe(self.stop),
+            "stages": sequence(self.stages, settings),
+            "skip dropout": self._dropout(),
+            "auxiliary skip": describe(self.auxiliary_skip) if self.auxiliary_skip else "none",
         }
         removals = [f"{', '.join(operations)} from {space}" for space, operations in self.without.items()]
         removed = {"operations removed from the space": "; ".join(removals) or "no operation"}
@@ -155,6 +181,10 @@ class Recipe:
             **removed,
             **(conduct(settings) if settings else {}),
         }
+
+    def _dropout(self) -> str:
+        rates = [stage.skip_dropout for stage in self.stages]
+        return f"{describe(self.skip_dropout)} ({', '.join(map(str, rates))})" if any(rates) else "none"
 
     def learner(self, task: Any) -> "Learner":
         """The supernet learner with these pieces."""

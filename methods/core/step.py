@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from methods.core.settings import Settings
+from methods.core.stages import WHOLE, Stage
 from spaces.core.operations import frozen_statistics
 from spaces.core.space import Space
 from spaces.core.streams import generator
@@ -29,7 +30,10 @@ class Batch:
 
 @dataclass(frozen=True)
 class Moment:
-    """Where in a search something is asked for, and what for."""
+    """Where in a search something is asked for, and what for.
+
+    In a search of several stages, `space` is what the stage has left of it and `settings.cells` the stage's depth.
+    """
 
     space: Space
     settings: Settings
@@ -37,6 +41,8 @@ class Moment:
     epoch: int  # from 0
     number: int  # of the step within the epoch, from 0
     progress: float  # share of the search that lies behind, 0 … 1
+    stage: Stage = WHOLE
+    stage_progress: float = 0.0  # share of the stage that lies behind, 0 … 1
 
     def generator(self, *purpose: str | int) -> torch.Generator:
         """The stream (CPU) of this step for `purpose`: the same however often it is asked for."""
@@ -52,7 +58,8 @@ class Step(Moment):
     """One step: the supernet and alpha as they stand, and the two batches.
 
     `memory` is the pieces' own: what a piece keeps from step to step (tensors and plain values, under a key that
-    begins with its name) is saved and restored with the search.
+    begins with its name) is saved and restored with the search. A new stage starts with an empty one, since it starts
+    with another supernet.
     """
 
     net: nn.Module

@@ -56,9 +56,7 @@ def milliseconds(operation: nn.Module, x: Tensor, repeats: int = 20) -> float:
 
 
 @torch.no_grad()
-def operation_costs(
-    net: nn.Module, images: Tensor, cost: Callable[[nn.Module, Tensor], float]
-) -> dict[str, Tensor]:
+def operation_costs(net: nn.Module, images: Tensor, cost: Callable[[nn.Module, Tensor], float]) -> dict[str, Tensor]:
     """What every operation of every edge of every cell of a supernet costs: kind -> float64 `[cells, edges, operations]`.
 
     `cost(operation, its input)`, such as `multiply_adds` or `milliseconds`, is asked once for each operation and shape

@@ -111,6 +111,25 @@ class Noise(nn.Module):
         return torch.randn(shape, generator=self.random.on(x.device), device=x.device, dtype=x.dtype)
 
 
+class DroppedSkip(nn.Module):
+    """A skip-connection whose output is dropped, element by element, while training (Chen et al., ICCV 2019, 3.2.2).
+
+    At `rate` 0 it is the identity and draws nothing.
+    """
+
+    def __init__(self, random: Source) -> None:
+        super().__init__()
+        self.random = random
+        self.rate = 0.0
+
+    def forward(self, x: Tensor) -> Tensor:
+        """`x`; in training each element is zero with probability `rate`, the others scaled to keep the mean."""
+        if not self.training or self.rate == 0.0:
+            return x
+        keep = torch.rand(x.shape, generator=self.random.on(x.device), device=x.device) >= self.rate
+        return x * keep.to(x.dtype) / (1.0 - self.rate)
+
+
 class ResidualReduction(nn.Module):
     """The block between the stages of NAS-Bench-201: halves height and width, a basic residual block of stride 2."""
 

@@ -2,8 +2,8 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
-from copy import deepcopy
-from typing import ClassVar
+from copy import copy, deepcopy
+from typing import ClassVar, Self
 
 import torch
 import torch.nn.functional as F
@@ -56,13 +56,28 @@ class Space(ABC):
         }
         selectable = torch.tensor([name not in self.unselectable for name in self.operations], device="cpu")
         self.selectable = {kind: mask & selectable for kind, mask in self.mask.items()}
+        self._refuse_empty_edges(f"without {', '.join(self.without)}")
+
+    def _refuse_empty_edges(self, how: str) -> None:
         for kind in self.kinds:
             for (source, target), row in zip(self.edges[kind], self.selectable[kind], strict=True):
                 if not row.any():
                     raise InputError(
-                        f"{self.name} without {', '.join(self.without)}: edge {source} -> {target} of the {kind} cell "
-                        "has no operation left to select"
+                        f"{self.name} {how}: edge {source} -> {target} of the {kind} cell has no operation left to "
+                        "select"
                     )
+
+    def restricted(self, mask: Mapping[str, Tensor]) -> Self:
+        """The space of those operations alone that `mask` leaves: kind -> bool `[edges, operations]`.
+
+        Columns stay, and a genotype of the smaller space is one of this. Raises `InputError` where an edge is left
+        nothing to select.
+        """
+        smaller = copy(self)
+        smaller.mask = {kind: rows & mask[kind].cpu() for kind, rows in self.mask.items()}
+        smaller.selectable = {kind: rows & mask[kind].cpu() for kind, rows in self.selectable.items()}
+        smaller._refuse_empty_edges("restricted")
+        return smaller
 
     def allowed(self, kind: str) -> Sequence[Iterable[str]]:
         """The operations of each edge of a kind of cell, before `without`: all of them, unless a space lists them."""
@@ -83,13 +98,15 @@ class Space(ABC):
         affine: bool = False,
         batch_norm: BatchNormMode = "running",
         node_norm: bool = False,
+        auxiliary_skip: bool = False,
     ) -> Supernet:
         """The supernet: `net(images [N, C, H, W], weights)` gives logits `[N, classes]`.
 
         Its first cells have `channels`, its size is `cells` as `cells_of` counts. With `affine` the searched cells'
         batch norms learn scale and shift. `batch_norm="running"` keeps running statistics for `eval()`, `"batch"`
         always uses the batch's. With `node_norm` a batch norm without scale and shift follows the sum of each
-        intermediate node of the searched cells.
+        intermediate node of the searched cells. `auxiliary_skip` gives every edge a skip-connection that no weight is
+        asked for.
         """
 
     @abstractmethod

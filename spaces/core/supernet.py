@@ -16,6 +16,7 @@ from torch.autograd import forward_ad
 from spaces.core.genotype import DartsGenotype, NatsGenotype
 from spaces.core.operations import (
     BatchNorm,
+    DroppedSkip,
     FactorizedReduce,
     Norm,
     ResidualReduction,
@@ -29,8 +30,11 @@ from spaces.core.streams import Source
 BatchNormMode = Literal["running", "batch"]
 """Whether running statistics are kept and used by `eval()`, or the batch's own are used always."""
 
-Choice = Mapping[str, Tensor]
+Choice = Mapping[str, Tensor | float]
 """The operations of one edge that are computed, each with its weight (a scalar)."""
+
+AUXILIARY = "auxiliary_skip"
+"""The name on an edge of the skip-connection that no alpha weighs."""
 
 
 def reductions(cells: int) -> frozenset[int]:
@@ -87,16 +91,41 @@ class Supernet(nn.Module, ABC):
     """What the supernets share: the random stream of their noise and how they read weights.
 
     `operations` are the columns of the weights, `mask` tells for each kind `[edges, operations]` which of them an edge
-    has (the others get no module), `cells_of` how many cells of each kind there are.
+    has (the others get no module), `cells_of` how many cells of each kind there are. With `auxiliary_skip` every edge
+    adds a skip-connection of its own (FactorizedReduce where it strides), `auxiliary_weight` times (DARTS-).
     """
 
-    def __init__(self, operations: Sequence[str], mask: Mapping[str, Tensor], cells_of: Mapping[str, int]) -> None:
+    def __init__(
+        self,
+        operations: Sequence[str],
+        mask: Mapping[str, Tensor],
+        cells_of: Mapping[str, int],
+        *,
+        auxiliary_skip: bool,
+    ) -> None:
         super().__init__()
         self.operations = tuple(operations)
         self.cells_of = dict(cells_of)
         self.random = Source()
+        self.auxiliary_skip = auxiliary_skip
+        self.auxiliary_weight = 1.0
+        self._skip_dropout = 0.0
         computed = torch.tensor([name != "none" for name in operations], device="cpu")
         self._present = {kind: rows & computed for kind, rows in mask.items()}
+
+    @property
+    def skip_dropout(self) -> float:
+        """Probability, in training, that an element of a `skip_connect`'s output is dropped; 0 where it strides."""
+        return self._skip_dropout
+
+    @skip_dropout.setter
+    def skip_dropout(self, rate: float) -> None:
+        if rate == self._skip_dropout:
+            return
+        self._skip_dropout = rate
+        for module in self.modules():
+            if isinstance(module, DroppedSkip):
+                module.rate = rate
 
     @abstractmethod
     def forward(self, images: Tensor, weights: Mapping[str, Tensor]) -> Tensor:
@@ -120,7 +149,11 @@ class Supernet(nn.Module, ABC):
                 operation = build(name, channels, stride, norm, self.random)
                 if pool is not None and name.endswith("pool_3x3"):
                     operation = nn.Sequential(operation, pool(channels))
+                if name == "skip_connect" and stride == 1:
+                    operation = DroppedSkip(self.random)
                 edge[name] = operation
+            if self.auxiliary_skip:
+                edge[AUXILIARY] = build("skip_connect", channels, stride, norm, self.random)
             edges.append(edge)
         return edges
 
@@ -142,11 +175,15 @@ class Supernet(nn.Module, ABC):
         # One unbind, not an index for each weight: the backward pass then gathers all gradients at once.
         scalars = tables.flatten().unbind()
         width = len(self.operations)
+        auxiliary: Choice = {AUXILIARY: self.auxiliary_weight} if self.auxiliary_skip and self.auxiliary_weight else {}
         edges: list[Choice] = [
             {
-                name: scalar
-                for name, scalar, on in zip(self.operations, scalars[first : first + width], row, strict=True)
-                if on
+                **{
+                    name: scalar
+                    for name, scalar, on in zip(self.operations, scalars[first : first + width], row, strict=True)
+                    if on
+                },
+                **auxiliary,
             }
             for first, row in zip(range(0, len(scalars), width), live.flatten(0, 1).tolist(), strict=True)
         ]
@@ -209,8 +246,9 @@ class DartsSupernet(Supernet):
         affine: bool,
         batch_norm: BatchNormMode,
         node_norm: bool = False,
+        auxiliary_skip: bool = False,
     ) -> None:
-        super().__init__(operations, mask, cells_of)
+        super().__init__(operations, mask, cells_of, auxiliary_skip=auxiliary_skip)
         norm = partial(BatchNorm, affine=affine, running=batch_norm == "running")
         plain = partial(norm, affine=False)
         width = 3 * channels
@@ -276,8 +314,9 @@ class NatsSupernet(Supernet):
         affine: bool,
         batch_norm: BatchNormMode,
         node_norm: bool = False,
+        auxiliary_skip: bool = False,
     ) -> None:
-        super().__init__(operations, mask, cells_of)
+        super().__init__(operations, mask, cells_of, auxiliary_skip=auxiliary_skip)
         norm = partial(BatchNorm, affine=affine, running=batch_norm == "running")
         fixed = partial(norm, affine=True)
         wiring = NatsGenotype.possible_edges()

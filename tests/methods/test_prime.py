@@ -1,6 +1,6 @@
 """DARTS-PRIME: each piece against a closed form, each row against the simpler method, bit for bit."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any

@@ -35,6 +35,7 @@ def same(one: Search, other: Search) -> bool:
 def pairs() -> list[object]:
     """Every method on every space; the costly ones are slow."""
     slow = {("darts-2nd-exact", "darts"), ("darts-2nd", "darts"), ("darts-2nd-exact", "s3")}
+    slow |= {(method, "darts") for method in METHODS if method.startswith("p-darts")}  # seven cells in its second stage
     return [
         pytest.param(method, space, marks=[pytest.mark.slow] if (method, space) in slow else [])
         for method in METHODS

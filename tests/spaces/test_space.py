@@ -164,3 +164,33 @@ def test_spaces_are_made_under_any_default_device() -> None:
         genotype = space.random(torch.Generator().manual_seed(0))
         assert space.discretize(space.encode(genotype)) == genotype
         assert space.alpha(0)["normal"].device.type == "cpu"
+
+
+@given(spaces, st.integers(0, 10**6))
+@settings(deadline=None, max_examples=25)
+def test_a_restricted_space_has_less_and_selects_within_it(space: Space, seed: int) -> None:
+    """Any mask that keeps each edge one of its selectable operations; the space itself stays as it was."""
+    random = torch.Generator().manual_seed(seed)
+    before = {kind: mask.clone() for kind, mask in space.mask.items()}
+    kept = space.encode(space.random(random))
+    mask = {}
+    for kind, selectable in space.selectable.items():
+        strongest = torch.rand(selectable.shape, generator=random).masked_fill(~selectable, -1).argmax(-1)
+        drawn = torch.rand(selectable.shape, generator=random) < 0.3
+        mask[kind] = drawn | (kept[kind] > 0) | torch.eye(len(space.operations), dtype=torch.bool)[strongest]
+    smaller = space.restricted(mask)
+    assert all(torch.equal(smaller.mask[kind], before[kind] & mask[kind]) for kind in space.kinds)
+    assert all(torch.equal(space.mask[kind], before[kind]) for kind in space.kinds)
+    genotype = smaller.discretize(uniform(space, seed))
+    assert space.parse(str(genotype)) == smaller.parse(str(genotype)) == genotype
+    assert smaller.parse(str(space.discretize(kept))) == space.discretize(kept)
+    assert smaller.random(random) is not None
+
+
+def test_a_restriction_that_empties_an_edge_is_refused() -> None:
+    space = get_space("darts")
+    only_none = {kind: torch.zeros_like(mask) for kind, mask in space.mask.items()}
+    for rows in only_none.values():
+        rows[:, 0] = True
+    with pytest.raises(InputError, match="darts restricted: edge 0 -> 2 of the normal cell has no operation left"):
+        space.restricted(only_none)

@@ -8,7 +8,8 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from spaces import SPACES, Space, get_space
-from spaces.core.operations import BatchNorm, frozen_statistics
+from spaces.core.operations import BatchNorm, DroppedSkip, frozen_statistics
+from spaces.core.streams import Source
 from spaces.core.supernet import Supernet
 
 NAMES = sorted(SPACES)
@@ -250,3 +251,55 @@ def test_noise_is_of_its_stream_and_carries_nothing() -> None:
     assert not torch.equal(first, net(x, noise))
     net.random.reseed(1, "test")
     assert not torch.equal(first, net(x, noise))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_skip_dropout_is_drawn_in_training_alone(name: str) -> None:
+    space = get_space(name)
+    net, x, weights = small(space, batch_norm="batch"), images(), softmax(space)
+    plain, keys = logits(net, x, weights), list(net.state_dict())
+    net.skip_dropout = 0.5
+    dropped = logits(net, x, weights)
+    assert torch.equal(dropped, logits(net, x, weights))  # the same stream, the same draws
+    assert torch.equal(dropped, plain) == ("skip_connect" not in space.operations)
+    assert torch.equal(logits(net.eval(), x, weights), plain)
+    net.train().skip_dropout = 0.0
+    assert torch.equal(logits(net, x, weights), plain)
+    assert list(net.state_dict()) == keys
+
+
+def test_dropped_skips_keep_their_mean() -> None:
+    skip = DroppedSkip(Source())
+    skip.rate = 0.7
+    out = skip(torch.full((10, 4, 100, 100), 2.0))
+    assert out.unique().tolist() == pytest.approx([0.0, 2 / 0.3])
+    assert float(out.mean()) == pytest.approx(2.0, rel=0.01)
+    assert float((out == 0).double().mean()) == pytest.approx(0.7, rel=0.01)
+
+
+def test_an_auxiliary_skip_is_a_skip_of_that_weight_more() -> None:
+    """In closed form where no edge strides: β on every edge's weight of `skip_connect`."""
+    space = get_space("nats-tss")
+    net, plain = small(space, auxiliary_skip=True).double(), small(space).double()
+    assert net.state_dict().keys() == plain.state_dict().keys()
+    plain.load_state_dict(net.state_dict())
+    x, weights = images().double(), softmax(space)["cell"].double()
+    net.auxiliary_weight = 0.6
+    raised = weights + 0.6 * torch.tensor([0.0, 1.0, 0.0, 0.0, 0.0])
+    torch.testing.assert_close(logits(net, x, {"cell": weights}), logits(plain, x, {"cell": raised}))
+
+
+@pytest.mark.parametrize("name", ["nats-tss", "s1", "s4"])
+def test_without_weight_an_auxiliary_skip_is_not_there(name: str) -> None:
+    space = get_space(name)
+    net, plain = small(space, auxiliary_skip=True), small(space)
+    extra = net.state_dict().keys() - plain.state_dict().keys()
+    assert all(".auxiliary_skip." in key for key in extra)
+    striding = [edge for edge, (source, _) in enumerate(space.edges[space.kinds[-1]]) if source < 2]
+    assert {int(key.split(".")[3]) for key in extra} == set(striding if name != "nats-tss" else [])
+    plain.load_state_dict({key: value for key, value in net.state_dict().items() if key not in extra})
+    x, weights = images(), softmax(space)
+    net.auxiliary_weight = 0.0
+    assert torch.equal(logits(net, x, weights), logits(plain, x, weights))
+    net.auxiliary_weight = 1.0
+    assert not torch.equal(logits(net, x, weights), logits(plain, x, weights))

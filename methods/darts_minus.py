@@ -1,0 +1,34 @@
+"""DARTS-: robustly stepping out of performance collapse without indicators (Chu et al., ICLR 2021).
+
+An auxiliary skip-connection stands beside the mixture of every edge, with a weight of its own:
+
+    o(x) = β x + Σ_o softmax(α)_o o(x)
+
+(FactorizedReduce for x where the edge strides). It takes over what a skip-connection does for the training of the
+supernet, so that the weight of the candidate `skip_connect` only says how good a candidate it is; β falls from 1 to 0
+over the search, so that nothing of it is left when the architecture is selected.
+"""
+
+from dataclasses import replace
+
+from methods.core.step import Moment
+from methods.darts import DARTS_1ST
+
+
+def fading(at: Moment) -> float:
+    """β: from 1 to 0, linear over the search, or over each of its stages.
+
+    Of several stages the paper says nothing at hand; a stage starts a fresh supernet and ends with a selection, and
+    β is for the one and against the other.
+    """
+    return 1.0 - at.stage_progress
+
+
+# The paper's space S0 is the DARTS space without `none`; here it stays, as in S3, where the paper keeps it too.
+DARTS_MINUS = replace(
+    DARTS_1ST,
+    name="darts-minus",
+    title="DARTS- (auxiliary skip-connection, linear decay)",
+    source="Chu et al., DARTS-: Robustly Stepping Out of Performance Collapse Without Indicators, ICLR 2021",
+    auxiliary_skip=fading,
+)
