@@ -21,15 +21,15 @@ from methods.darts_minus import fading
 from spaces.core.genotype import Genotype
 from spaces.core.space import Space
 
-# Section 4.2.1, CIFAR-10. The initial dropout is the paper's; the command in the public code's README has 0.1, 0.4,
-# 0.7. On spaces of other than 8 operations, and at other depths, the proportions hold (see `methods.core.stages`).
+# The paper's search on CIFAR-10, its dropout too; the command in the public code's README has 0.1, 0.4, 0.7. On spaces
+# of other than 8 operations, and at other depths, the proportions hold (see `methods.core.stages`).
 STAGES = (
     Stage(epochs=25, cells=5, operations=8, skip_dropout=0.0),
     Stage(epochs=25, cells=11, operations=5, skip_dropout=0.4),
     Stage(epochs=25, cells=17, operations=3, skip_dropout=0.7),
 )
 
-WARM_UP = 10 / 25  # of a stage's epochs: only weights move (4.2.1)
+WARM_UP = 10 / 25  # of a stage's epochs: only weights move
 
 
 def after_warm_up(step: Step) -> bool:
@@ -78,7 +78,7 @@ def _skips(space: Space, kind: str, genotype: Genotype, table: Tensor) -> list[t
     return sorted(found, key=lambda at: -float(table[at]))
 
 
-# Section 4.2.1: batch 96, learning rate 0.025 annealed to 0 in each stage, alpha's 6e-4, 16 channels.
+# The paper's search on CIFAR-10: batch 96, learning rate 0.025 annealed to 0 in each stage, alpha's 6e-4, 16 channels.
 SETTINGS: dict[str, Value] = {
     "epochs": sum(stage.epochs for stage in STAGES),
     "cells": STAGES[0].cells,

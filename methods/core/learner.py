@@ -341,8 +341,9 @@ class SupernetLearner:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Enter the saved stage anew and restore all of `state_dict`."""
-        self._enter(state["stage"], self.task.space.restricted(state["mask"]))
+        """Restore all of `state_dict`: in place in the first stage, else in the saved stage's supernet."""
+        if self.stage or state["stage"]:
+            self._enter(state["stage"], self.task.space.restricted(state["mask"]))
         self.net.load_state_dict(state["net"])
         with torch.no_grad():
             for kind, alpha in self._alpha.items():

@@ -285,7 +285,7 @@ def test_gradient_is_the_derivative_with_dropout_and_auxiliary_skips(
 
 
 def test_settings_are_those_of_the_paper() -> None:
-    """Chen et al. (2019), section 4.2.1, on CIFAR-10."""
+    """Chen et al. (2019), the search on CIFAR-10."""
     settings, _ = resolve(P_DARTS.options, P_DARTS.layers("darts"))
     s = settings.flat()
     assert (s["epochs"], s["batch_size"], s["channels"], s["cells"]) == (75, 96, 16, 5)
