@@ -34,9 +34,13 @@ def same(one: Search, other: Search) -> bool:
 
 def pairs() -> list[object]:
     """Every method on every space; the costly ones are slow."""
-    slow = {("darts-2nd-exact", "darts"), ("darts-2nd", "darts"), ("darts-2nd-exact", "s3")}
+    cheap = ("darts-1st", "darts+es", "random")
+
+    def slow(method: str, space: str) -> bool:
+        return (space == "darts" and method not in cheap) or (method, space) == ("darts-2nd-exact", "s3")
+
     return [
-        pytest.param(method, space, marks=[pytest.mark.slow] if (method, space) in slow else [])
+        pytest.param(method, space, marks=[pytest.mark.slow] if slow(method, space) else [])
         for method in METHODS
         for space in SPACES
     ]
