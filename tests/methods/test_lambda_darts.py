@@ -1,0 +1,406 @@
+"""Λ-DARTS against closed forms and exact derivatives, in float64, on a small supernet of each family."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from itertools import combinations
+from math import comb
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import settings as examples
+from hypothesis import strategies as st
+from torch import Tensor
+
+from methods import Search, get_method, lambda_darts
+from methods.core.settings import Settings, resolve
+from methods.core.step import Batch, Step
+from methods.darts import first_order
+from methods.lambda_darts import (
+    COSINE,
+    SIGN,
+    Measure,
+    aligned_layers,
+    aligned_layers_of_alpha,
+    aligned_signs,
+    alignment,
+    central,
+    directions,
+    exact,
+    first_and_last,
+    gradient_bound,
+    interleaved,
+    layer_gradients,
+    loss_at,
+    no_shift,
+    running_average,
+    sign_alignment,
+)
+from spaces.core.errors import InputError
+
+MEASURES = pytest.mark.parametrize("measure", [COSINE, SIGN], ids=["Λ", "Λ±"])
+FAMILIES = ["nats-tss", "s1", "s2"]
+shapes = {"cells": st.integers(2, 6), "n": st.integers(2, 9), "seed": st.integers(0, 10**6)}
+
+
+def normal(*shape: int, seed: int = 0) -> Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+def flat(tensors: Any) -> Tensor:
+    return torch.cat([t.flatten() for t in tensors])
+
+
+def relative(found: Tensor, truth: Tensor) -> float:
+    return float((found - truth).norm() / truth.norm())
+
+
+# --- Λ and Λ± --------------------------------------------------------------------------------------------------------
+
+
+@examples(deadline=None, max_examples=30)
+@given(**shapes)
+def test_alignment_is_the_mean_over_pairs_as_the_paper_writes_it(cells: int, n: int, seed: int) -> None:
+    g = normal(cells, n, seed=seed)
+    pairs = list(combinations(g, 2))
+    assert len(pairs) == comb(cells, 2)
+    cosines = [float(a @ b / (a.norm() * b.norm())) for a, b in pairs]
+    signs = [float(a @ b / (a.abs() @ b.abs())) for a, b in pairs]
+    assert float(alignment(g)) == pytest.approx(sum(cosines) / len(pairs), abs=1e-12)
+    assert float(sign_alignment(g)) == pytest.approx(sum(signs) / len(pairs), abs=1e-12)
+
+
+def test_alignment_of_identical_orthogonal_and_opposite_layers() -> None:
+    one = normal(5)
+    scaled = torch.stack([one, 3 * one, 0.1 * one])
+    assert float(alignment(scaled)) == pytest.approx(1)
+    assert float(sign_alignment(scaled)) == pytest.approx(1)
+    assert float(alignment(torch.eye(4, dtype=torch.float64))) == 0
+    assert float(alignment(torch.stack([one, -one]))) == pytest.approx(-1)
+    # The optimum of Λ± asks for equal signs alone (section 4.1).
+    same_signs = one.sign() * normal(3, 5, seed=1).abs()
+    assert float(sign_alignment(same_signs)) == pytest.approx(1)
+    assert float(alignment(same_signs)) < 0.99
+
+
+@MEASURES
+@examples(deadline=None, max_examples=30)
+@given(**shapes)
+def test_delta_is_the_derivative(measure: Measure, cells: int, n: int, seed: int) -> None:
+    """Eq. 10's closed forms, summed by eq. 12, against autodiff; a column of masked operations stays zero."""
+    g = normal(cells, n, seed=seed)
+    g[:, n // 2] = 0
+    leaf = g.clone().requires_grad_()
+    value = alignment(leaf) if measure is COSINE else sign_alignment(leaf)
+    (truth,) = torch.autograd.grad(value, leaf)
+    found = directions(g, measure) / comb(cells, 2)
+    torch.testing.assert_close(found, truth, rtol=1e-10, atol=1e-12)
+    assert not found[:, n // 2].any()
+
+
+@MEASURES
+def test_a_layer_without_gradient_counts_as_orthogonal(measure: Measure) -> None:
+    g = normal(3, 4)
+    g[1] = 0
+    rest = lambda_darts.mean_over_pairs(g[[0, 2]], measure)
+    assert float(lambda_darts.mean_over_pairs(g, measure)) == pytest.approx(float(rest) / 3)
+    leaf = g.clone().requires_grad_()
+    (derivative,) = torch.autograd.grad(lambda_darts.mean_over_pairs(leaf, measure), leaf)
+    assert derivative.isfinite().all()
+    assert directions(g, measure).isfinite().all()
+
+
+# --- Layer gradients -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("space", [*FAMILIES, "s4"])
+def test_layer_gradients_sum_to_the_gradient_of_the_shared_weights(make_step: Callable[..., Step], space: str) -> None:
+    """Eq. 18, and no gradient for operations that an edge lacks."""
+    step = make_step("lambda-darts", space)
+    kind = step.space.kinds[0]
+    layers = layer_gradients(step, step.train)
+    weights = {k: w.detach().requires_grad_() for k, w in step.relaxation(step.alpha, step, "train").items()}
+    (shared,) = torch.autograd.grad(step.loss(step.train, weights=weights), [weights[kind]])
+    assert layers.shape == (step.space.cells_of(kind, step.settings.cells), *shared.shape)
+    torch.testing.assert_close(layers.sum(0), shared, rtol=1e-9, atol=1e-12)
+    assert not layers[:, ~step.space.mask[kind]].any()
+    assert layers.flatten(1).norm(dim=1).min() > 0
+
+
+# --- The gradient of the alignment -----------------------------------------------------------------------------------
+
+
+@MEASURES
+@pytest.mark.parametrize("space", FAMILIES)
+def test_exact_is_the_derivative_of_the_alignment(make_step: Callable[..., Step], measure: Measure, space: str) -> None:
+    """Double backward against a central difference of Λ itself, along a random direction of the weights."""
+    step = make_step("lambda-darts", space)
+    parameters = step.parameters()
+    gradient = flat(exact(step, step.train, list(parameters.values()), measure))
+    move = normal(gradient.numel(), seed=1)
+    moves = dict(zip(parameters, move.split([p.numel() for p in parameters.values()]), strict=True))
+
+    def at(distance: float) -> Tensor:
+        moved = {name: p.detach() + distance * moves[name].view_as(p) for name, p in parameters.items()}
+        shift = no_shift(step).requires_grad_()
+        weights = step.relaxation(step.alpha, step, "train")
+        kind = step.space.kinds[0]
+        loss = step.loss(step.train, weights={**weights, kind: weights[kind] + shift}, parameters=moved)
+        return lambda_darts.mean_over_pairs(torch.autograd.grad(loss, shift)[0].flatten(1), measure)
+
+    truth = (at(1e-7) - at(-1e-7)) / 2e-7
+    assert float(gradient @ move) == pytest.approx(float(truth), rel=1e-5, abs=1e-7)
+
+
+@pytest.mark.usefixtures("smooth")
+@MEASURES
+@pytest.mark.parametrize("of", ["weights", "alpha"])
+@pytest.mark.parametrize("space", FAMILIES)
+def test_differences_agree_with_double_backward(
+    make_step: Callable[..., Step], measure: Measure, of: str, space: str
+) -> None:
+    """At the paper's own radius; `docs/methods/lambda_darts.md` has the errors with kinks, and in float32."""
+    step = make_step("lambda-darts", space)
+    leaves = list(step.net.parameters()) if of == "weights" else list(step.alpha.values())
+    truth = flat(exact(step, step.train, leaves, measure))
+    centre = flat(central(step, step.train, leaves, measure))
+    forward, backward = (flat(interleaved(step, step.train, leaves, measure)) for _ in range(2))
+    assert relative(centre, truth) < 1e-5
+    assert 0 < relative(forward, truth) < 1e-2
+    assert 0 < relative(backward, truth) < 1e-2
+    # The two sides are the halves of the central difference.
+    torch.testing.assert_close((forward + backward) / 2, centre, rtol=1e-5, atol=1e-9 * float(truth.norm()))
+
+
+@MEASURES
+def test_central_difference_converges_with_kinks_too(make_step: Callable[..., Step], measure: Measure) -> None:
+    """With ReLU as it is, a radius too small to cross a kink leaves only rounding."""
+    step = make_step("lambda-darts", "s2", epsilon0=1e-7)
+    leaves = list(step.net.parameters())
+    assert relative(
+        flat(central(step, step.train, leaves, measure)), flat(exact(step, step.train, leaves, measure))
+    ) < (1e-6)
+
+
+def test_radius_is_that_of_the_paper(make_step: Callable[..., Step], monkeypatch: pytest.MonkeyPatch) -> None:
+    """ε = ε0 / ‖Δ‖_F: the layers' weights move by ε0 in all, along Δ."""
+    step = make_step("lambda-darts", "nats-tss")
+    shifts: list[Tensor] = []
+    delta = directions(layer_gradients(step, step.train).flatten(1), COSINE)
+
+    def watched(step: Step, batch: Batch, shift: Tensor) -> Tensor:
+        shifts.append(shift.detach())
+        return loss_at(step, batch, shift)
+
+    monkeypatch.setattr(lambda_darts, "loss_at", watched)
+    central(step, step.train, list(step.net.parameters()), COSINE)
+    _, plus, minus = shifts
+    assert float(plus.norm()) == pytest.approx(1e-4)
+    torch.testing.assert_close(minus, -plus)
+    torch.testing.assert_close(plus.flatten(1), 1e-4 * delta / delta.norm())
+
+
+# --- The regulariser -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("term", "measure"), [(aligned_layers, COSINE), (aligned_signs, SIGN)])
+def test_the_term_is_minus_lambda_t_times_the_gradient(
+    make_step: Callable[..., Step], term: Any, measure: Measure
+) -> None:
+    step = replace(make_step("lambda-darts", "nats-tss", epochs=4, **{"lambda": 0.5}), epoch=3)
+    leaves = list(step.net.parameters())
+    expected = [-0.5 * 3 / 4 * g for g in central(step, step.train, leaves, measure)]
+    assert all(torch.equal(found, e) for found, e in zip(term(step), expected, strict=True))
+
+
+def test_descending_the_term_aligns_the_layers(make_step: Callable[..., Step]) -> None:
+    step = replace(make_step("lambda-darts", "nats-tss"), epoch=1)
+    before, terms = alignment(layer_gradients(step, step.train).flatten(1)), aligned_layers(step)
+    with torch.no_grad():
+        for parameter, term in zip(step.net.parameters(), terms, strict=True):
+            parameter -= 1e-3 * term
+    assert float(alignment(layer_gradients(step, step.train).flatten(1))) > float(before)
+
+
+def test_outer_term_is_the_derivative_for_alpha(make_step: Callable[..., Step]) -> None:
+    """Λ on the validation batch at shifted alphas, brute force."""
+    step = replace(make_step("lambda-darts-outer", "nats-tss", difference="exact"), epoch=1)
+    gradient = flat(aligned_layers_of_alpha(step).values())
+    move = normal(gradient.numel(), seed=2)
+
+    def at(distance: float) -> float:
+        (kind,) = step.alpha
+        moved = {kind: step.alpha[kind].detach() + distance * move.view_as(step.alpha[kind])}
+        return float(alignment(layer_gradients(replace(step, alpha=moved), step.valid).flatten(1)))
+
+    truth = -0.125 / 2 * (at(1e-6) - at(-1e-6)) / 2e-6  # λ of this space, half the epochs behind
+    assert float(gradient @ move) == pytest.approx(truth, rel=1e-5)
+
+
+@pytest.mark.parametrize("term", [aligned_layers, aligned_signs, aligned_layers_of_alpha])
+@pytest.mark.parametrize("difference", ["central", "interleaved", "exact"])
+def test_terms_leave_weights_and_running_statistics_alone(
+    make_step: Callable[..., Step], term: Any, difference: str
+) -> None:
+    step = replace(make_step("lambda-darts", "s2", difference=difference), epoch=1)
+    before = {name: value.clone() for name, value in step.net.state_dict().items()}
+    term(step)
+    assert all(torch.equal(before[name], value) for name, value in step.net.state_dict().items())
+
+
+# --- The recipes -----------------------------------------------------------------------------------------------------
+
+
+def bits(search: Search) -> list[Tensor]:
+    state = search.learner.state_dict()
+    return [*state["net"].values(), *state["alpha"].values()]
+
+
+@pytest.mark.parametrize(
+    ("method", "off"),
+    [
+        ("lambda-darts", {"lambda": 0.0}),
+        ("lambda-darts-sign", {"lambda": 0.0}),
+        ("lambda-darts-outer", {"lambda": 0.0}),
+        ("lambda-sdarts-rs", {"lambda": 0.0, "noise_start": 0.0, "noise_end": 0.0}),
+    ],
+)
+def test_switched_off_it_is_darts_bit_for_bit(
+    make_search: Callable[..., Search], method: str, off: dict[str, float]
+) -> None:
+    plain, switched = make_search("darts-1st", "s2"), make_search(method, "s2", **off)
+    assert list(plain) == list(switched)
+    assert all(map(torch.equal, bits(plain), bits(switched)))
+
+
+def test_without_the_term_the_composition_is_sdarts(make_search: Callable[..., Search]) -> None:
+    smoothed, composed = make_search("sdarts-rs", "s2"), make_search("lambda-sdarts-rs", "s2", **{"lambda": 0.0})
+    assert list(smoothed) == list(composed)
+    assert all(map(torch.equal, bits(smoothed), bits(composed)))
+
+
+@pytest.mark.parametrize("method", ["lambda-darts", "lambda-darts-sign", "lambda-darts-outer"])
+def test_the_term_acts_from_the_second_epoch_on(make_search: Callable[..., Search], method: str) -> None:
+    plain, aligned = list(make_search("darts-1st", "s2")), list(make_search(method, "s2"))
+    assert plain[0] == aligned[0]
+    assert plain[1]["alpha.normal"] != aligned[1]["alpha.normal"]
+
+
+def test_interleaving_survives_an_interruption(make_search: Callable[..., Search]) -> None:
+    """Which side comes next is saved with the search."""
+    whole = make_search("lambda-darts", "nats-tss", difference="interleaved")
+    list(whole)
+    part = make_search("lambda-darts", "nats-tss", difference="interleaved")
+    for _ in range(3):
+        part.advance()
+    assert part.learner.state_dict()["memory"] == {"lambda-darts side": -1}
+    resumed = make_search("lambda-darts", "nats-tss", difference="interleaved")
+    resumed.load_state_dict(part.state_dict())
+    list(resumed)
+    assert whole.history == resumed.history
+    assert all(map(torch.equal, bits(whole), bits(resumed)))
+
+
+@pytest.mark.parametrize(("space", "cells", "enough"), [("s1", 3, 4), ("darts", 3, 4)])
+def test_a_supernet_with_one_layer_is_refused(
+    make_search: Callable[..., Search], space: str, cells: int, enough: int
+) -> None:
+    with pytest.raises(InputError, match=f"cells = {cells}.*two normal cells.*set cells to {enough}"):
+        make_search("lambda-darts", space, cells=cells).advance()
+
+
+def test_an_unknown_difference_is_refused(make_search: Callable[..., Search]) -> None:
+    with pytest.raises(InputError, match="did you mean 'central'"):
+        make_search("lambda-darts", "s2", difference="centre").advance()
+
+
+def settings_of(method: str, space: str) -> tuple[Settings, dict[str, Any]]:
+    recipe = get_method(method)
+    settings, _ = resolve(recipe.options, recipe.layers(space))
+    return settings, settings.flat()
+
+
+def test_settings_are_those_of_the_paper() -> None:
+    """Sections A.9.1 to A.9.3 of Movahedi et al. (2023)."""
+    for method in ("lambda-darts", "lambda-darts-sign"):
+        s, _ = settings_of(method, "nats-tss")  # A.9.1
+        assert (s.epochs, s.learning_rate, s.learning_rate_min, s.weight_decay) == (100, 0.025, 0.001, 5e-4)
+        assert (s.momentum, s.nesterov, s.channels, s.cells) == (0.9, True, 16, 5)
+        assert (s.alpha_learning_rate, s.alpha_weight_decay, s.alpha_beta1, s.alpha_beta2) == (1e-4, 1e-3, 0.5, 0.999)
+        assert (s.options["lambda"], s.options["epsilon0"]) == (0.125, 1e-4)
+        assert get_method(method).removes("nats-tss") == ()
+        for space in ("darts", "s1", "s2", "s3", "s4"):  # A.9.2, A.9.3 (CIFAR-10)
+            s, values = settings_of(method, space)
+            assert values == {**Settings().flat(), **s.options}
+            assert (s.epochs, s.weight_decay, s.nesterov, s.alpha_learning_rate) == (50, 3e-4, False, 3e-4)
+            assert s.options["lambda"] == {"lambda-darts": 0.25, "lambda-darts-sign": 0.125}[method]
+            assert (s.options["epsilon0"], s.options["difference"]) == (1e-4, "central")
+        assert get_method(method).removes("darts") == ("none",)
+        assert get_method(method).removes("s3") == ()
+    s, _ = settings_of("lambda-darts-outer", "nats-tss")  # A.4: "50 epochs of search"
+    assert (s.epochs, s.options["lambda"]) == (50, 0.125)
+    composed, _ = settings_of("lambda-sdarts-rs", "darts")  # A.5.2: nothing adjusted
+    assert composed.options == {
+        **settings_of("lambda-darts", "darts")[0].options,
+        "noise_start": 0.03,
+        "noise_end": 0.3,
+    }
+
+
+# --- What the paper watches ------------------------------------------------------------------------------------------
+
+
+def orthogonal_layers(layers: int, edges: int, operations: int, seed: int) -> Tensor:
+    """Layer gradients as proposition 1 assumes them: orthogonal to each other and to a constant on any edge."""
+    draws = normal(edges * operations, layers, seed=seed).view(edges, operations, layers)
+    basis, _ = torch.linalg.qr((draws - draws.mean(1, keepdim=True)).flatten(0, 1))
+    lengths = 1 + normal(layers, seed=seed + 1).abs()
+    return (basis * lengths).T.view(layers, edges, operations)
+
+
+@examples(deadline=None, max_examples=30)
+@given(layers=st.integers(2, 5), edges=st.integers(2, 4), operations=st.integers(3, 6), seed=st.integers(0, 10**6))
+def test_proposition_1_bounds_the_gradient_of_alpha(layers: int, edges: int, operations: int, seed: int) -> None:
+    alpha = normal(edges, operations, seed=seed).requires_grad_()
+    gradients = orthogonal_layers(layers, edges, operations, seed)
+    (of_alpha,) = torch.autograd.grad((alpha.softmax(-1) * gradients.sum(0)).sum(), alpha)
+    bound = float(gradient_bound(gradients, alpha.detach().softmax(-1)))
+    assert 0 < bound <= float(of_alpha.square().sum()) * (1 + 1e-9)
+
+
+def test_proposition_1_is_tight_for_equal_weights_and_equal_layers() -> None:
+    gradients = orthogonal_layers(3, 2, 5, seed=0)
+    gradients /= gradients.flatten(1).norm(dim=1)[:, None, None]
+    alpha = torch.zeros(2, 5, dtype=torch.float64, requires_grad=True)
+    (of_alpha,) = torch.autograd.grad((alpha.softmax(-1) * gradients.sum(0)).sum(), alpha)
+    assert float(gradient_bound(gradients, alpha.detach().softmax(-1))) == pytest.approx(float(of_alpha.square().sum()))
+    assert float(of_alpha.square().sum()) == pytest.approx(3 / 25)
+
+
+def test_proposition_1_leaves_out_operations_that_an_edge_lacks() -> None:
+    two = torch.tensor([[0.3, 0.7, 0.0], [0.0, 0.0, 1.0]])  # J's one eigenvalue that is not zero: 2 · 0.3 · 0.7
+    gradients = torch.ones(4, 2, 3)
+    assert float(gradient_bound(gradients, two)) == pytest.approx(0.42**2 * 4 * 6, rel=1e-6)
+
+
+def test_first_and_last_layers_are_summed_and_averaged_over_edges() -> None:
+    gradients = normal(7, 3, 2)
+    mask = torch.tensor([[True, True], [True, False], [True, False]])
+    found = first_and_last(gradients * mask, mask, cells=2)
+    assert float(found[0, 0]) == pytest.approx(float((gradients[0, :, 0] + gradients[1, :, 0]).mean()))
+    assert float(found[1, 1]) == pytest.approx(float(gradients[5, 0, 1] + gradients[6, 0, 1]))
+
+
+def test_running_average_decays() -> None:
+    average = None
+    for value in (1.0, 0.0, 0.0):
+        average = running_average(average, torch.tensor(value, dtype=torch.float64))
+    assert float(average) == pytest.approx(0.999**2)
+
+
+@pytest.mark.parametrize("space", ["nats-tss", "s2"])
+def test_terms_do_not_touch_the_architecture_gradient(make_step: Callable[..., Step], space: str) -> None:
+    """The inner term regularises ω alone: alpha's own gradient is first-order DARTS's, in the same bits."""
+    plain, aligned = make_step("darts-1st", space), make_step("lambda-darts", space)
+    assert torch.equal(flat(first_order(plain).values()), flat(first_order(aligned).values()))
