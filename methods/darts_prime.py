@@ -1,4 +1,4 @@
-"""DARTS-PRIME: Regularization and Scheduling Improve Constrained Optimization in Differentiable NAS (Maile et al., 2022).
+"""DARTS-PRIME: Regularization and Scheduling Improve Constrained Optimization in Differentiable NAS (AAAI 2022).
 
 DARTS is taken as an optimisation under a constraint, alpha in S, the set of discrete architectures (eqs. 1-4):
 

@@ -1,4 +1,4 @@
-"""The supplement of DARTS-PRIME (Maile et al., 2022): CRB activation (S1.1), ADMM regularization (S1.2), Table S1's rows.
+"""The supplement of DARTS-PRIME (AAAI 2022): CRB activation (S1.1), ADMM regularization (S1.2), Table S1's rows.
 
 **CRB**, clipped ReLU with batch norm, lets operations not compete: a weight is alpha itself, clipped to 0 … 1, a batch
 norm after each node's sum makes up for weights that no longer add to one, and an operation whose alpha is not positive
@@ -90,7 +90,7 @@ def admm(step: Step) -> Alpha:
 
 
 def multipliers(step: Step, relaxed: Mapping[str, Tensor]) -> tuple[Weights, Weights]:
-    """Z and u, renewed after every `admm_steps` steps of alpha (S3 and S5; S3 Supplementary Results).
+    """The variables z and u, renewed after every `admm_steps` steps of alpha (S3 and S5; S3 Supplementary Results).
 
     The paper names no start: z begins at the relaxed alpha and u at zero, so that the term begins at zero. A weight of
     exactly zero belongs to an operation that is pruned or that the edge lacks: z does not choose it and its u is zero.

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from methods import Search, get_method
 from methods.core.learner import Task
+from methods.core.recipe import Method
 from methods.core.settings import resolve
 from methods.core.step import Batch, Step
 from spaces import get_space
@@ -19,40 +20,42 @@ SIZES = {"nats-tss": {"channels": 4, "cells": 1}}
 
 
 class RandomImages:
-    """A half of 16 random images of 3 classes in batches of 8, served as a loader serves them."""
+    """A half of random images of 3 classes in batches of 8, served as a loader serves them."""
 
-    def __init__(self, purpose: str, dtype: torch.dtype = torch.float32, size: int = 8) -> None:
+    def __init__(self, purpose: str, dtype: torch.dtype = torch.float32, size: int = 8, batches: int = 2) -> None:
         source = streams.generator(0, purpose)
-        self.x = torch.randn(16, 3, size, size, generator=source, dtype=torch.float64).to(dtype)
-        self.y = torch.randint(0, 3, (16,), generator=source)
+        self.x = torch.randn(8 * batches, 3, size, size, generator=source, dtype=torch.float64).to(dtype)
+        self.y = torch.randint(0, 3, (8 * batches,), generator=source)
 
     def __len__(self) -> int:
-        return 2
+        return len(self.y) // 8
 
     def batch(self, epoch: int, step: int) -> tuple[Tensor, Tensor]:
-        order = torch.randperm(16, generator=streams.generator(0, "order", epoch))[8 * step : 8 * step + 8]
+        assert 0 <= step < len(self)
+        order = torch.randperm(len(self.y), generator=streams.generator(0, "order", epoch))[8 * step : 8 * step + 8]
         return self.x[order], self.y[order]
 
     def all(self, batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:
         yield self.x, self.y
 
 
-def small_settings(method: str, space: str, **changes: Any) -> Any:
-    chosen = get_method(method)
+def small_settings(chosen: Method, space: str, **changes: Any) -> Any:
     sizes = {"epochs": 2, "batch_size": 8, **SIZES.get(space, {"channels": 4, "cells": 4}), **changes}
     return resolve(chosen.options, {**chosen.layers(space), "test": sizes})[0]
 
 
 @pytest.fixture
 def make_search() -> Callable[..., Search]:
-    def make(method: str, space: str, seed: int = 0, **changes: Any) -> Search:
-        chosen = get_method(method)
+    def make(
+        method: str | Method, space: str, seed: int = 0, batches: tuple[int, int] = (2, 2), **changes: Any
+    ) -> Search:
+        chosen = get_method(method) if isinstance(method, str) else method
         return Search(
             get_space(space, without=chosen.removes(space)),
             chosen,
-            RandomImages("train"),
-            RandomImages("valid"),
-            settings=small_settings(method, space, **changes),
+            RandomImages("train", batches=batches[0]),
+            RandomImages("valid", batches=batches[1]),
+            settings=small_settings(chosen, space, **changes),
             classes=3,
             in_channels=3,
             seed=seed,
@@ -68,7 +71,7 @@ def make_step() -> Callable[..., Step]:
     def make(method: str, space: str, dtype: torch.dtype = torch.float64, size: int = 8, **changes: Any) -> Step:
         chosen = get_method(method)
         halves = RandomImages("train", dtype, size), RandomImages("valid", dtype, size)
-        settings = small_settings(method, space, **changes)
+        settings = small_settings(chosen, space, **changes)
         searched = get_space(space, without=chosen.removes(space))
         task = Task(searched, settings, *halves, classes=3, in_channels=3, seed=0, device=torch.device("cpu"))
         learner: Any = chosen.learner(task)

@@ -1,6 +1,6 @@
 """DARTS-PRIME: each piece against a closed form, each row against the simpler method, bit for bit."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
@@ -9,12 +9,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from methods import Search, darts_prime, get_method
+from methods import METHODS, Search, darts_prime, get_method
 from methods.core.settings import resolve
 from methods.core.step import Step
 from methods.darts import DARTS_1ST
 from methods.darts_prime import (
-    DARTS_CS10,
     DARTS_FIMT,
     constant,
     fimt,
@@ -24,35 +23,11 @@ from methods.darts_prime import (
     proximity,
 )
 from spaces import get_space
-from tests.methods.conftest import RandomImages
 
 SPACES = ["nats-tss", "s1", "s2", "s3"]
-
-
-class Halves:
-    """What a `Search` is fed with: batches of 8 that also say which they are."""
-
-    def __init__(self, purpose: str, steps: int) -> None:
-        self.images, self.steps = RandomImages(purpose), steps
-        self.asked: list[tuple[int, int]] = []
-
-    def __len__(self) -> int:
-        return self.steps
-
-    def batch(self, epoch: int, step: int) -> tuple[Tensor, Tensor]:
-        assert 0 <= step < self.steps
-        self.asked.append((epoch, step))
-        return self.images.batch(epoch, step % 2)
-
-    def all(self, batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:
-        return self.images.all(batch_size)
-
-
-def search(recipe: Any, space: str = "nats-tss", steps: tuple[int, int] = (4, 2), **changes: Any) -> Search:
-    sizes = {"epochs": 3, "batch_size": 8, "channels": 4, "cells": 1 if space == "nats-tss" else 3, **changes}
-    settings, _ = resolve(recipe.options, {**recipe.layers(space), "test": sizes})
-    halves = Halves("train", steps[0]), Halves("valid", steps[1])
-    return Search(get_space(space), recipe, *halves, settings=settings, classes=3, in_channels=3, seed=0)
+MakeSearch = Callable[..., Search]
+FOUR = {"batches": (4, 2)}
+"""Four weight steps an epoch, and half as many batches for alpha."""
 
 
 def moved(one: Search) -> list[int]:
@@ -74,20 +49,24 @@ def steps_of(schedule: Callable[[Any], bool], count: int, memory: dict[str, Any]
 
 
 # The loop over unequal halves.
-def test_an_epoch_is_one_pass_over_the_weights_half_and_the_alpha_half_runs_on() -> None:
-    one = search(DARTS_FIMT, steps=(5, 2), epochs=2)
-    list(one)
-    train: Any = one.task.train
-    valid: Any = one.task.valid
-    assert train.asked == [(0, 0), (0, 1), (0, 2), (0, 3), (0, 4), (1, 0), (1, 1), (1, 2), (1, 3), (1, 4)]
-    assert valid.asked == [(0, 0), (0, 1), (1, 0), (1, 1), (2, 0), (2, 1), (3, 0), (3, 1), (4, 0), (4, 1)]
+@pytest.mark.parametrize("batches", [(5, 2), (2, 2), (2, 3)])
+def test_an_epoch_is_one_pass_over_the_weights_half_and_the_alpha_half_runs_on(
+    make_search: MakeSearch, monkeypatch: pytest.MonkeyPatch, batches: tuple[int, int]
+) -> None:
+    one = make_search("darts+fimt", "nats-tss", batches=batches)
+    asked: dict[str, list[tuple[int, int]]] = {}
+    for name, half in (("train", one.task.train), ("valid", one.task.valid)):
+        positions = asked.setdefault(name, [])
 
+        def recorded(epoch: int, step: int, half: Any = half, positions: list[Any] = positions) -> Any:
+            positions.append((epoch, step))
+            return type(half).batch(half, epoch, step)
 
-def test_equal_halves_are_walked_side_by_side() -> None:
-    one = search(DARTS_1ST, steps=(2, 2), epochs=2)
+        monkeypatch.setattr(half, "batch", recorded)
     list(one)
-    halves: list[Any] = [one.task.train, one.task.valid]
-    assert [half.asked for half in halves] == 2 * [[(0, 0), (0, 1), (1, 0), (1, 1)]]
+    steps, cycle = batches
+    assert asked["train"] == [(epoch, step) for epoch in range(2) for step in range(steps)]
+    assert asked["valid"] == [(step // cycle, step % cycle) for step in range(2 * steps)]
 
 
 # Eqs. 6-7 and the schedule.
@@ -109,11 +88,11 @@ def test_moving_average_begins_at_the_first_trace_and_follows_eq_7() -> None:
     assert seen == pytest.approx([9.0, 0.2 * 1 + 0.8 * 9, 0.2 * 4 + 0.8 * (0.2 * 1 + 0.8 * 9)])
 
 
-def test_the_learner_shows_the_gradient_of_the_training_loss_unclipped() -> None:
+def test_the_learner_shows_the_gradient_of_the_training_loss_unclipped(make_search: MakeSearch) -> None:
     """The trace is that of the first weight step's own gradient, whatever clipping and weight decay make of it."""
-    one = search(DARTS_FIMT, gradient_clip=1e-6, weight_decay=0.5)
+    one = make_search("darts+fimt", "nats-tss", gradient_clip=1e-6, weight_decay=0.5)
     learner: Any = one.learner
-    images, labels = RandomImages("train").batch(0, 0)
+    images, labels = one.task.train.batch(0, 0)
     learner.net.random.reseed(0)
     loss = torch.nn.functional.cross_entropy(learner.net(images, learner.weights()), labels)
     gradients = torch.autograd.grad(loss, list(learner.net.parameters()))
@@ -150,35 +129,37 @@ def test_fimt_waits_until_there_is_a_trace() -> None:
 
 
 # FIMT, CS10 and DARTS.
-def test_cs10_moves_alpha_at_every_rth_step_across_epochs() -> None:
-    assert moved(search(DARTS_CS10, epochs=6)) == [10, 20]
+def test_cs10_moves_alpha_at_every_tenth_step_across_epochs(make_search: MakeSearch) -> None:
+    assert moved(make_search("darts+cs10", "nats-tss", epochs=6, **FOUR)) == [10, 20]
     assert steps_of(constant, 45, {}) == [10, 20, 30, 40]
 
 
-def histories(*searches: Search) -> list[list[Any]]:
-    return [list(one) for one in searches]
-
-
 @pytest.mark.parametrize("space", ["nats-tss", "s2"])
-def test_fimt_with_a_constant_schedule_is_cs10(space: str) -> None:
+def test_fimt_with_a_constant_schedule_is_cs10(make_search: MakeSearch, space: str) -> None:
     scheduled = replace(DARTS_FIMT, schedule=constant)
-    one, other = histories(search(scheduled, space, ratio=3), search(DARTS_CS10, space, ratio=3))
-    assert one == other
+    one, other = (make_search(recipe, space, ratio=3, **FOUR) for recipe in (scheduled, "darts+cs10"))
+    assert list(one) == list(other)
 
 
-def test_fimt_on_a_constant_trace_is_a_constant_schedule(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_fimt_on_a_constant_trace_is_a_constant_schedule(
+    make_search: MakeSearch, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """r = 2: two steps of the weights alone, then one with alpha: a constant schedule of three."""
     monkeypatch.setattr(darts_prime, "fisher_trace", lambda gradients: 1.0)
-    assert moved(search(DARTS_FIMT, ratio=2, threshold=0.93)) == [3, 6, 9, 12]
-    one, other = histories(search(DARTS_FIMT, ratio=2, threshold=0.93), search(DARTS_CS10, ratio=3))
-    assert one == other
+    dynamic = {"ratio": 2, "threshold": 0.93, **FOUR}
+    assert moved(make_search("darts+fimt", "nats-tss", **dynamic)) == [3, 6]
+    one, other = (
+        make_search("darts+fimt", "nats-tss", **dynamic),
+        make_search("darts+cs10", "nats-tss", ratio=3, **FOUR),
+    )
+    assert list(one) == list(other)
 
 
 @pytest.mark.parametrize("space", ["nats-tss", "s2"])
-def test_fimt_with_an_infinite_threshold_is_darts(space: str) -> None:
-    same = replace(DARTS_1ST, settings=DARTS_FIMT.settings)
-    one, other = histories(search(DARTS_FIMT, space, epochs=2, threshold=torch.inf), search(same, space, epochs=2))
-    assert one == other
+def test_fimt_with_an_infinite_threshold_is_darts(make_search: MakeSearch, space: str) -> None:
+    darts = replace(DARTS_1ST, settings=DARTS_FIMT.settings)
+    one, other = make_search("darts+fimt", space, threshold=torch.inf, **FOUR), make_search(darts, space, **FOUR)
+    assert list(one) == list(other)
 
 
 # Eq. 8.
@@ -233,7 +214,8 @@ def descend(step: Step, term: Callable[[Step], dict[str, Tensor]], count: int, r
 
 def distance(step: Step) -> dict[str, Tensor]:
     relaxed = step.relaxation({kind: a.detach() for kind, a in step.alpha.items()}, step, "select")
-    return {kind: a - corner for (kind, a), corner in zip(relaxed.items(), projection(step.space, relaxed).values())}
+    corner = projection(step.space, relaxed)
+    return {kind: a - corner[kind] for kind, a in relaxed.items()}
 
 
 @pytest.mark.parametrize("seed", range(2))
@@ -245,7 +227,7 @@ def test_proximity_pulls_to_the_vertex_of_the_projection(make_step: Callable[...
     """
     step = replace(make_step("darts+pr", space), progress=1.0)
     with torch.no_grad():
-        for kind, alpha in step.alpha.items():
+        for alpha in step.alpha.values():
             alpha.copy_(torch.randn(alpha.shape, generator=torch.Generator().manual_seed(seed), dtype=alpha.dtype))
     before, start = distance(step), step.space.discretize(step.relaxation(step.alpha, step, "select"))
     descend(step, proximity, count=400, rate=50.0)
@@ -264,22 +246,23 @@ def test_proximity_pulls_to_the_vertex_of_the_projection(make_step: Callable[...
     ("name", "simpler", "space"),
     [("darts+pr", "darts-1st", "nats-tss"), ("darts-prime", "darts+fimt", "nats-tss"), ("darts+pr", "darts-1st", "s2")],
 )
-def test_without_its_pull_each_row_is_the_simpler_method(name: str, simpler: str, space: str) -> None:
-    changes: dict[str, Any] = {"epochs": 2}
-    if "fimt" in simpler:
-        changes["threshold"] = 1e4  # so that alpha moves within a few steps
-    without = list(search(get_method(simpler), space, **changes))
-    assert list(search(get_method(name), space, rho_p=0.0, **changes)) == without
-    assert list(search(get_method(name), space, rho_p=10.0, **changes)) != without
+def test_without_its_pull_each_row_is_the_simpler_method(
+    make_search: MakeSearch, name: str, simpler: str, space: str
+) -> None:
+    changes: dict[str, Any] = {"threshold": 1e4} if "fimt" in simpler else {}  # so that alpha moves from the start
+    without = list(make_search(simpler, space, **changes))
+    assert list(make_search(name, space, rho_p=0.0, **changes)) == without
+    assert list(make_search(name, space, rho_p=10.0, **changes)) != without
 
 
 # The paper's hyper-parameters.
-SCHEDULED = ("darts+cs10", "darts+fimt", "darts-prime", "darts+fimt+crb", "prime+crb", "darts+admm+fimt")
+ROWS = [name for name, where in METHODS.items() if "prime" in where]
 
 
 @pytest.mark.parametrize("space", ["darts", "nats-tss"])
 def test_settings_are_those_of_sections_4_2_and_4_3(space: str) -> None:
-    for name in (*SCHEDULED, "darts+admm+fimt+crb", "darts+pr", "darts+crb", "darts+admm"):
+    assert len(ROWS) == 10
+    for name in ROWS:
         recipe: Any = get_method(name)
         s, _ = resolve(recipe.options, recipe.layers(space))
         scheduled = "fimt" in name or "prime" in name or "cs10" in name

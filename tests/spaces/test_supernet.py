@@ -303,3 +303,26 @@ def test_without_weight_an_auxiliary_skip_is_not_there(name: str) -> None:
     assert torch.equal(logits(net, x, weights), logits(plain, x, weights))
     net.auxiliary_weight = 1.0
     assert not torch.equal(logits(net, x, weights), logits(plain, x, weights))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_node_norm_adds_statistics_of_each_nodes_sum_and_nothing_else(name: str) -> None:
+    space = get_space(name)
+    nets = []
+    for options in ({}, {"node_norm": True}):
+        torch.manual_seed(0)
+        nets.append(small(space, **options))
+    plain, normed = (net.state_dict() for net in nets)
+    added = {key for key in normed if ".node_norms." in key}
+    assert normed.keys() - plain.keys() == added
+    assert not plain.keys() - normed.keys()
+    assert all(torch.equal(plain[key], normed[key]) for key in plain)
+    assert len(added) == 3 * 3 * space.notation.nodes  # three buffers, three searched cells
+    sums: list[Tensor] = []
+    for key, module in nets[1].named_modules():
+        if ".node_norms." in key:
+            module.register_forward_hook(lambda _, inputs, out: sums.append(out))
+    logits(nets[1], images(), softmax(space))
+    assert len(sums) == len(added) // 3
+    for out in sums:
+        assert out.mean((0, 2, 3)).abs().max() < 1e-5
