@@ -24,6 +24,7 @@ METHODS: dict[str, str] = {
     "lambda-darts-sign": "methods.lambda_darts:LAMBDA_DARTS_SIGN",
     "lambda-darts-outer": "methods.lambda_darts:LAMBDA_DARTS_OUTER",
     "lambda-sdarts-rs": "methods.lambda_darts:LAMBDA_SDARTS_RS",
+    "lambda-p-darts": "methods.lambda_darts:LAMBDA_P_DARTS",
     "pr-darts": "methods.pr_darts:PR_DARTS",
     "pr-darts-gates": "methods.pr_darts:PR_DARTS_GATES",
     "pr-darts-path": "methods.pr_darts:PR_DARTS_PATH",

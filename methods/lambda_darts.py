@@ -22,6 +22,7 @@ from torch import Tensor
 from methods.core.settings import Value
 from methods.core.step import Alpha, Batch, Step
 from methods.darts import DARTS_1ST, NATS
+from methods.p_darts import P_DARTS_NO_PRIORS
 from methods.sdarts import SDARTS_RS
 from spaces.core.errors import InputError, unknown
 from spaces.core.space import Space
@@ -301,4 +302,14 @@ LAMBDA_SDARTS_RS = replace(
     title="Λ-DARTS with SmoothDARTS's random smoothing",
     perturbation=SDARTS_RS.perturbation,
     options={**LAMBDA_DARTS.options, **SDARTS_RS.options},
+)
+
+# A.5.1, Table 6: Λ in the place of P-DARTS's priors on skip-connections.
+LAMBDA_P_DARTS = replace(
+    P_DARTS_NO_PRIORS,
+    name="lambda-p-darts",
+    title="P-DARTS with Λ-DARTS's layer alignment for its priors",
+    source=SOURCE,
+    inner=LAMBDA_DARTS.inner,
+    options=LAMBDA_DARTS.options,
 )
