@@ -95,7 +95,9 @@ def relative_multiply_adds(step: Step) -> dict[str, Tensor]:
     The mean over the cells of a kind, since alpha has one entry for all of them. A skip-connection and a pooling are
     free, but for the 1x1 convolutions of a skip-connection that halves the image.
     """
-    mean = {kind: costs.mean(0) for kind, costs in operation_costs(step.net, step.train.images[:2], multiply_adds).items()}
+    mean = {
+        kind: costs.mean(0) for kind, costs in operation_costs(step.net, step.train.images[:2], multiply_adds).items()
+    }
     highest = max(float(costs.max()) for costs in mean.values())
     return {kind: costs / highest for kind, costs in mean.items()}
 

@@ -256,7 +256,11 @@ class SupernetLearner:
 
     def _point(self) -> dict[str, float]:
         """The validation loss, `alpha`, `w` and, where a method has it, `y`."""
-        sets = {"alpha": self._alpha, "w": dict(self.net.named_parameters()), "y": self.twin or {}}
+        sets: dict[str, Parameters] = {
+            "alpha": self._alpha,
+            "w": dict(self.net.named_parameters()),
+            "y": self.twin or {},
+        }
         images, labels = next(self.task.valid.all(1))
         with torch.no_grad():
             loss = self.task.space.loss(self.net(images, self.weights()), labels)

@@ -52,7 +52,9 @@ def search(
     made = plan(method, space, dataset or "digits", seed, protocol or "quick", overrides(settings), device)
     runs = out or Path("runs/search")
     with interruptible(), progress([made]) as on_event:
-        record = run_trial(made, runs, root_of(data_root), download=download, on_progress=lambda *at: on_event((0, *at)))
+        record = run_trial(
+            made, runs, root_of(data_root), download=download, on_progress=lambda *at: on_event((0, *at))
+        )
     emit(json.loads(record.model_dump_json()), as_json, lambda: show(record, runs))
 
 

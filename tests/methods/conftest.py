@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from methods import Search, get_method
@@ -70,7 +71,9 @@ def make_step() -> Callable[..., Step]:
         settings = small_settings(method, space, **changes)
         task = Task(get_space(space), settings, *halves, classes=3, in_channels=3, seed=0, device=torch.device("cpu"))
         learner: Any = chosen.learner(task)
-        learner.net.to(dtype)
+        for net in (learner.net, getattr(learner, "primary", None)):
+            if net is not None:
+                net.to(dtype)
         for kind, alpha in learner._alpha.items():
             spread = torch.randn(alpha.shape, generator=streams.generator(0, "alpha", kind), dtype=torch.float64)
             learner._alpha[kind] = spread.to(dtype).requires_grad_()
@@ -92,9 +95,17 @@ def make_step() -> Callable[..., Step]:
             momenta=learner._momenta,
             train=train,
             valid=valid,
+            twin=learner.twin,
         )
         learner.net.train()
         learner._weight_step(step)
         return step
 
     return make
+
+
+@pytest.fixture
+def smooth(monkeypatch: pytest.MonkeyPatch) -> None:
+    """GELU for ReLU, mean for max pooling: with kinks ∇α jumps between the two sides of a difference."""
+    monkeypatch.setattr(F, "relu", lambda x, inplace=False: F.gelu(x))
+    monkeypatch.setattr(F, "max_pool2d", lambda x, *args, **kwargs: F.avg_pool2d(x, *args[:3]))

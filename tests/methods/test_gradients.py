@@ -4,7 +4,6 @@ from collections.abc import Callable
 
 import pytest
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from methods.core.step import Alpha, Step
@@ -82,13 +81,6 @@ def test_unroll_is_the_optimisers_own_step(make_step: Callable[..., Step]) -> No
 
 def relative(found: Tensor, truth: Tensor) -> float:
     return float((found - truth).norm() / truth.norm())
-
-
-@pytest.fixture
-def smooth(monkeypatch: pytest.MonkeyPatch) -> None:
-    """GELU for ReLU, mean for max pooling: with kinks ∇α jumps between the two sides of a difference."""
-    monkeypatch.setattr(F, "relu", lambda x, inplace=False: F.gelu(x))
-    monkeypatch.setattr(F, "max_pool2d", lambda x, *args, **kwargs: F.avg_pool2d(x, *args[:3]))
 
 
 @pytest.mark.usefixtures("smooth")

@@ -8,7 +8,7 @@ import torch
 
 from methods import METHODS, Search, get_method
 from methods.core.settings import Settings, resolve
-from spaces import SPACES, get_space
+from spaces import IMAGE_SPACES, get_space
 from spaces.core.errors import InputError
 
 
@@ -38,7 +38,7 @@ def pairs() -> list[object]:
     return [
         pytest.param(method, space, marks=[pytest.mark.slow] if (method, space) in slow else [])
         for method in METHODS
-        for space in SPACES
+        for space in IMAGE_SPACES
     ]
 
 
