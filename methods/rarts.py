@@ -78,7 +78,7 @@ def twin(step: Step) -> Parameters:
 
 
 def latency(step: Step) -> Alpha:
-    """latency_weight · ∇_α ⟨softmax(α), Lat⟩ (eqs. 5 and 8), Lat as `latency_table` gives it."""
+    """latency_weight · ∇_α ⟨softmax(α), Lat⟩ (eqs. 5 and 8), Lat in relative multiply-adds."""
     weight = float(step.settings.options["latency_weight"])
     if weight == 0:
         return {kind: torch.zeros_like(a) for kind, a in step.alpha.items()}

@@ -22,7 +22,7 @@ from spaces.analytic import (
 )
 from spaces.core.errors import InputError, unknown
 
-AT_REST = 1e-9  # alpha, w and y move by less in a step
+AT_REST = 1e-5  # alpha, w and y move in a step by less than this times their rate: the slope is flat
 
 
 def _option(settings: Settings, key: str) -> float:
@@ -83,12 +83,12 @@ def point(row: Row) -> Point:
     return {key: row[key] for key in ("alpha", "w", "y") if key in row}
 
 
-def until_rest(rows: Iterable[Row]) -> Iterator[Row]:
+def until_rest(rows: Iterable[Row], rate: float) -> Iterator[Row]:
     """The rows of a search until nothing moves any more. Raises `InputError` where it runs away."""
     for before, row in pairwise(rows):
         yield row
         moved = max(abs(row[key] - before[key]) for key in point(row))
-        if moved < AT_REST:
+        if moved < AT_REST * rate:
             return
         if not moved < 1e6:  # or not a number
             raise InputError("the search runs away: lower learning_rate and alpha_learning_rate")
@@ -103,10 +103,9 @@ def solve(method: str, overrides: Mapping[str, Any]) -> dict[str, Any]:
     settings = settings_for(method, overrides)
     closed_form = REST[method](settings)
     running = search(method, settings)
-    last: Row = {}
-    for last in until_rest(running):
+    for _ in until_rest(running, min(settings.learning_rate, settings.alpha_learning_rate)):
         pass
-    end = point(last) if last else point(running.history[-1])
+    end = point(running.history[-1])
     return {
         "method": method,
         "space": Analytic.name,

@@ -57,7 +57,7 @@ def milliseconds(operation: nn.Module, x: Tensor, repeats: int = 20) -> float:
 
 @torch.no_grad()
 def operation_costs(net: nn.Module, images: Tensor, cost: Callable[[nn.Module, Tensor], float]) -> dict[str, Tensor]:
-    """What every operation of every edge of every cell of a supernet costs: kind -> float64 `[cells, edges, operations]`.
+    """What each operation of a supernet's edges costs: kind -> float64 `[cells, edges, operations]`.
 
     `cost(operation, its input)`, such as `multiply_adds` or `milliseconds`, is asked once for each operation and shape
     as `images` [N, C, H, W] meet them. What an edge lacks costs 0, and so does `none`. The supernet is as it was

@@ -75,7 +75,9 @@ def make_step() -> Callable[..., Step]:
         searched = get_space(space, without=chosen.removes(space))
         task = Task(searched, settings, *halves, classes=3, in_channels=3, seed=0, device=torch.device("cpu"))
         learner: Any = chosen.learner(task)
-        learner.net.to(dtype)
+        for net in (learner.net, getattr(learner, "primary", None)):
+            if net is not None:
+                net.to(dtype)
         for kind, alpha in learner._alpha.items():
             spread = torch.randn(alpha.shape, generator=streams.generator(0, "alpha", kind), dtype=torch.float64)
             learner._alpha[kind] = spread.to(dtype).requires_grad_()
@@ -97,6 +99,7 @@ def make_step() -> Callable[..., Step]:
             momenta=learner._momenta,
             train=train,
             valid=valid,
+            twin=learner.twin,
         )
         learner.net.train()
         learner._weight_step(step)

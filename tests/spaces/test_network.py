@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from spaces import SPACES, Space, get_space
+from spaces import IMAGE_SPACES, Space, get_space
 from spaces.core.errors import InputError
 from spaces.core.genotype import Genotype
 from spaces.core.network import Network
@@ -22,7 +22,7 @@ def drawn(space: Space, seed: int = 0) -> Genotype:
     return space.random(torch.Generator().manual_seed(seed))
 
 
-@pytest.mark.parametrize("name", sorted(SPACES))
+@pytest.mark.parametrize("name", sorted(IMAGE_SPACES))
 def test_digits_pass(name: str) -> None:
     space = get_space(name)
     net = space.network(drawn(space), channels=4, cells=cells(space), classes=10, in_channels=1)

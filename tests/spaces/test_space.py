@@ -8,10 +8,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from spaces import SPACES, Space, get_space
+from spaces import IMAGE_SPACES, Space, get_space
 from spaces.core.errors import InputError
 
-NAMES = sorted(SPACES)
+NAMES = sorted(IMAGE_SPACES)
 spaces = st.sampled_from(NAMES).map(get_space)
 
 

@@ -7,12 +7,12 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from spaces import SPACES, Space, get_space
+from spaces import IMAGE_SPACES, Space, get_space
 from spaces.core.operations import BatchNorm, DroppedSkip, frozen_statistics
 from spaces.core.streams import Source
 from spaces.core.supernet import Supernet
 
-NAMES = sorted(SPACES)
+NAMES = sorted(IMAGE_SPACES)
 
 
 def small(space: Space, **options: object) -> Supernet:
