@@ -13,7 +13,7 @@ from methods import Search
 from methods.core.step import Step
 from methods.darts_prime import projection, proximity
 from methods.prime_supplement import admm, clipped, computing, even, multipliers, pruned
-from spaces import SPACES, get_space
+from spaces import IMAGE_SPACES, get_space
 
 SMALL = ["nats-tss", "s1", "s2", "s3"]
 MakeStep = Callable[..., Step]
@@ -53,7 +53,7 @@ def test_gradient_passes_where_alpha_is_not_clipped(make_step: MakeStep, space: 
         assert torch.equal(gradient[kind], inside.to(alpha.dtype))
 
 
-@pytest.mark.parametrize("space", sorted(SPACES))
+@pytest.mark.parametrize("space", sorted(IMAGE_SPACES))
 def test_operations_start_even_and_none_out(space: str) -> None:
     here = get_space(space)
     for kind, alpha in even(here, seed=1).items():
