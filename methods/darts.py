@@ -54,7 +54,8 @@ def second_order(step: Step) -> Alpha:
     outer, vector = gradients[: len(step.alpha)], gradients[len(step.alpha) :]
 
     norm = torch.stack([v.square().sum() for v in vector]).sum().sqrt()
-    radius = float(step.settings.options["radius"]) / norm
+    # Where v vanishes so does the product: any finite radius says so.
+    radius = float(step.settings.options["radius"]) / norm.clamp(min=torch.finfo(norm.dtype).tiny)
     sides = []
     for sign in (1, -1):
         shifted = {n: w.detach() + sign * radius * v for (n, w), v in zip(parameters.items(), vector, strict=True)}
