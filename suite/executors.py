@@ -67,14 +67,14 @@ def _run_here(plans: Sequence[Plan], runs: Path, root: Path, on_event: Listener)
 _events: "Queue[Event | None] | None" = None  # in a worker: the way back to the driver
 
 
-def _start_worker(events: "Queue[Event | None]") -> None:
+def _start_worker(events: "Queue[Event | None]", driver: int) -> None:
     global _events
     _events = events
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the driver, which ends its workers
-    driver = os.getppid()
 
     def follow() -> None:
-        # A driver that was killed outright cannot end its workers: they notice and go, at once.
+        # A driver that was killed outright, perhaps while this worker was still importing, cannot end its workers:
+        # they notice and go, at once.
         while os.getppid() == driver:
             time.sleep(0.2)
         os._exit(1)
@@ -101,7 +101,7 @@ def _run_in_processes(plans: Sequence[Plan], runs: Path, root: Path, jobs: int, 
     listener = threading.Thread(target=_forward, args=(events, on_event), daemon=True)
     listener.start()
     failures: list[Failure] = []
-    pool = ProcessPoolExecutor(jobs, mp_context=context, initializer=_start_worker, initargs=(events,))
+    pool = ProcessPoolExecutor(jobs, mp_context=context, initializer=_start_worker, initargs=(events, os.getpid()))
     try:
         waiting: dict[Any, int] = {pool.submit(_run_one, i, p, runs, root): i for i, p in enumerate(plans)}
         for future in as_completed(waiting):
