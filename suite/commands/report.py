@@ -1,6 +1,7 @@
 """`dartboard report` and `dartboard compare`: what the records say, as a page and in the terminal."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -37,8 +38,17 @@ def report(
     publish(runs, out, as_json=as_json)
 
 
-def publish(runs: Path, out: Path, *, as_json: bool = False) -> Path:
-    """Report the records below `runs` to `out`, print where the page is and its main tables; the page's path.
+def publish(runs: Path, out: Path, *, as_json: bool = False) -> None:
+    """Report the records below `runs` to `out`, and print where the page is and its main tables.
+
+    Raises `InputError` as `build_report`.
+    """
+    document, show = build_report(runs, out)
+    emit(document, as_json, show)
+
+
+def build_report(runs: Path, out: Path) -> tuple[dict[str, Any], Callable[[], None]]:
+    """Report the records below `runs` to `out`; the page's path and main tables for JSON, and what prints them.
 
     Raises `InputError` as `suite.store.load_frames` and `reports.render.build`.
     """
@@ -60,8 +70,7 @@ def publish(runs: Path, out: Path, *, as_json: bool = False) -> Path:
             _print(main, MAIN)
         console.print(f"report: {page}", markup=False, highlight=False, soft_wrap=True)
 
-    emit(document, as_json, show)
-    return page
+    return document, show
 
 
 def compare(

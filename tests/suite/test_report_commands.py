@@ -168,3 +168,12 @@ def test_report_as_json(call, runs, tmp_path):
     rows = {row["method"]: row for row in document["tables"][0]["rows"]}
     assert (rows["random"]["mean"], rows["random"]["n"]) == (83.0, 3)
     assert rows["darts-1st"]["difference"] is None
+
+
+def test_build_report_prints_nothing_until_it_is_shown(runs, tmp_path, capsys):
+    document, show = report.build_report(runs, tmp_path / "out")
+    assert capsys.readouterr().out == ""
+    assert document["report"] == str(tmp_path / "out" / "index.html")
+    assert json.loads(json.dumps(document, allow_nan=False)) == document
+    show()
+    assert "report: " in capsys.readouterr().out
