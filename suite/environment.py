@@ -2,6 +2,7 @@
 
 import os
 import platform
+import subprocess
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -31,11 +32,20 @@ def device_name(kind: str) -> str:
 
 @cache
 def own_version() -> str:
-    """The installed version of the distribution."""
+    """The distribution's version and, where it runs from a checkout, the commit (and whether that was edited)."""
     try:
-        return version("dartboard")
+        number = version("dartboard")
     except PackageNotFoundError:
-        return "not installed"
+        number = "not installed"
+    here = Path(__file__).parents[1]
+    if not (here / ".git").exists():
+        return number
+    command = ["git", "-C", str(here), "describe", "--always", "--dirty", "--exclude=*"]
+    try:
+        commit = subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        return number
+    return f"{number} ({commit})"
 
 
 def environment() -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import isfinite
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -12,6 +13,7 @@ import torch.nn.functional as F
 from methods.core.learner import accuracy, cosine, descend, weight_gradients
 from spaces.core import streams
 from spaces.core.genotype import Genotype
+from spaces.core.network import Network
 from spaces.core.space import Space
 from spaces.core.tabular import Table
 from suite.data import Augment, Dataset, Loader, default_augment
@@ -38,6 +40,26 @@ def tabular(table: Table, genotype: Genotype, dataset: str) -> Result:
     return Result(answer.accuracy, "tabular", convention, perf_counter() - start)
 
 
+def derived(plan: Plan, space: Space, genotype: Genotype, dataset: Dataset) -> Network:
+    """The network of `genotype` at the plan's size, freshly initialised from the plan's stream."""
+    e = plan.evaluation
+    with streams.seeded(plan.seed, "retraining"):
+        return space.network(
+            genotype,
+            channels=e.channels,
+            cells=e.cells,
+            classes=dataset.classes,
+            in_channels=dataset.channels,
+            auxiliary=e.auxiliary > 0,
+        )
+
+
+def rehearse(plan: Plan, space: Space, dataset: Dataset) -> None:
+    """Raise `InputError` now, and not after the search, where a derived network of that size cannot be trained."""
+    net = derived(plan, space, space.random(streams.generator(plan.seed, "rehearsal")), dataset)
+    net.both(torch.zeros(2, dataset.channels, dataset.size, dataset.size))
+
+
 def retrain(
     plan: Plan,
     space: Space,
@@ -52,15 +74,7 @@ def retrain(
     """
     e, device = plan.evaluation, torch.device(plan.device)
     start, before = perf_counter(), 0.0
-    with streams.seeded(plan.seed, "retraining"):
-        net = space.network(
-            genotype,
-            channels=e.channels,
-            cells=e.cells,
-            classes=dataset.classes,
-            in_channels=dataset.channels,
-            auxiliary=e.auxiliary > 0,
-        ).to(device)
+    net = derived(plan, space, genotype, dataset).to(device)
     optimiser = torch.optim.SGD(
         net.parameters(), lr=e.learning_rate, momentum=e.momentum, nesterov=e.nesterov, weight_decay=e.weight_decay
     )
@@ -88,10 +102,10 @@ def retrain(
             images, labels = train.batch(epoch, number)
             net.random.reseed(plan.seed, "drop-path", epoch, number)
             logits, side = net.both(images, drop_path=e.drop_path * epoch / e.epochs)
-            loss = F.cross_entropy(logits, labels)
+            objective = F.cross_entropy(logits, labels)
             if side is not None:
-                loss = loss + e.auxiliary * F.cross_entropy(side, labels)
-            descend(optimiser, net, weight_gradients(loss, net), e.gradient_clip)
+                objective = objective + e.auxiliary * F.cross_entropy(side, labels)
+            descend(optimiser, net, weight_gradients(objective, net), e.gradient_clip)
         seconds = before + perf_counter() - start
         state = {"net": net.state_dict(), "optimiser": optimiser.state_dict(), "epoch": epoch + 1, "seconds": seconds}
         save_checkpoint(checkpoint, state)
@@ -114,9 +128,11 @@ def retrain(
         return net(images)
 
     net.eval()
-    _, hits = accuracy(forward, test, e.batch_size)
+    loss, hits = accuracy(forward, test, e.batch_size)
     convention = (
         f"test accuracy after {e.epochs} epochs of one retraining from scratch "
         f"({e.channels} channels, {cells(e.cells)}{' a stage' if plan.space == 'nats-tss' else ''}, last epoch)"
     )
+    if not isfinite(loss):
+        convention += "; the retraining diverged: its loss is not a number"
     return Result(hits, "retrained", convention, before + perf_counter() - start)

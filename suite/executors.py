@@ -27,10 +27,11 @@ Listener = Callable[[Event], None]
 
 @dataclass(frozen=True)
 class Failure:
-    """A trial that ended in an error that is not the user's."""
+    """A trial that ended in an error: what is said of it, and whether it is the user's or ours."""
 
     plan: Plan
-    trace: str
+    words: str
+    users: bool
 
 
 def fair_jobs(plans: Sequence[Plan]) -> int:
@@ -43,8 +44,7 @@ def fair_jobs(plans: Sequence[Plan]) -> int:
 def run_all(plans: Sequence[Plan], runs: Path, root: Path, *, jobs: int, on_event: Listener) -> list[Failure]:
     """Run `plans` into `runs` with `jobs` processes; returns the failures, after all others have ended.
 
-    Raises `InputError` as soon as a trial does, `KeyboardInterrupt` when interrupted; the trials under way then keep
-    their last epoch's checkpoint.
+    Raises `KeyboardInterrupt` when interrupted; the trials under way then keep their last epoch's checkpoint.
     """
     if jobs == 1:
         return _run_here(plans, runs, root, on_event)
@@ -57,10 +57,8 @@ def _run_here(plans: Sequence[Plan], runs: Path, root: Path, on_event: Listener)
         try:
             run_trial(plan, runs, root, on_progress=lambda *at, index=index: on_event((index, *at)))
             on_event((index, "done", 1, 1))
-        except InputError:
-            raise
-        except Exception:  # one broken trial must not cost the others
-            failures.append(Failure(plan, traceback.format_exc()))
+        except Exception as error:  # one broken trial must not cost the others
+            failures.append(_failure(plan, error))
     return failures
 
 
@@ -82,16 +80,19 @@ def _start_worker(events: "Queue[Event | None]", driver: int) -> None:
     threading.Thread(target=follow, daemon=True).start()
 
 
-def _run_one(index: int, plan: Plan, runs: Path, root: Path) -> str | None:
-    """In a worker. Returns the traceback of an error that is not the user's."""
+def _failure(plan: Plan, error: Exception) -> Failure:
+    users = isinstance(error, InputError)
+    return Failure(plan, str(error) if users else "".join(traceback.format_exception(error)), users)
+
+
+def _run_one(index: int, plan: Plan, runs: Path, root: Path) -> Failure | None:
+    """In a worker."""
     events = _events
     assert events is not None
     try:
         run_trial(plan, runs, root, on_progress=lambda *at: events.put((index, *at)))
-    except InputError:
-        raise
-    except Exception:
-        return traceback.format_exc()
+    except Exception as error:
+        return _failure(plan, error)
     return None
 
 
@@ -107,16 +108,16 @@ def _run_in_processes(plans: Sequence[Plan], runs: Path, root: Path, jobs: int, 
         for future in as_completed(waiting):
             index = waiting[future]
             try:
-                trace = future.result()
+                failure = future.result()
             except BrokenProcessPool as error:
                 raise InputError(
                     "a worker process was ended from outside (out of memory?): run the same command again to go on, "
                     "with fewer --jobs if memory was short"
                 ) from error
-            if trace is None:
+            if failure is None:
                 events.put((index, "done", 1, 1))
             else:
-                failures.append(Failure(plans[index], trace))
+                failures.append(failure)
     except BaseException:
         for process in list((pool._processes or {}).values()):  # no public way to end a running worker (Python 3.13)
             process.kill()

@@ -4,7 +4,7 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ import torch
 from methods import METHODS, get_method
 from methods.core.settings import Settings, convert, resolve
 from spaces import get_space
-from spaces.core.errors import InputError
+from spaces.core.errors import InputError, unknown
 from suite.protocol import Evaluation, evaluation, get_protocol
 
 CODE = 1  # raised by hand whenever a change of the code changes what the same plan gives
@@ -37,28 +37,32 @@ class Plan:
     threads: int
     origin: Mapping[str, str]  # which layer set a key that is not at its base value
 
-    def key(self, dataset_digest: str, table_digest: str | None) -> str:
+    def determines(self) -> dict[str, Any]:
+        """What of the plan determines the result: not where the method's file or the data lie, nor who set a value."""
+        return {k: v for k, v in asdict(self).items() if k not in ("origin", "method", "dataset")}
+
+    def key(self, dataset: str, dataset_digest: str, table_digest: str | None) -> str:
         """A readable name plus a digest of the plan, of the data read and of the table that evaluates, if one does."""
         determines = {
-            **{k: v for k, v in asdict(self).items() if k not in ("origin", "method")},
+            **self.determines(),
             "data": dataset_digest,
             "table": table_digest,
             "version": CODE,
         }
         digest = hashlib.sha256(json.dumps(determines, sort_keys=True).encode()).hexdigest()[:12]
-        words = (self.name, self.space, self.dataset, f"s{self.seed}", self.protocol, digest)
+        words = (self.name, self.space, dataset, f"s{self.seed}", self.protocol, digest)
         return "--".join(re.sub(r"[^A-Za-z0-9.+_]+", "-", word).strip("-")[-40:] for word in words)
 
-    @property
-    def scale(self) -> str:
-        """The sizes of the search and of the retraining, in words."""
+    def scale(self, images: int, retrained: bool) -> str:
+        """The sizes of the search over `images` training images and, if any, of the retraining, in words."""
         s, e = self.settings, self.evaluation
         stage = " a stage" if self.space == "nats-tss" else ""
-        images = f"{self.images} training images" if self.images else "all training images"
-        return (
-            f"{self.protocol}: search {s.epochs} epochs, {s.channels} channels, {cells(s.cells)}{stage}, {images}; "
-            f"retraining {e.epochs} epochs, {e.channels} channels, {cells(e.cells)}{stage}"
-        )
+        search = f"search {s.epochs} epochs, {s.channels} channels, {cells(s.cells)}{stage}, {images} training images"
+        retraining = f"; retraining {e.epochs} epochs, {e.channels} channels, {cells(e.cells)}{stage}"
+        return f"{self.protocol}: {search}{retraining if retrained else ''}"
+
+
+MOST_THREADS = 1024
 
 
 def file_digest(path: Path) -> str:
@@ -89,10 +93,17 @@ def plan(
     if get_space(space, without=chosen.removes(space)).scalar:
         raise InputError(f"{space} has no images, so no trials: run `dartboard search {method} --space {space}`")
     given = dict(overrides or {})
+    retrained = [f"evaluate.{field.name}" for field in fields(Evaluation)]
+    known = [*Settings().flat(), *chosen.options, *retrained, "images", "threads"]
+    for key in given:
+        if key not in known:
+            raise InputError(f"settings: {unknown('setting', key, known)}")
     images = int(convert("images", given.pop("images", scale.images), 0, "settings"))
     threads = int(convert("threads", given.pop("threads", scale.threads), 1, "settings"))
-    if images < 0 or threads < 1:
-        raise InputError("settings: images must be 0 (all) or more, threads 1 or more")
+    if images < 0:
+        raise InputError(f"settings: images = {images} must be 0 (all) or more")
+    if not 1 <= threads <= MOST_THREADS:
+        raise InputError(f"settings: threads = {threads} must lie between 1 and {MOST_THREADS}")
     retraining = {k.removeprefix("evaluate."): given.pop(k) for k in list(given) if k.startswith("evaluate.")}
     settings, origin = resolve(
         chosen.options,

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
-from methods.core.settings import Value, convert
-from spaces.core.errors import InputError, unknown
+from methods.core.settings import Value, check_ranges, convert
+from spaces.core.errors import unknown
 
 
 @dataclass(frozen=True)
@@ -120,10 +120,6 @@ def evaluation(protocol: Protocol, space: str, overrides: Mapping[str, Any]) -> 
     values.update(protocol.evaluation)
     values.update(protocol.evaluation_on.get(space, {}))
     for key, value in overrides.items():
-        if key not in values:
-            raise unknown("setting", f"evaluate.{key}", [f"evaluate.{k}" for k in values])
         values[key] = convert(f"evaluate.{key}", value, values[key], "settings")
-    for key in ("epochs", "batch_size", "channels", "cells", "learning_rate"):
-        if not values[key] > 0:  # type: ignore[operator]
-            raise InputError(f"settings: evaluate.{key} = {values[key]!r} must be positive")
+    check_ranges(values, lambda key: "settings", prefix="evaluate.")
     return replace(base, **values)  # type: ignore[arg-type]

@@ -12,6 +12,7 @@ set = { epochs = 5 }             # overrides, as with `dartboard search --set`
 when_available = false           # true: leave out, in words, a data set that is not in the data root
 """
 
+import json
 import tomllib
 from dataclasses import dataclass
 from itertools import product
@@ -122,5 +123,7 @@ def expand(
                     made = plan(method, space, dataset, seed, protocol or study.protocol, block.overrides, device)
                 except InputError as error:
                     raise InputError(f"{path}: trials.{number}: {error}") from error
-                plans[repr(made)] = made
+                plans[json.dumps([made.determines(), dataset], sort_keys=True)] = made
+    if not plans:
+        raise InputError(f"{path}: nothing to run: {'; '.join(left_out)}")
     return Expansion(list(plans.values()), left_out)

@@ -11,18 +11,20 @@ from filelock import FileLock
 from methods import Search, get_method
 from methods.core.recipe import Method
 from spaces import get_space
+from spaces.core.errors import InputError
 from spaces.core.genotype import Genotype
 from spaces.core.space import Space
 from spaces.core.tabular import Table
 from suite.data import Dataset, Loader, default_augment, halves, load, subset
 from suite.environment import device_name, environment, make_deterministic, own_version
-from suite.evaluate import Result, retrain, tabular
+from suite.evaluate import Result, rehearse, retrain, tabular
 from suite.plan import Plan
 from suite.protocol import NATS_EVALUATION
 from suite.store import Record, discard, load_checkpoint, read_record, save_checkpoint, write_record
 
 Progress = Callable[[str, int, int], None]  # phase ("search" or "evaluate"), epochs behind, epochs in all
 
+ARCHITECTURES = 15_625  # of the NATS-Bench topology space
 SUBSET_SEED = 0  # every trial of a protocol sees the same images; seeds differ in everything else
 
 
@@ -39,15 +41,21 @@ def load_table(root: Path) -> Table | None:
 
 
 def table_for(plan: Plan, root: Path) -> Table | None:
-    """The table that evaluates this plan's architectures, or None: then they are retrained."""
+    """The table that evaluates this plan's architectures, or None: then they are retrained.
+
+    A table that lacks architectures evaluates none: a search's result must not decide how it is evaluated.
+    """
     table = load_table(root) if plan.space == "nats-tss" else None
-    return table if table is not None and plan.dataset in table.datasets else None
+    if table is None or len(table) != ARCHITECTURES:
+        return None
+    return table if plan.dataset in table.datasets else None
 
 
 def key_of(plan: Plan, root: Path, download: bool = False) -> str:
     """The name of the plan's folder. Reads the data set, whose digest is part of it."""
     table = table_for(plan, root)
-    return plan.key(load_data(plan.dataset, plan.images, root, download).digest, table.digest if table else None)
+    dataset = load_data(plan.dataset, plan.images, root, download)
+    return plan.key(dataset.name, dataset.digest, table.digest if table else None)
 
 
 def run_trial(
@@ -60,13 +68,18 @@ def run_trial(
     make_deterministic(plan.threads)
     dataset = load_data(plan.dataset, plan.images, root, download)
     table = table_for(plan, root)
-    folder = runs / plan.key(dataset.digest, table.digest if table else None)
-    folder.mkdir(parents=True, exist_ok=True)
+    folder = runs / plan.key(dataset.name, dataset.digest, table.digest if table else None)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{runs}: no folder of runs can be made there: {error.strerror}") from error
     with FileLock(folder / ".lock"):
         if (record := read_record(folder)) is not None:
             return record
         method = get_method(plan.method)
         space = get_space(plan.space, without=method.removes(plan.space))
+        if table is None:
+            rehearse(plan, space, dataset)
         history, seconds, steps = _search(plan, method, space, dataset, folder / "search.pt", on_progress)
         genotype = space.parse(history[-1]["genotype"])
         result: Result
@@ -90,7 +103,7 @@ def run_trial(
                 "key": folder.name,
                 "method": plan.name,
                 "space": plan.space,
-                "dataset": plan.dataset,
+                "dataset": dataset.name,
                 "seed": plan.seed,
                 "protocol": plan.protocol,
                 "accuracy": result.accuracy,
@@ -104,7 +117,7 @@ def run_trial(
                 "evaluate_seconds": result.seconds,
                 "search_steps": steps,
                 "epochs": len(history),
-                "scale": plan.scale if table is None else plan.scale.partition("; retraining")[0],
+                "scale": plan.scale(len(dataset.y_train), retrained=table is None),
                 "device": device_name(plan.device),
                 "threads": plan.threads,
                 "version": own_version(),

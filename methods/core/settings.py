@@ -5,8 +5,10 @@ the recipe's entry for the space, then the protocol, then the user; a record kee
 each value came from.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, fields, replace
+from math import isfinite
 from typing import Any, Literal
 
 from spaces.core.errors import InputError, unknown
@@ -51,7 +53,20 @@ CHOICES = {
     "batch_norm": ("running", "batch"),
     "alpha_optimiser": ("adam", "sgd"),
 }
-POSITIVE = ("epochs", "batch_size", "channels", "cells", "learning_rate")
+
+POSITIVE = (lambda x: x > 0, "positive")
+NOT_NEGATIVE = (lambda x: x >= 0, "0 or more")
+BELOW_ONE = (lambda x: 0 <= x < 1, "at least 0 and below 1")
+RANGES: dict[str, tuple[Callable[[Any], bool], str]] = {
+    **dict.fromkeys(("epochs", "batch_size", "channels", "cells", "learning_rate", "gradient_clip"), POSITIVE),
+    **dict.fromkeys(("weight_decay", "learning_rate_min", "auxiliary", "cutout"), NOT_NEGATIVE),
+    **dict.fromkeys(("alpha_learning_rate", "alpha_weight_decay"), NOT_NEGATIVE),
+    **dict.fromkeys(("momentum", "alpha_beta1", "alpha_beta2", "drop_path"), BELOW_ONE),
+    "weights_share": (lambda x: 0 < x < 1, "between 0 and 1"),
+    **dict.fromkeys(("radius", "epsilon0"), POSITIVE),
+    "stop_share": (lambda x: 0 < x <= 1, "above 0 and at most 1"),
+}
+"""What a setting of that name may be, whether the search's, the retraining's or a recipe's own, and in words."""
 
 
 def convert(key: str, value: Any, like: Value, where: str) -> Value:
@@ -60,15 +75,24 @@ def convert(key: str, value: Any, like: Value, where: str) -> Value:
     if isinstance(value, str) and kind is bool and value.lower() in ("true", "false"):
         return value.lower() == "true"
     if isinstance(value, str) and kind in (int, float):
-        try:
-            return kind(value)
-        except ValueError:
-            pass
+        with suppress(ValueError):
+            value = kind(value)
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
+        value = float(value)
+    if isinstance(value, float) and not isfinite(value):
+        raise InputError(f"{where}: {key} = {value!r} must be finite")
     if type(value) is kind:
         return kind(value)
     raise InputError(f"{where}: {key} = {value!r} is not of type {kind.__name__} (such as {like!r})")
+
+
+def check_ranges(values: Mapping[str, Value], where: Callable[[str], str], prefix: str = "") -> None:
+    """Raise `InputError` for a value outside `RANGES`; `where(key)` is the layer that set it."""
+    for key, (allowed, words) in RANGES.items():
+        if key in values and not allowed(values[key]):
+            raise InputError(f"{where(key)}: {prefix}{key} = {values[key]!r} must be {words}")
+    if values.get("nesterov") and not values["momentum"]:
+        raise InputError(f"{where('momentum')}: {prefix}nesterov needs momentum: set {prefix}nesterov = false with it")
 
 
 def resolve(options: Mapping[str, Value], layers: Mapping[str, Mapping[str, Any]]) -> tuple[Settings, dict[str, str]]:
@@ -89,10 +113,6 @@ def resolve(options: Mapping[str, Value], layers: Mapping[str, Mapping[str, Any]
     for key, choices in CHOICES.items():
         if values[key] not in choices:
             raise InputError(f"{origin[key]}: {key} = {values[key]!r}; choose one of {', '.join(choices)}")
-    for key in POSITIVE:
-        if not values[key] > 0:  # type: ignore[operator]
-            raise InputError(f"{origin[key]}: {key} = {values[key]!r} must be positive")
-    if not 0 < values["weights_share"] < 1:  # type: ignore[operator]
-        raise InputError(f"{origin['weights_share']}: weights_share must lie between 0 and 1")
+    check_ranges(values, lambda key: origin.get(key, "settings"))
     common = {key: value for key, value in values.items() if key not in options}
     return replace(base, **common, options={key: values[key] for key in options}), origin  # type: ignore[arg-type]

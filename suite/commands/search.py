@@ -107,15 +107,23 @@ def run(
 ) -> None:
     """Run a study: what is finished stays, what is missing is run, what was interrupted goes on."""
     from suite import study as studies
+    from suite.commands.report import build_report
     from suite.core.root import data_root as root_of
     from suite.executors import fair_jobs, run_all
     from suite.store import read_record
     from suite.trial import key_of
 
     path, root = studies.find(study), root_of(data_root)
+    if report is not None:
+        from reports.render import check_out
+
+        check_out(report)
     expansion = studies.expand(studies.read(path), path, root, protocol=protocol, device=device, all_available=download)
     runs = out or Path("runs") / path.stem
-    missing = [plan for plan in expansion.plans if read_record(runs / key_of(plan, root, download)) is None]
+    try:
+        missing = [plan for plan in expansion.plans if read_record(runs / key_of(plan, root, download)) is None]
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
     finished = len(expansion.plans) - len(missing)
     jobs = jobs or fair_jobs(missing)
     if not as_json:
@@ -127,10 +135,9 @@ def run(
     with interruptible(), progress(missing) as on_event:
         failures = run_all(missing, runs, root, jobs=jobs, on_event=on_event)
     for failure in failures:
-        errors.print(
-            f"{failure.plan.name} on {failure.plan.space}, seed {failure.plan.seed}:\n{failure.trace}", markup=False
-        )
-    summary = {
+        who = f"{failure.plan.name} on {failure.plan.space}, {failure.plan.dataset}, seed {failure.plan.seed}"
+        errors.print(f"{who}: {failure.words}", markup=False, highlight=False, soft_wrap=True)
+    summary: dict[str, Any] = {
         "study": path.stem,
         "runs": str(runs),
         "trials": len(expansion.plans),
@@ -138,13 +145,20 @@ def run(
         "failed": len(failures),
         "left_out": expansion.left_out,
     }
-    emit(summary, as_json, lambda: console.print(f"records: {runs}", markup=False))
+    parts: list[Callable[[], None]] = []
     if report is not None and len(failures) < len(expansion.plans):
-        from suite.commands.report import publish
+        found, show_report = build_report(runs, report)
+        summary |= found
+        parts.append(show_report)
 
-        publish(runs, report)
+    def show_all() -> None:
+        console.print(f"records: {runs}", markup=False)
+        for part in parts:
+            part()
+
+    emit(summary, as_json, show_all)
     if failures:
-        raise typer.Exit(1)
+        raise typer.Exit(2 if all(failure.users for failure in failures) else 1)
 
 
 @contextmanager

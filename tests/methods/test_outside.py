@@ -64,9 +64,9 @@ def test_the_guides_term_is_its_closed_form(outside: Path, make_step) -> None:  
 
 
 def test_a_changed_file_is_another_trial(outside: Path) -> None:
-    before = plan(f"{outside}:BETA_DARTS", "s2", "digits", 0).key("d", None)
+    before = plan(f"{outside}:BETA_DARTS", "s2", "digits", 0).key("digits", "d", None)
     outside.write_text(outside.read_text().replace("50.0", "40.0"))
-    after = plan(f"{outside}:BETA_DARTS", "s2", "digits", 0).key("d", None)
+    after = plan(f"{outside}:BETA_DARTS", "s2", "digits", 0).key("digits", "d", None)
     assert before != after
     assert before.startswith("my-beta-darts--s2")
 

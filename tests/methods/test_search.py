@@ -122,6 +122,11 @@ def test_settings_are_layered_and_their_origin_kept() -> None:
         ({"order": "both"}, "alpha-weights"),
         ({"weights_share": 1.0}, "between 0 and 1"),
         ({"nesterov": "maybe"}, "not of type bool"),
+        ({"nesterov": True, "momentum": 0}, "nesterov needs momentum"),
+        ({"momentum": -1}, "at least 0 and below 1"),
+        ({"alpha_beta1": 1.5}, "at least 0 and below 1"),
+        ({"gradient_clip": float("inf")}, "must be finite"),
+        ({"learning_rate": "nan"}, "must be finite"),
     ],
 )
 def test_bad_settings(overrides: dict[str, object], said: str) -> None:

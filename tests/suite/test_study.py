@@ -95,17 +95,17 @@ def test_bundled_studies_expand(tmp_path: Path) -> None:
 def test_key_depends_on_all_that_determines_a_result() -> None:
     base = plan("darts-1st", "s2", "digits", 0)
     keys = {
-        base.key("d", None),
-        base.key("e", None),
-        base.key("d", "t"),
-        plan("darts-1st", "s2", "digits", 1).key("d", None),
-        plan("darts-1st", "s2", "digits", 0, overrides={"epochs": 4}).key("d", None),
-        plan("darts-1st", "s2", "digits", 0, overrides={"evaluate.epochs": 4}).key("d", None),
-        plan("darts-1st", "s2", "digits", 0, overrides={"threads": 2}).key("d", None),
+        base.key("digits", "d", None),
+        base.key("digits", "e", None),
+        base.key("digits", "d", "t"),
+        plan("darts-1st", "s2", "digits", 1).key("digits", "d", None),
+        plan("darts-1st", "s2", "digits", 0, overrides={"epochs": 4}).key("digits", "d", None),
+        plan("darts-1st", "s2", "digits", 0, overrides={"evaluate.epochs": 4}).key("digits", "d", None),
+        plan("darts-1st", "s2", "digits", 0, overrides={"threads": 2}).key("digits", "d", None),
     }
     assert len(keys) == 7
-    assert base.key("d", None) == plan("darts-1st", "s2", "digits", 0).key("d", None)
-    assert base.key("d", None).startswith("darts-1st--s2--digits--s0--quick--")
+    assert base.key("digits", "d", None) == plan("darts-1st", "s2", "digits", 0).key("digits", "d", None)
+    assert base.key("digits", "d", None).startswith("darts-1st--s2--digits--s0--quick--")
 
 
 def test_paper_protocol_leaves_a_recipe_alone() -> None:

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -82,7 +83,8 @@ def test_one_broken_trial_does_not_cost_the_others(
     monkeypatch.setattr(suite.executors, "run_trial", broken)
     failures = run_all(plans, tmp_path / "runs", tmp_path, jobs=1, on_event=lambda _: None)
     assert [failure.plan.method for failure in failures] == ["darts-1st"]
-    assert "out of order" in failures[0].trace
+    assert "out of order" in failures[0].words
+    assert not failures[0].users
     assert len(outcome(tmp_path / "runs")) == 1
 
 
@@ -164,8 +166,6 @@ def test_the_test_images_are_out_of_a_searchs_reach(plans: list[Plan], tiny_npz:
         other = {key: arrays[key] for key in arrays}
     other["x_test"] = 255 - other["x_test"]
     np.savez(tmp_path / "tiny.npz", **other)
-    from dataclasses import replace
-
     one = run_trial(plans[0], tmp_path / "one", tmp_path)
     two = run_trial(replace(plans[0], dataset=f"npz:{tmp_path / 'tiny.npz'}"), tmp_path / "two", tmp_path)
     assert one.history_digest == two.history_digest
@@ -225,3 +225,33 @@ def test_a_file_appears_whole_or_not_at_all(tmp_path: Path) -> None:
         write_whole(path, fail)
     assert path.read_bytes() == b"before"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_diverged_search_does_not_cost_the_others(tiny_study: Path, tmp_path: Path) -> None:
+    tiny_study.write_text(tiny_study.read_text().replace("epochs = 4", "epochs = 1, learning_rate = 1e20"))
+    plans = expand(read(tiny_study), tiny_study, tmp_path).plans
+    healthy = [replace(plan, settings=replace(plan.settings, learning_rate=0.025)) for plan in plans[:1]]
+    for jobs in (1, 2):
+        runs = tmp_path / str(jobs)
+        failures = run_all([plans[0], *healthy], runs, tmp_path, jobs=jobs, on_event=lambda _: None)
+        assert [(failure.users, "diverged" in failure.words) for failure in failures] == [(True, True)]
+        assert len(outcome(runs)) == 1
+
+
+def test_what_cannot_be_retrained_is_said_before_the_search(plans: list[Plan], tmp_path: Path) -> None:
+    broken = replace(plans[0], evaluation=replace(plans[0].evaluation, auxiliary=0.4))
+    events: list[object] = []
+    with pytest.raises(InputError):
+        run_trial(broken, tmp_path / "runs", tmp_path, on_progress=lambda *at: events.append(at))
+    assert not events
+
+
+def test_a_path_to_the_data_is_no_part_of_a_trial(plans: list[Plan], tiny_npz: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "elsewhere" / tiny_npz.name
+    copy.parent.mkdir()
+    copy.write_bytes(tiny_npz.read_bytes())
+    assert key_of(plans[0], tmp_path) == key_of(replace(plans[0], dataset=f"npz:{copy}"), tmp_path)
+
+
+def test_a_record_tells_the_images_there_were(plans: list[Plan], tmp_path: Path) -> None:
+    assert "60 training images" in run_trial(plans[1], tmp_path / "runs", tmp_path).scale
