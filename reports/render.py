@@ -1,5 +1,6 @@
 """A study's records as one offline page, `index.html`, and as LaTeX, `report.tex` with its tables and figures."""
 
+import os
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -14,8 +15,8 @@ from spaces import get_space
 from spaces.core.errors import InputError
 
 TEMPLATES = Path(__file__).parent / "templates"
-OWN = ("index.html", "report.", "tables", "figures")
-"""How the entries of a report's folder begin; a folder with others is somebody's and is left alone."""
+MANIFEST = ".dartboard-report"
+"""The file that lists the files of a report, a line each; a folder with others is somebody's and is left alone."""
 
 
 def build(records: pd.DataFrame, histories: pd.DataFrame, out: Path, *, space_of: SpaceOf = get_space) -> Path:
@@ -23,13 +24,14 @@ def build(records: pd.DataFrame, histories: pd.DataFrame, out: Path, *, space_of
 
     `out` gets `index.html`, which needs nothing else and asks for nothing, and `report.tex`, which compiles as it
     stands, with `tables/*.tex` for input elsewhere and `figures/*.pdf`. It is written beside `out` and then put in
-    its place, so `out` holds a whole report or what it held before. An earlier report there is replaced.
+    its place, so `out` holds a whole report or what it held before. An earlier report there is replaced, which its
+    `MANIFEST` tells from anybody's files.
 
     Raises `InputError` when there are no records, a column is missing, a value is not finite, a trial stands there
-    twice, a genotype does not parse, or `out` holds anything but a report.
+    twice, a genotype does not parse, or as `check_out`.
     """
+    check_out(out)
     out = out.resolve()
-    _check(out)
     sections = page.sections(records, histories, space_of)
     content = {
         "sections": sections,
@@ -51,12 +53,39 @@ def build(records: pd.DataFrame, histories: pd.DataFrame, out: Path, *, space_of
     return out / "index.html"
 
 
-def _check(out: Path) -> None:
-    if out.exists() and not out.is_dir():
-        raise InputError(f"{out}: is a file: name a folder for the report")
-    foreign = sorted(entry.name for entry in out.iterdir() if not entry.name.startswith(OWN)) if out.exists() else []
-    if foreign:
-        raise InputError(f"{out}: holds {foreign[0]!r}, which is no part of a report: name a new or an empty folder")
+def check_out(out: Path) -> None:
+    """Raise `InputError` unless `build` can write a report to the folder `out`; nothing is changed.
+
+    It cannot where `out` is a file, holds a file that is no part of an earlier report, or cannot be made or replaced.
+    """
+    try:
+        out = out.resolve()
+        if out.exists() and not out.is_dir():
+            raise InputError(f"{out}: is a file: name a folder for the report")
+        if out.is_dir() and (foreign := _foreign(out)) is not None:
+            raise InputError(f"{out}: holds {foreign!r}, which is no part of a report: name a new or an empty folder")
+        if os.path.ismount(out):
+            raise InputError(f"{out}: is a mounted folder, which cannot be replaced: name a folder in it")
+        # Tried, not asked for: permissions do not tell of a file system that is read-only or full.
+        with TemporaryDirectory(prefix=".report-", dir=next(path for path in out.parents if path.exists())):
+            pass
+    except (OSError, RuntimeError) as error:  # RuntimeError: a loop of links
+        reason = getattr(error, "strerror", None) or error
+        raise InputError(f"{out}: the report cannot be written: {reason}: name another folder") from error
+
+
+def _foreign(out: Path) -> str | None:
+    """The first entry of the folder `out` that no earlier report put there."""
+    try:
+        own = {MANIFEST, *(out / MANIFEST).read_text(encoding="utf-8").splitlines()}
+    except (FileNotFoundError, IsADirectoryError, UnicodeDecodeError):
+        own = set()
+    own |= {parent.as_posix() for name in own for parent in Path(name).parents}
+    for path in sorted(out.rglob("*")):
+        name = path.relative_to(out).as_posix()
+        if name not in own or path.is_symlink():
+            return name
+    return None
 
 
 def _write(folder: Path, sections: list[Section], content: dict[str, Any]) -> None:
@@ -69,6 +98,8 @@ def _write(folder: Path, sections: list[Section], content: dict[str, Any]) -> No
             drawn.save_pdf(folder / "figures" / f"{drawn.slug}.pdf")
     (folder / "index.html").write_text(_html().get_template("index.html.j2").render(content), encoding="utf-8")
     (folder / "report.tex").write_text(_latex().get_template("report.tex.j2").render(content), encoding="utf-8")
+    names = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+    (folder / MANIFEST).write_text("".join(f"{name}\n" for name in names), encoding="utf-8")
 
 
 def _html() -> Environment:

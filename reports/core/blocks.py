@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from reports.core.values import checked
@@ -57,10 +58,20 @@ class Block:
         return sorted(set(self.records["label"]))
 
     def values(self, metric: str = "accuracy") -> pd.DataFrame:
-        """The plain frame of `reports.statistics`, `metric` being a numeric column of the records."""
+        """The plain frame of `reports.statistics`, `metric` being a numeric column of the records.
+
+        Raises `InputError` where it is not one, or names the record in which it is not a finite number.
+        """
         if metric not in self.records.columns or not pd.api.types.is_numeric_dtype(self.records[metric]):
             numeric = self.records.select_dtypes("number").columns.difference(["seed"])
             raise unknown("metric", metric, numeric)
+        bad = ~np.isfinite(self.records[metric].to_numpy(dtype=float, na_value=np.nan))
+        if bad.any():
+            first = self.records[bad].iloc[0]
+            raise InputError(
+                f"record {first['key']}: {metric} is {first[metric]}, not a finite number: delete that record and run "
+                "its study again"
+            )
         frame = self.records[["label", "space", "dataset", "seed", metric]]
         return checked(frame.set_axis(["method", "space", "dataset", "seed", "value"], axis=1), f"records, {metric}")
 

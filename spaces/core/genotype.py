@@ -122,7 +122,8 @@ class DartsGenotype(Genotype):
     def parse(cls, text: str) -> Self:
         """Read `Genotype(normal=[('sep_conv_3x3', 0), ...], normal_concat=[2, 3, 4, 5], reduce=[...], ...)`.
 
-        Lists may be tuples and a concatenation `range(2, 6)`. Nothing of the text is ever evaluated.
+        Lists may be tuples, a concatenation `range(2, 6)`, and the whole as it stands in a module of genotypes or in
+        a log: `DARTS_V1 = Genotype(...)`, `genotypes.Genotype(...)`. Nothing of the text is ever evaluated.
         """
         fields = _keywords(text)
         for kind in cls.kinds:
@@ -216,13 +217,19 @@ def _keywords(text: str) -> dict[str, ast.expr]:
     """The four arguments of a written `Genotype(...)`, unevaluated."""
     try:
         with warnings.catch_warnings(action="ignore"):  # of odd escapes in what may be no genotype at all
-            call = ast.parse(text.strip(), mode="eval").body
+            statements = ast.parse(text.strip()).body
     except (SyntaxError, ValueError, RecursionError, MemoryError):
-        raise InputError(
-            f"{_shorten(text)} is not a DARTS genotype: it does not read as Genotype(normal=...)"
-        ) from None
-    if not (isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == "Genotype"):
-        raise InputError(f"{_shorten(text)} is not a DARTS genotype: write Genotype(normal=[...], ...)")
+        statements = []
+    match statements:
+        case [ast.Expr(value=written) | ast.Assign(targets=[ast.Name()], value=written)]:
+            call = written
+        case _:
+            raise InputError(f"{_shorten(text)} is not a DARTS genotype: it does not read as Genotype(normal=...)")
+    match call:
+        case ast.Call(func=ast.Name(id="Genotype") | ast.Attribute(value=ast.Name(), attr="Genotype")):
+            pass
+        case _:
+            raise InputError(f"{_shorten(text)} is not a DARTS genotype: write Genotype(normal=[...], ...)")
     fields = {keyword.arg: keyword.value for keyword in call.keywords}
     names = ("normal", "normal_concat", "reduce", "reduce_concat")
     if call.args or len(call.keywords) != len(names) or set(fields) != set(names):

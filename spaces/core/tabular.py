@@ -143,17 +143,26 @@ def import_table(source: Path, root: Path, progress: Progress = lambda done, tot
     The table is checked first: every architecture an own one of the space, accuracies within 0 to 100, the all-skip
     row as published. A part of the archive gives a part of the table. The file is written whole or not at all and
     carries the source's name and SHA-256. `progress` is told how many architectures of how many were read.
-    Returns the file's path; raises `InputError` where `source` is missing, damaged or something else.
+    Returns the file's path; raises `InputError` where `source` is missing, damaged or something else, and where the
+    table cannot be written.
     """
     import pyarrow.parquet as pq
 
     if not source.exists():
         raise InputError(f"there is no {source}: check the name")
-    table = _open_source(source, progress)._rows.arrow()
-    made_from = {"version": VERSION, "source": source.resolve().name, "sha256": _sha256(source)}
+    try:
+        table = _open_source(source, progress)._rows.arrow()
+        made_from = {"version": VERSION, "source": source.resolve().name, "sha256": _sha256(source)}
+    except OSError as error:
+        raise InputError(f"{source} cannot be read: {error.strerror or error}") from error
     table = table.replace_schema_metadata(made_from)
     path = root / COMPACT
-    write_whole(path, lambda file: pq.write_table(table, file, compression="zstd", write_page_checksum=True))
+    try:
+        write_whole(path, lambda file: pq.write_table(table, file, compression="zstd", write_page_checksum=True))
+    except OSError as error:
+        raise InputError(
+            f"{path} cannot be written: {error.strerror or error}: name another folder with --data-root"
+        ) from error
     return path
 
 

@@ -1,5 +1,7 @@
 """`dartboard data` says what data are here and gets the rest, `dartboard query` looks an architecture up."""
 
+import sys
+from contextlib import redirect_stdout
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -74,7 +76,11 @@ def _table(folder: Path) -> dict[str, Any]:
     }
 
 
-def fetch(name: Annotated[str, typer.Argument(help="cifar10, cifar100 or svhn.")], data_root: DataRoot = None) -> None:
+def fetch(
+    name: Annotated[str, typer.Argument(help="cifar10, cifar100 or svhn.")],
+    as_json: Json = False,
+    data_root: DataRoot = None,
+) -> None:
     """Download a data set's official files into the data root and verify them."""
     from spaces.core.errors import unknown
     from suite.core import readers, root
@@ -82,14 +88,17 @@ def fetch(name: Annotated[str, typer.Argument(help="cifar10, cifar100 or svhn.")
     folder = root.data_root(data_root)
     if name not in readers.FILES:
         raise unknown("data set", name, readers.FILES)
-    readers.download(name, folder)
+    with redirect_stdout(sys.stderr):  # torchvision may print, and stdout is for the answer
+        readers.download(name, folder)
     row = _data_set(name, folder)
-    console.print(f"{name}: {row['state']} ({row['detail']})", markup=False, soft_wrap=True)
+    said = f"{name}: {row['state']} ({row['detail']})"
+    emit({"root": str(folder), **row}, as_json, lambda: console.print(said, markup=False, soft_wrap=True))
 
 
 def import_(
     name: Annotated[TableName, typer.Argument(help="The table to make.")],
     file: Annotated[Path, typer.Argument(help="The official archive (folder or file), or a table .csv or .csv.gz.")],
+    as_json: Json = False,
     data_root: DataRoot = None,
 ) -> None:
     """Make a small, quick table in the data root from the official archive or from a table."""
@@ -102,7 +111,9 @@ def import_(
     with Progress(console=errors, transient=True, disable=not errors.is_terminal) as bar:
         task = bar.add_task(f"reading {file.name}", total=None)
         path = import_table(file, folder, lambda done, total: bar.update(task, completed=done, total=total))
-    console.print(f"{path}: {_table(folder)['detail']}", markup=False, soft_wrap=True)
+    row = _table(folder)
+    said = f"{path}: {row['detail']}"
+    emit({"path": str(path), **row}, as_json, lambda: console.print(said, markup=False, soft_wrap=True))
 
 
 def query(
@@ -119,6 +130,7 @@ def query(
     from spaces.core.tabular import Table
     from suite.core import root
 
+    architecture = architecture.strip()
     folder = root.data_root(data_root)
     found = Table.open(folder)
     if found is None:

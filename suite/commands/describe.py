@@ -1,6 +1,7 @@
 """`dartboard list` says what there is, `dartboard describe` what a genotype is."""
 
 import json
+from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -8,6 +9,7 @@ from typing import Annotated, Any
 import typer
 from rich.markup import escape
 
+from spaces.core.errors import InputError
 from suite.console import Json, console, emit, plain_errors, table
 
 
@@ -88,10 +90,14 @@ def _studies() -> list[dict[str, Any]]:
 def describe(
     genotype: Annotated[str, typer.Argument(help="A genotype's text, or a file that holds one.")],
     space: Annotated[str, typer.Option(help="The space it is of.")],
-    channels: Annotated[int | None, typer.Option(help="Initial channels [the field's: 16 nats-tss, 36 darts].")] = None,
-    cells: Annotated[int | None, typer.Option(help="Cells: 5 a stage for nats-tss, 20 in all for darts.")] = None,
-    classes: Annotated[int, typer.Option(help="Classes.")] = 10,
-    size: Annotated[int, typer.Option(help="Height and width of an image, pixels.")] = 32,
+    channels: Annotated[
+        int | None, typer.Option(min=1, help="Initial channels [the field's: 16 nats-tss, 36 darts].")
+    ] = None,
+    cells: Annotated[
+        int | None, typer.Option(min=1, help="Cells [the field's: 5 a stage nats-tss, 20 in all darts].")
+    ] = None,
+    classes: Annotated[int, typer.Option(min=1, help="Classes.")] = 10,
+    size: Annotated[int, typer.Option(min=1, help="Height and width of an image, pixels.")] = 32,
     stem: Annotated[Stem, typer.Option(help="The first layers.")] = Stem.cifar,
     draw: Annotated[Path | None, typer.Option(help="Write the drawings into this folder, an SVG a cell.")] = None,
     as_json: Json = False,
@@ -102,15 +108,22 @@ def describe(
     from suite.plan import cells as in_words
     from suite.protocol import NATS_EVALUATION, Evaluation
 
-    path = Path(genotype)
-    text = path.read_text(encoding="utf-8").strip() if len(genotype) < 200 and path.is_file() else genotype
     of, usual = get_space(space), Evaluation()
     if space == "nats-tss":
-        channels = channels or int(NATS_EVALUATION["channels"])
-        cells = cells or int(NATS_EVALUATION["cells"])
-    channels, cells = channels or usual.channels, cells or usual.cells
-    found = of.parse(text)
-    cost = of.cost(found, channels=channels, cells=cells, classes=classes, size=size, stem=stem.value)
+        usual = replace(usual, channels=int(NATS_EVALUATION["channels"]), cells=int(NATS_EVALUATION["cells"]))
+    channels = usual.channels if channels is None else channels
+    cells = usual.cells if cells is None else cells
+    found = of.parse(_text(genotype))
+    try:
+        cost = of.cost(found, channels=channels, cells=cells, classes=classes, size=size, stem=stem.value)
+    except InputError:
+        raise
+    except (ArithmeticError, RuntimeError, TypeError, ValueError) as error:  # torch, by the layer that it is stuck at
+        reason = " ".join(str(error).split())[:200]
+        raise InputError(
+            f"no {space} network of {channels} channels, {in_words(cells)} and {classes} classes can be made and run "
+            f"on images of {size} x {size} behind the {stem.value} stem: change --channels or --size ({reason})"
+        ) from error
     kinds = {
         kind: {
             "skip_share": found.skip_share(kind),
@@ -128,9 +141,14 @@ def describe(
         "cells": kinds,
     }
     if draw is not None:
-        draw.mkdir(parents=True, exist_ok=True)
-        for kind in found.kinds:
-            drawing.figure(found, kind).savefig(draw / f"{kind}.svg")
+        try:
+            draw.mkdir(parents=True, exist_ok=True)
+            for kind in found.kinds:
+                drawing.figure(found, kind).savefig(draw / f"{kind}.svg")
+        except OSError as error:
+            raise InputError(
+                f"{draw}: the drawings cannot be written: {error.strerror or error}: name another folder"
+            ) from error
 
     def show() -> None:
         console.print(json.dumps(str(found)).strip('"'), markup=False, soft_wrap=True)
@@ -147,3 +165,18 @@ def describe(
             console.print(drawing.text(found, kind), markup=False, highlight=False)
 
     emit(document, as_json, show)
+
+
+def _text(genotype: str) -> str:
+    """What the file `genotype` holds, or `genotype` itself where there is none."""
+    path = Path(genotype)
+    try:
+        if len(genotype) >= 200 or not path.is_file():
+            return genotype
+    except OSError:  # too long for a file name
+        return genotype
+    try:
+        return path.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is no UTF-8 text"
+        raise InputError(f"{path} cannot be read: {reason}: give a genotype's text or a file that holds one") from error

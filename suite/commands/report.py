@@ -1,5 +1,6 @@
 """`dartboard report` and `dartboard compare`: what the records say, as a page and in the terminal."""
 
+import csv
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -115,14 +116,30 @@ def read_csv(path: Path) -> "DataFrame":
     from reports.core.values import checked
 
     try:
-        # Names such as NA or none are names here, so nothing but the numbers is interpreted.
-        frame = pd.read_csv(path, dtype=str, keep_default_na=False, skipinitialspace=True, encoding="utf-8-sig")
+        # Not by pandas, which takes surplus fields for an index and renames a column that stands there twice.
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            reader = csv.reader(file, skipinitialspace=True, strict=True)
+            # A blank line is none.
+            lines = [(reader.line_num, fields) for fields in reader if any(field.strip() for field in fields)]
     except FileNotFoundError as error:
         raise InputError(f"{path}: no such file or folder") from error
-    except (OSError, UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
         reason = " ".join(str(error).split())
         raise InputError(f"{path}: not a CSV file that can be read ({reason}): save it as UTF-8 text") from error
-    return checked(frame.rename(columns=str.strip), str(path))
+    if not lines:
+        raise InputError(f"{path}: not a CSV file that can be read (it is empty): give the columns and a row a value")
+    columns = [field.strip() for field in lines[0][1]]
+    for column in columns:
+        if columns.count(column) > 1:
+            raise InputError(f"{path}: column {column!r} stands there twice: rename or remove one")
+    for number, fields in lines[1:]:
+        if len(fields) != len(columns):
+            raise InputError(
+                f"{path}: line {number} has {len(fields)} fields, the first line names {len(columns)} columns: make "
+                "them agree"
+            )
+    # Names such as NA or none are names here, so nothing but the numbers is interpreted.
+    return checked(pd.DataFrame([fields for _, fields in lines[1:]], columns=columns, dtype=str), str(path))
 
 
 def _frames(source: Path, metric: str | None) -> "list[tuple[str, DataFrame]]":
@@ -222,7 +239,7 @@ def _print_group(group: Group) -> None:
     _print(tables.summary(group.summary, title))
     if group.versus is not None and len(group.versus):
         _print(tables.compared(group.versus, f"Against {group.baseline}, {title}"), VERSUS)
-    if group.versus is None or len(group.pairs) > len(group.versus):
+    if len(group.pairs) > (0 if group.versus is None else len(group.versus)):
         _print(tables.compared(group.pairs, f"All pairs, {title}"), PAIRS)
     for words in group.statements():
         console.print(words, markup=False, highlight=False)

@@ -129,9 +129,12 @@ _OPTIONS = {
 
 def _options(spec: str) -> dict[str, Any]:
     chosen: dict[str, Any] = {"classes": None, "fraction": 1.0, "seed": 0, "size": FOLDER_SIZE}
-    for key, text in parse_qsl(spec.partition("?")[2], keep_blank_values=True):
+    given = parse_qsl(spec.partition("?")[2], keep_blank_values=True)
+    for number, (key, text) in enumerate(given):
         if key not in _OPTIONS:
             raise unknown("option of folder:", key, _OPTIONS)
+        if any(key == earlier for earlier, _ in given[:number]):
+            raise InputError(f"folder:{spec}: option {key} stands there twice: give it once")
         option = _OPTIONS[key]
         try:
             chosen[key] = option.kind(text)

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from reports.render import build
+from reports.render import MANIFEST, build, check_out
 from spaces.core.errors import InputError
 
 VOID = {"meta", "link", "br", "hr", "img", "input", "path", "use"}
@@ -161,7 +161,7 @@ def test_same_records_give_the_same_bytes(tmp_path, study, space_of):
     for out in (first, again):
         build(*study(methods=("random",), spaces=("nats-tss",)), out, space_of=space_of)
     paths = [path for path in first.rglob("*") if path.is_file()]
-    assert len(paths) == 6
+    assert len(paths) == 7
     for path in paths:
         assert (again / path.relative_to(first)).read_bytes() == path.read_bytes(), path
 
@@ -198,7 +198,7 @@ def test_no_history_is_said_not_drawn(tmp_path, study, space_of):
     [
         (lambda r: r.iloc[:0], "no records"),
         (lambda r: r.drop(columns="scale"), "column 'scale' is missing"),
-        (lambda r: r.assign(accuracy=np.nan), "records, accuracy: column 'value' is missing"),
+        (lambda r: r.assign(accuracy=np.nan), r"record \S+: accuracy is nan, not a finite number"),
         (lambda r: r.assign(genotype="|skip~0|"), "record .*: column 'genotype'"),
         (lambda r: r.assign(seed=0), "same trial with the same settings"),
     ],
@@ -233,3 +233,53 @@ def test_somebody_elses_folder_is_left_alone(tmp_path, study, space_of):
     with pytest.raises(InputError, match="is a file"):
         build(records, histories, tmp_path / "thesis.tex", space_of=space_of)
     assert (tmp_path / "thesis.tex").read_text() == "years of work"
+
+
+@pytest.mark.parametrize(
+    "mine", ["figures/mine.pdf", "tables/main.tex", "report.docx", "index.html", "notes/", MANIFEST]
+)
+def test_a_folder_that_is_no_report_is_left_alone(tmp_path, mine, study, space_of):
+    """Names like a report's own make no report: nothing but the manifest does."""
+    path = tmp_path / "out" / mine
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if mine == "notes/":
+        path.mkdir()
+    else:
+        path.write_text("years of work\n")
+    records, histories = study(methods=("random",), spaces=("nats-tss",), seeds=range(1))
+    if mine == MANIFEST:
+        (tmp_path / "out" / "thesis.tex").write_text("years of work")
+    with pytest.raises(InputError, match="is no part of a report"):
+        build(records, histories, tmp_path / "out", space_of=space_of)
+    assert path.is_dir() or path.read_text() == "years of work\n"
+
+
+@pytest.mark.parametrize("mine", ["figures/mine.pdf", "notes.txt", "tables/mine"])
+def test_what_was_added_to_a_report_is_not_replaced(tmp_path, mine, study, space_of):
+    records, histories = study(methods=("random",), spaces=("nats-tss",), seeds=range(1))
+    out = tmp_path / "out"
+    build(records, histories, out, space_of=space_of)
+    files = {path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_file()}
+    assert files == {MANIFEST, *(out / MANIFEST).read_text().splitlines()}
+    build(records, histories, out, space_of=space_of)
+    (out / mine).symlink_to(tmp_path)
+    with pytest.raises(InputError, match=f"holds '{mine}'"):
+        build(records, histories, out, space_of=space_of)
+    assert (out / mine).is_symlink()
+
+
+def test_an_out_folder_is_checked_without_a_trace(tmp_path):
+    (tmp_path / "file").write_text("")
+    (tmp_path / "empty").mkdir()
+    for out in (tmp_path / "new" / "deep", tmp_path / "empty"):
+        check_out(out)
+    for out, words in (
+        (tmp_path / "file", "is a file"),
+        (tmp_path / "file" / "below", "cannot be written"),
+        (tmp_path / ("x" * 300), "cannot be written"),
+        (tmp_path.__class__("/proc/report"), "cannot be written"),
+    ):
+        with pytest.raises(InputError, match=words) as caught:
+            check_out(out)
+        assert "\n" not in str(caught.value)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["empty", "file"]

@@ -32,6 +32,14 @@ def test_tuples_ranges_and_line_breaks_read_alike() -> None:
     assert DartsGenotype.parse(text) == DartsGenotype.parse(GOOD)
 
 
+@pytest.mark.parametrize(
+    "text",
+    [f"genotypes.Genotype{GOOD[8:]}", f"DARTS_V1 = {GOOD}", f"\nDARTS_V1 = gt.Genotype{GOOD[8:]}  # ours\n"],
+)
+def test_text_as_it_is_copied_from_logs_and_modules(text: str) -> None:
+    assert str(get_space("darts").parse(text)) == GOOD
+
+
 def test_order_of_a_nodes_inputs_is_no_difference() -> None:
     swapped = GOOD.replace("('skip_connect', 0), ('sep_conv_3x3', 1)", "('sep_conv_3x3', 1), ('skip_connect', 0)")
     one, other = DartsGenotype.parse(GOOD), DartsGenotype.parse(swapped)
@@ -101,6 +109,10 @@ def test_measures_of_a_nats_cell(text: str, depth: int, skip_share: float, param
         ("darts", "(" * 5000, "does not read as"),
         ("darts", "Genotype", "write Genotype"),
         ("darts", "os.system('true')", "write Genotype"),
+        ("darts", f"x = {GOOD}; y = 1", "does not read as"),
+        ("darts", f"x = y = {GOOD}", "does not read as"),
+        ("darts", f"x[f()] = {GOOD}", "does not read as"),
+        ("darts", f"f().Genotype{GOOD[8:]}", "write Genotype"),
         ("s1", GOOD, "s1"),
         ("s2", GOOD, "unknown operation of s2"),
         ("nats-tss", GOOD, "three"),

@@ -14,9 +14,10 @@ import pytest
 from nats_bench import ArchResults
 from nats_bench.api_utils import ResultsCount
 
+from spaces import get_space
 from spaces.core.errors import InputError
 from spaces.core.tabular import EPOCHS, MEASURES, Answer, Table, import_table
-from spaces.core.tabular_files import ALL_SKIP, check_architecture
+from spaces.core.tabular_files import ALL_SKIP, OPERATIONS, check_architecture
 
 # Official numbers of three architectures; runs (in percent) made up except those of all-skip.
 FIRST = "|avg_pool_3x3~0|+|nor_conv_1x1~0|skip_connect~1|+|nor_conv_1x1~0|skip_connect~1|skip_connect~2|"
@@ -103,6 +104,11 @@ def opened(root: Path) -> Table:
 def table(tmp_path):
     write_csv(tmp_path / "nats_small_tss.csv", csv_rows())
     return opened(tmp_path)
+
+
+def test_the_operations_are_those_of_the_space():
+    """They stand in both, as a query must not wait for torch."""
+    assert get_space("nats-tss").operations == OPERATIONS
 
 
 def test_no_table_is_none(tmp_path):

@@ -74,6 +74,25 @@ def test_query_for_machines(dartboard, csv):
     assert [answer["dataset"] for answer in found["answers"]] == ["cifar10-valid", "cifar100", "imagenet16-120"]
 
 
+def test_fetch_and_import_for_machines(dartboard, csv, tmp_path):
+    found = json.loads(dartboard("data", "import", "nats-tss", str(csv), "--json").stdout)
+    assert (found["path"], found["state"]) == (str(tmp_path / "root" / "nats-tss.parquet"), "incomplete")
+    found = json.loads(dartboard("data", "fetch", "digits", "--json").stdout)
+    assert (found["name"], found["state"], found["root"]) == ("digits", "here", str(tmp_path / "root"))
+
+
+def test_a_table_that_cannot_be_written_is_one_line(dartboard, csv):
+    for root in (str(csv), "/proc/x", str(csv / "below")):
+        result = dartboard("data", "import", "nats-tss", str(csv), "--data-root", root, code=2)
+        assert f"{root}/nats-tss.parquet cannot be written" in complaint(result)
+
+
+def test_spaces_around_an_architecture_are_no_part_of_it(dartboard, csv):
+    dartboard("data", "import", "nats-tss", str(csv))
+    found = json.loads(dartboard("query", f" {ALL_SKIP}\n", "--dataset", "cifar10", "--json").stdout)
+    assert found["architecture"] == ALL_SKIP
+
+
 def test_another_data_root(dartboard, csv, tmp_path):
     other = ("--data-root", str(tmp_path / "other"))
     dartboard("data", "import", "nats-tss", str(csv), *other)

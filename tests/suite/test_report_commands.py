@@ -117,7 +117,11 @@ def test_chosen_baseline(call, csv):
         (HEADER + "a,s,d,0,nan\n", "column 'value' is 'nan'"),
         (HEADER + ",s,d,0,1\n", "column 'method' is empty in row 1"),
         (HEADER + "a,s,d,0,1\na,s,d,0,1\n", "has more than one row"),
-        (HEADER + "a,s,d,0,1\na,s,d,0,1,9,9\n", "not a CSV file that can be read"),
+        (HEADER + "a,s,d,0,1\na,s,d,0,1,9,9\n", "line 3 has 7 fields, the first line names 5 columns"),
+        (HEADER + "a,s,d,0,1,9\n", "line 2 has 6 fields"),
+        (HEADER + "\na,s,d,0\n", "line 3 has 4 fields"),
+        (HEADER + 'a,s,d,0,"1\n', "not a CSV file that can be read"),
+        ("method,space,dataset,seed,value, value\na,s,d,0,1,2\n", "column 'value' stands there twice"),
     ],
 )
 def test_bad_csv_is_one_line_and_exit_2(call, csv, text, words):
@@ -177,3 +181,28 @@ def test_build_report_prints_nothing_until_it_is_shown(runs, tmp_path, capsys):
     assert json.loads(json.dumps(document, allow_nan=False)) == document
     show()
     assert "report: " in capsys.readouterr().out
+
+
+def test_blank_lines_and_spaces_after_commas_are_read_over(csv):
+    frame = report.read_csv(csv('\ufeff method, space, dataset, seed, value\n\n"a, b", NA, d, 0, 1\n\n'))
+    assert frame.to_dict("records") == [{"method": "a, b", "space": "NA", "dataset": "d", "seed": "0", "value": 1.0}]
+
+
+def test_one_method_is_not_compared_with_nothing(call, csv):
+    for name in ("a", "darts-1st"):
+        shown = call("compare", csv(HEADER + f"{name},s,d,0,1\n{name},s,d,1,2\n")).stdout
+        assert "One method ran here, so nothing is compared." in shown
+        assert "Holm" not in shown
+
+
+def test_a_record_without_a_number_is_named(call, runs, monkeypatch):
+    from suite.store import load_frames
+
+    records, histories = load_frames(runs)
+    records.loc[records["key"] == "random-quick-1", "accuracy"] = math.nan
+    monkeypatch.setattr("suite.store.load_frames", lambda path: (records, histories))
+    for arguments in (("compare", runs), ("report", runs, "--out", runs / "out")):
+        done = call(*arguments)
+        assert done.exit_code == 2
+        assert "record random-quick-1: accuracy is nan, not a finite number" in done.stderr
+        assert len(done.stderr.splitlines()) == 1

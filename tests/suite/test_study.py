@@ -56,7 +56,7 @@ def test_what_is_not_available_is_left_out_in_words(tmp_path: Path) -> None:
         ("seeds =", "seed =", "seed"),
         ("protocol =", "protocoll =", "did you mean 'protocol'"),
         ("methods =", "method =", "did you mean 'methods'"),
-        ('"darts-2nd"', '"darts-3rd"', "did you mean 'darts-2nd'"),
+        ('"darts-2nd"', '"dart-2nd"', "did you mean 'darts-2nd'"),
         ('"s2"', '"s5"', r"trials\.1: unknown space 's5'"),
         ('"digits"', '"digit"', "did you mean 'digits'"),
         ('"quick"', '"quik"', "did you mean 'quick'"),
