@@ -10,13 +10,14 @@ from spaces.core.errors import InputError
 from spaces.core.genotype import DartsGenotype, Genotype
 from spaces.core.network import DartsNetwork, Stem
 from spaces.core.space import Space
-from spaces.core.supernet import BatchNormMode, DartsSupernet, reductions
+from spaces.core.supernet import DartsSupernet, reductions
 
 
 class Darts(Space):
     """Normal and reduction cells of four intermediate nodes; each node keeps its two strongest inputs, never `none`."""
 
     name = "darts"
+    family = DartsSupernet
     notation = DartsGenotype
     operations: ClassVar[tuple[str, ...]] = (
         "none",
@@ -36,33 +37,6 @@ class Darts(Space):
             raise InputError(f"cells: a network of {self.name} has at least 3, not {cells}")
         reducing = len(reductions(cells))
         return {"normal": cells - reducing, "reduce": reducing}[kind]
-
-    def supernet(
-        self,
-        channels: int,
-        cells: int,
-        classes: int,
-        in_channels: int = 3,
-        *,
-        affine: bool = False,
-        batch_norm: BatchNormMode = "running",
-        node_norm: bool = False,
-        auxiliary_skip: bool = False,
-    ) -> DartsSupernet:
-        """The supernet of `cells` cells in all; see `Space.supernet`."""
-        cells_of = {kind: self.cells_of(kind, cells) for kind in self.kinds}
-        return DartsSupernet(
-            self.operations,
-            self.mask,
-            cells_of,
-            channels,
-            classes,
-            in_channels,
-            affine=affine,
-            batch_norm=batch_norm,
-            node_norm=node_norm,
-            auxiliary_skip=auxiliary_skip,
-        )
 
     def network(
         self,

@@ -10,13 +10,14 @@ from spaces.core.errors import InputError
 from spaces.core.genotype import Genotype, NatsGenotype
 from spaces.core.network import NatsNetwork, Stem
 from spaces.core.space import Space
-from spaces.core.supernet import BatchNormMode, NatsSupernet
+from spaces.core.supernet import NatsSupernet
 
 
 class NatsTopology(Space):
     """One kind of cell with six edges, each of which keeps its strongest operation; three stages of cells."""
 
     name = "nats-tss"
+    family = NatsSupernet
     notation = NatsGenotype
     operations: ClassVar[tuple[str, ...]] = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
 
@@ -25,33 +26,6 @@ class NatsTopology(Space):
         if cells < 1:
             raise InputError(f"cells: a stage of {self.name} has at least 1, not {cells}")
         return {"cell": 3 * cells}[kind]
-
-    def supernet(
-        self,
-        channels: int,
-        cells: int,
-        classes: int,
-        in_channels: int = 3,
-        *,
-        affine: bool = False,
-        batch_norm: BatchNormMode = "running",
-        node_norm: bool = False,
-        auxiliary_skip: bool = False,
-    ) -> NatsSupernet:
-        """The supernet of `cells` cells a stage; see `Space.supernet`."""
-        cells_of = {"cell": self.cells_of("cell", cells)}
-        return NatsSupernet(
-            self.operations,
-            self.mask,
-            cells_of,
-            channels,
-            classes,
-            in_channels,
-            affine=affine,
-            batch_norm=batch_norm,
-            node_norm=node_norm,
-            auxiliary_skip=auxiliary_skip,
-        )
 
     def network(
         self,

@@ -1,7 +1,7 @@
 """A search space: what can be searched, and how weights, genotypes and networks of it become one another."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from copy import copy, deepcopy
 from typing import ClassVar, Self
 
@@ -32,6 +32,8 @@ class Space(ABC):
     name: ClassVar[str]
     notation: ClassVar[type[Genotype]]
     operations: ClassVar[tuple[str, ...]]
+    family: ClassVar[Callable[..., Supernet]]
+    """The class of its supernets."""
     unselectable: ClassVar[frozenset[str]] = frozenset()
     """Operations that a supernet may have and a genotype may not."""
     scalar: ClassVar[bool] = False
@@ -87,7 +89,6 @@ class Space(ABC):
     def cells_of(self, kind: str, cells: int) -> int:
         """How many cells of a kind a network of size `cells` has. Raises `InputError` if it would lack a kind."""
 
-    @abstractmethod
     def supernet(
         self,
         channels: int,
@@ -108,6 +109,18 @@ class Space(ABC):
         intermediate node of the searched cells. `auxiliary_skip` gives every edge a skip-connection that no weight is
         asked for.
         """
+        return self.family(
+            self.operations,
+            self.mask,
+            {kind: self.cells_of(kind, cells) for kind in self.kinds},
+            channels,
+            classes,
+            in_channels,
+            affine=affine,
+            batch_norm=batch_norm,
+            node_norm=node_norm,
+            auxiliary_skip=auxiliary_skip,
+        )
 
     @abstractmethod
     def network(
