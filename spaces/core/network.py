@@ -128,6 +128,8 @@ class ImageNetStem(nn.Module):
 
     def __init__(self, in_channels: int, width: int) -> None:
         super().__init__()
+        if width < 2:
+            raise InputError(f"channels: the imagenet stem halves them, so it has at least 2, not {width}")
         half = width // 2
         self.quarter = nn.Sequential(
             convolution(in_channels, half, 3, stride=2), _NORM(half), *relu_conv_bn(half, width, 3, 2, _NORM)
