@@ -10,6 +10,8 @@ is descended by alternating steps; ∇α is taken at one unrolled weight step
 with ξ = 0 (first order: ∇_α L_val(w, α)) or ξ the weights' learning rate (second order).
 """
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor
 
@@ -92,21 +94,17 @@ DARTS_1ST = Recipe(
 )
 
 # Radius: 0.01 / ‖v‖, section 2.3, in a footnote.
-DARTS_2ND = Recipe(
+DARTS_2ND = replace(
+    DARTS_1ST,
     name="darts-2nd",
     title="DARTS, second order (finite differences)",
-    source=SOURCE,
-    relaxation=softmax,
     gradient=second_order,
     options={"radius": 0.01},
-    per_space={"nats-tss": NATS},
 )
 
-DARTS_2ND_EXACT = Recipe(
+DARTS_2ND_EXACT = replace(
+    DARTS_1ST,
     name="darts-2nd-exact",
     title="DARTS, second order (double backward)",
-    source=SOURCE,
-    relaxation=softmax,
     gradient=second_order_exact,
-    per_space={"nats-tss": NATS},
 )

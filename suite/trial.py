@@ -15,6 +15,7 @@ from spaces.core.errors import InputError
 from spaces.core.genotype import Genotype
 from spaces.core.space import Space
 from spaces.core.tabular import Table
+from spaces.core.tabular_files import ARCHITECTURES
 from suite.data import Dataset, Loader, default_augment, halves, load, subset
 from suite.environment import device_name, environment, make_deterministic, own_version
 from suite.evaluate import Result, rehearse, retrain, tabular
@@ -24,7 +25,6 @@ from suite.store import Record, discard, load_checkpoint, read_record, save_chec
 
 Progress = Callable[[str, int, int], None]  # phase ("search" or "evaluate"), epochs behind, epochs in all
 
-ARCHITECTURES = 15_625  # of the NATS-Bench topology space
 SUBSET_SEED = 0  # every trial of a protocol sees the same images; seeds differ in everything else
 
 

@@ -36,14 +36,6 @@ def report(
     as_json: Json = False,
 ) -> None:
     """Write a study's report: one offline page, and LaTeX with its tables and figures."""
-    publish(runs, out, as_json=as_json)
-
-
-def publish(runs: Path, out: Path, *, as_json: bool = False) -> None:
-    """Report the records below `runs` to `out`, and print where the page is and its main tables.
-
-    Raises `InputError` as `build_report`.
-    """
     document, show = build_report(runs, out)
     emit(document, as_json, show)
 
