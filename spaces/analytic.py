@@ -19,7 +19,7 @@ from spaces.core.errors import InputError
 from spaces.core.genotype import Edge, Genotype
 from spaces.core.network import Network, Stem
 from spaces.core.space import Space
-from spaces.core.supernet import BatchNormMode, Supernet
+from spaces.core.supernet import BatchNormMode, Engine, Supernet
 
 
 @dataclass(frozen=True)
@@ -218,6 +218,7 @@ class Analytic(Space):
         batch_norm: BatchNormMode = "running",
         node_norm: bool = False,
         auxiliary_skip: bool = False,
+        engine: Engine = "fast",
     ) -> Scalar:
         """The weight at its start. It has no size."""
         return Scalar(self.mask, self.problem.start[1])

@@ -73,7 +73,8 @@ def operation_costs(net: nn.Module, images: Tensor, cost: Callable[[nn.Module, T
 
     operations = [operation for cell in cells for edge in cell.edges for operation in edge.values()]  # type: ignore[operator]
     hooks = [operation.register_forward_hook(see) for operation in operations]
-    training = net.training
+    training, engine = net.training, net.engine
+    net.engine = "reference"  # whose operations are called one by one
     net.eval()
     try:
         net(images, {cell.kind: images.new_ones(len(cell.edges), width) for cell in cells})
@@ -94,5 +95,6 @@ def operation_costs(net: nn.Module, images: Tensor, cost: Callable[[nn.Module, T
     finally:
         for hook in hooks:
             hook.remove()
+        net.engine = engine
         net.train(training)
     return {kind: torch.stack(found) for kind, found in tables.items()}
