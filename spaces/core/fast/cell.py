@@ -45,7 +45,7 @@ class Pass:
     """What a pass leaves for the way back: tensors by where they belong."""
 
     states: list[Tensor]
-    values: list[Tensor]
+    values: list[list[Tensor]]
     kept: list[list[Tensor]]
     drawn: dict[int, Tensor]  # term -> noise, or the share of each element that a dropped skip-connection passes on
     sums: list[Tensor]  # of the nodes, before their batch norm, where they have one
@@ -61,24 +61,25 @@ class Cell:
         self.table = tensors[job.inputs]
         self.kernels = kernels_for(self.inputs[0])
         self.dtype = self.inputs[0].dtype
-        sizes = [len(group) for group in self.plan.parameters()]
-        *groups, self.scales, self.shifts = (list(part) for part in _split(tensors[job.inputs + 1 :], sizes))
+        parts = _split(tensors[job.inputs + 1 :], self.plan.sizes)
+        *groups, self.scales, self.shifts = (list(part) for part in parts)
         self.parameters = groups
         images, height, width, self.channels = self.inputs[0].shape
         self.shape = (images, -(-height // job.stride), -(-width // job.stride), self.channels)
         self.count = images * self.shape[1] * self.shape[2]
-        self.node_of = [place for place, rows in enumerate(self.plan.nodes) for _ in range(rows.start, rows.stop)]
 
     def weights(self) -> Tensor:
         """Of each term, float64 `[terms, 1]`."""
-        flat = torch.cat([self.table.flatten().double(), self.table.new_tensor([self.job.auxiliary_weight]).double()])
-        places = torch.tensor([term.place for term in self.plan.terms], device=flat.device)
-        return flat[places][:, None]
+        flat = self.table.flatten().double()
+        if job_weight := self.job.auxiliary_weight:  # at the place before the first
+            flat = torch.cat([flat, flat.new_tensor([job_weight])])
+        return flat[self.plan.places.to(flat.device)][:, None]
 
     def scale_and_shift(self) -> tuple[Tensor, Tensor]:
-        """γ and β of each term, float64 `[terms, C]`, or [terms, 1] where none learns any."""
-        weights = self.table.new_empty(len(self.plan.terms), self.channels if self.scales else 1).double()
-        scale, shift = torch.ones_like(weights), torch.zeros_like(weights)
+        """γ and β of each term, float64 `[terms, C]`, or `[terms, 1]` where none learns any."""
+        count = len(self.plan.terms)
+        blank = torch.zeros(count, self.channels if self.scales else 1, dtype=torch.float64, device=self.table.device)
+        scale, shift = blank + 1, blank
         if self.scales:
             scale[self.plan.affine] = torch.stack(self.scales).double()
             shift[self.plan.affine] = torch.stack(self.shifts).double()
@@ -87,9 +88,10 @@ class Cell:
     def forward(self) -> tuple[Tensor, Pass]:
         """The output `[N, H, W, C or nodes · C]`, and what the way back needs."""
         plan, kernels, job = self.plan, self.kernels, self.job
-        norms = [norm for norm in plan.norms if norm is not None]
-        of_batch = any(norm.training or not norm.track_running_stats for norm in norms)
-        statistics = Statistics.of(plan.norms, self.channels, self.inputs[0].device, of_batch=of_batch)
+        norms = [norm for row in plan.normed if (norm := plan.norms[row]) is not None]
+        of_batch = any(norm.training or not norm.track_running_stats for norm in norms[:1])
+        columns = plan.columns.to(self.inputs[0].device)
+        statistics = Statistics.of(plan.norms, columns, self.channels, of_batch=of_batch)
         images, height, width, channels = self.shape
         blank = self.inputs[0].new_empty
         if job.joined:
@@ -98,7 +100,7 @@ class Cell:
         else:
             nodes = [blank(self.shape) for _ in plan.nodes]
             output = nodes[-1]
-        done = Pass([*self.inputs], [blank(0)] * len(plan.groups), [[]] * len(plan.groups), {}, [], statistics)
+        done = Pass([*self.inputs], [[]] * len(plan.groups), [[]] * len(plan.groups), {}, [], statistics)
         computed: set[int] = set()
         weights, (scale, shift) = self.weights(), self.scale_and_shift()
         for place, rows in enumerate(plan.nodes):
@@ -124,10 +126,8 @@ class Cell:
                 kernels.combine([total], spread.to(self.dtype), constant, nodes[place])
                 done.sums.append(total)
             done.states.append(nodes[place])
-        if of_batch:
-            rows = [row for row, norm in enumerate(plan.norms) if norm is not None and moves(norm)]
-            moving = [norm for row in rows if (norm := plan.norms[row]) is not None]
-            move_running(moving, statistics.mean[rows], statistics.variance[rows], self.count)
+        if norms and moves(norms[0]):
+            move_running(norms, statistics.mean[plan.normed], statistics.variance[plan.normed], self.count)
         return output, done
 
     def value(self, row: int, done: Pass, *, draw: bool = False) -> Tensor:
@@ -135,7 +135,7 @@ class Cell:
         term = self.plan.terms[row]
         state = done.states[term.source]
         if term.group >= 0:
-            return self.plan.groups[term.group].members(done.values[term.group])[term.member]
+            return done.values[term.group][term.member]
         if isinstance(term.module, Noise):
             if draw:
                 done.drawn[row] = pixels(term.module(planes(state)))
@@ -183,9 +183,8 @@ class Cell:
             if gx is not None:
                 self.leave(place, gx, filled=False, weights=weights)
             of_inputs.append(planes(gx) if gx is not None and wanted else None)
-        of_table = self.table.new_zeros(self.table.numel() + 1).double()
-        places = torch.tensor([term.place for term in plan.terms], device=of_table.device)
-        of_table[places] = torch.cat(of_weights[::-1])
+        of_table = torch.zeros(self.table.numel() + 1, dtype=torch.float64, device=self.table.device)
+        of_table[plan.places.to(of_table.device)] = torch.cat(of_weights[::-1])
         norms: list[list[Tensor | None]] = [[], []]
         if self.scales:
             norms = [
@@ -201,25 +200,25 @@ class Cell:
         passed = [row for row in passed if not isinstance(plan.terms[row].module, Noise)]
         whole = [row for row in passed if row not in self.done.drawn]
         if whole:
-            gradients = [self.gradients[self.node_of[row]] for row in whole]
+            gradients = [self.gradients[plan.node_of[row]] for row in whole]
             coefficients = torch.stack([self.slope(row).of_gradient for row in whole])
             kernels.combine(gradients, coefficients, None, gx, accumulate=filled)
         elif not filled:
             gx.zero_()
         for row in passed:
             if row in self.done.drawn:
-                gx.addcmul_(self.gradients[self.node_of[row]] * self.slope(row).of_gradient, self.done.drawn[row])
+                gx.addcmul_(self.gradients[plan.node_of[row]] * self.slope(row).of_gradient, self.done.drawn[row])
         for number, group in enumerate(plan.groups):
             if group.source == state:
                 back = Back(
-                    [self.gradients[self.node_of[row]] for row in group.rows],
+                    [self.gradients[plan.node_of[row]] for row in group.rows],
                     [self.slope(row) for row in group.rows],
                     self.done.statistics,
                     weights,
                 )
-                x, value, kept = self.done.states[state], self.done.values[number], self.done.kept[number]
+                x, values, kept = self.done.states[state], self.done.values[number], self.done.kept[number]
                 self.of_parameters[number] = group.backward(
-                    kernels, x, value, kept, self.parameters[number], back, gx
+                    kernels, x, values, kept, self.parameters[number], back, gx
                 )
 
     def slope(self, row: int) -> Slope:
@@ -258,10 +257,10 @@ class Fused(torch.autograd.Function):
     def forward(ctx: Any, job: Job, *tensors: Tensor) -> Tensor:
         """Computes the cell."""
         output, done = Cell(job, tensors).forward()
-        flat = [*done.states[job.inputs :], *done.values, *(k for kept in done.kept for k in kept)]
+        flat = [*done.states[job.inputs :], *(v for part in (*done.values, *done.kept) for v in part)]
         flat += [*done.drawn.values(), *done.sums]
         ctx.job, ctx.statistics, ctx.drawn = job, done.statistics, list(done.drawn)
-        ctx.kept = [len(kept) for kept in done.kept]
+        ctx.sizes = [len(part) for part in (*done.values, *done.kept)]
         ctx.given = len(tensors)
         result = planes(output)
         if not job.joined:  # the output itself, which nothing on the way back reads
@@ -280,27 +279,25 @@ class Fused(torch.autograd.Function):
         cell = Cell(job, tensors)
         take = iter(rest)
         states = [*cell.inputs, *(next(take) for _ in job.plan.nodes)]
-        values = [next(take) for _ in job.plan.groups]
-        kept = [[next(take) for _ in range(count)] for count in ctx.kept]
+        parts = [[next(take) for _ in range(size)] for size in ctx.sizes]
+        values, kept = parts[: len(job.plan.groups)], parts[len(job.plan.groups) :]
         drawn = {row: next(take) for row in ctx.drawn}
         done = Pass(states, values, kept, drawn, list(take), ctx.statistics)
-        wanted = _wanted(ctx)
-        of_inputs, of_table, of_parameters = cell.backward(
-            done, pixels(slope), inputs=wanted[1 : 1 + job.inputs], weights=any(wanted[2 + job.inputs :])
-        )
+        inputs = [_wanted(ctx, number) for number in range(job.inputs)]
+        weights = any(_wanted(ctx, number) for number in range(job.inputs + 1, len(tensors)))
+        of_inputs, of_table, of_parameters = cell.backward(done, pixels(slope), inputs=inputs, weights=weights)
         return None, *of_inputs, of_table, *(g for part in of_parameters for g in part)
 
 
-def _wanted(ctx: Any) -> list[bool]:
-    """Which inputs' gradients this backward pass is asked for, where torch tells; else which could be."""
-    wanted = list(ctx.needs_input_grad)
-    for number, (node, _) in enumerate(ctx.next_functions):
-        if node is not None and wanted[number]:
-            try:
-                wanted[number] = torch._C._will_engine_execute_node(node)
-            except RuntimeError:  # raised for a leaf that autograd.grad was asked for
-                wanted[number] = True
-    return wanted
+def _wanted(ctx: Any, number: int) -> bool:
+    """Whether this backward pass is asked for the gradient of a tensor, where torch tells; else whether it could be."""
+    node = ctx.next_functions[number][0]  # of tensors alone
+    if node is None:
+        return False
+    try:
+        return torch._C._will_engine_execute_node(node)
+    except RuntimeError:  # raised for a leaf that autograd.grad was asked for
+        return True
 
 
 def _differentiable(job: Job, tensors: Sequence[Tensor], slope: Tensor) -> list[Tensor | None]:

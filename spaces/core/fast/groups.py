@@ -1,7 +1,7 @@
 """What a fast cell computes of one source node: operations of its outgoing edges, as many at once as can be.
 
-A group takes the state x `[N, H, W, C]` of its source and gives a value `[N, H', W', members · C]`: one operation's
-output, before batch norm and before any weight, for each of its members. Going back it is told, member by member, the
+A group takes the state x `[N, H, W, C]` of its source and gives a value `[N, H', W', C]` for each of its members: the
+operation's output before batch norm and before any weight. Going back it is told, member by member, the
 gradient g of the node that the member feeds and what batch norm makes of it (`portable.Slope`).
 """
 
@@ -46,15 +46,15 @@ class Group(ABC):
     @abstractmethod
     def forward(
         self, kernels: Kernels, x: Tensor, parameters: Sequence[Tensor], statistics: Statistics
-    ) -> tuple[Tensor, list[Tensor]]:
-        """The value, and what else the way back needs."""
+    ) -> tuple[list[Tensor], list[Tensor]]:
+        """The members' values, and what else the way back needs."""
 
     @abstractmethod
     def backward(
         self,
         kernels: Kernels,
         x: Tensor,
-        value: Tensor,
+        values: Sequence[Tensor],
         kept: Sequence[Tensor],
         parameters: Sequence[Tensor],
         back: Back,
@@ -62,22 +62,19 @@ class Group(ABC):
     ) -> list[Tensor | None]:
         """Add the gradient at x to gx; returns the parameters' gradients."""
 
-    def members(self, value: Tensor) -> Sequence[Tensor]:
-        """The value of each member `[N, H', W', C]`, without a copy."""
-        return value.chunk(len(self.rows), dim=-1)
 
-
-def _slopes(kernels: Kernels, value: Tensor, members: Sequence[Tensor], back: Back) -> Tensor:
-    """dL/dvalue, all members side by side."""
-    out = torch.empty_like(value)
-    for y, g, slope, into in zip(members, back.gradients, back.slopes, out.chunk(len(members), -1), strict=True):
+def _slopes(kernels: Kernels, values: Sequence[Tensor], back: Back) -> Tensor:
+    """dL/dvalue, all members side by side `[N, H, W, members · C]`."""
+    *shape, channels = values[0].shape
+    out = values[0].new_empty(*shape, len(values) * channels)
+    for y, g, slope, into in zip(values, back.gradients, back.slopes, out.chunk(len(values), -1), strict=True):
         kernels.combine([g, y], torch.stack([slope.of_gradient, slope.of_value]), slope.constant, into)
     return out
 
 
 @dataclass
 class Convolutions(Group):
-    """ReLU and a dense convolution of stride 1, stacked along the channels: the ReLU once, one convolution for all."""
+    """ReLU and dense convolutions of stride 1: the ReLU once for all."""
 
     convolutions: list[nn.Conv2d] = field(default_factory=list)
 
@@ -87,35 +84,27 @@ class Convolutions(Group):
 
     def forward(
         self, kernels: Kernels, x: Tensor, parameters: Sequence[Tensor], statistics: Statistics
-    ) -> tuple[Tensor, list[Tensor]]:
+    ) -> tuple[list[Tensor], list[Tensor]]:
         """Nothing more is kept: the ReLU is computed again."""
-        weight = torch.cat(list(parameters))
-        value = pixels(F.conv2d(planes(kernels.rectify(x)), weight, padding=weight.shape[-1] // 2))
-        for row, y in zip(self.rows, self.members(value), strict=True):
-            statistics.measure(kernels, row, y)
-        return value, []
+        where = [statistics.written(row) for row in self.rows]
+        means, variances = zip(*where, strict=True) if statistics.of_batch else (None, None)
+        return kernels.dense(x, parameters, means, variances), []
 
     def backward(
         self,
         kernels: Kernels,
         x: Tensor,
-        value: Tensor,
+        values: Sequence[Tensor],
         kept: Sequence[Tensor],
         parameters: Sequence[Tensor],
         back: Back,
         gx: Tensor,
     ) -> list[Tensor | None]:
-        """One convolution back for all members."""
-        weight = torch.cat(list(parameters))
-        slope = _slopes(kernels, value, self.members(value), back)
-        rectified = kernels.rectify(x) if back.weights else x
-        padding = [weight.shape[-1] // 2] * 2
-        of_x, of_weight, _ = torch.ops.aten.convolution_backward(
-            planes(slope), planes(rectified), weight, None, [1, 1], padding, [1, 1], False, [0, 0], 1,
-            [True, back.weights, False],
-        )  # fmt: skip
-        kernels.rectify_backward(pixels(of_x), x, gx)
-        return list(of_weight.chunk(len(self.rows))) if back.weights else [None] * len(self.rows)
+        """All members at once."""
+        found: list[Tensor | None] = kernels.dense_backward(
+            back.gradients, values, back.slopes, x, parameters, gx, of_weights=back.weights
+        )
+        return found
 
 
 @dataclass
@@ -130,25 +119,26 @@ class Reductions(Group):
 
     def forward(
         self, kernels: Kernels, x: Tensor, parameters: Sequence[Tensor], statistics: Statistics
-    ) -> tuple[Tensor, list[Tensor]]:
+    ) -> tuple[list[Tensor], list[Tensor]]:
         """Nothing more is kept."""
-        value = pixels(F.conv2d(planes(self._halves(kernels, x)), self._weight(parameters)))
-        for row, y in zip(self.rows, self.members(value), strict=True):
+        stacked = pixels(F.conv2d(planes(self._halves(kernels, x)), self._weight(parameters)))
+        values = list(stacked.chunk(len(self.rows), -1))
+        for row, y in zip(self.rows, values, strict=True):
             statistics.measure(kernels, row, y)
-        return value, []
+        return values, []
 
     def backward(
         self,
         kernels: Kernels,
         x: Tensor,
-        value: Tensor,
+        values: Sequence[Tensor],
         kept: Sequence[Tensor],
         parameters: Sequence[Tensor],
         back: Back,
         gx: Tensor,
     ) -> list[Tensor | None]:
         """The halves go back to where they came from."""
-        slope = _slopes(kernels, value, self.members(value), back)
+        slope = _slopes(kernels, values, back)
         weight = self._weight(parameters)
         of_halves, of_weight, _ = torch.ops.aten.convolution_backward(
             planes(slope), planes(self._halves(kernels, x)), weight, None, [1, 1], [0, 0], [1, 1], False, [0, 0], 1,
@@ -197,18 +187,18 @@ class Pooling(Group):
 
     def forward(
         self, kernels: Kernels, x: Tensor, parameters: Sequence[Tensor], statistics: Statistics
-    ) -> tuple[Tensor, list[Tensor]]:
+    ) -> tuple[list[Tensor], list[Tensor]]:
         """The members' values are one and the same."""
         value = kernels.pool(x, self.stride, largest=self.largest)
         if self.normed:
             statistics.measure(kernels, self.rows[0], value, self.rows[1:])
-        return value, []
+        return [value] * len(self.rows), []
 
     def backward(
         self,
         kernels: Kernels,
         x: Tensor,
-        value: Tensor,
+        values: Sequence[Tensor],
         kept: Sequence[Tensor],
         parameters: Sequence[Tensor],
         back: Back,
@@ -218,14 +208,10 @@ class Pooling(Group):
         of_value = torch.stack([slope.of_value for slope in back.slopes]).sum(0)
         constant = torch.stack([slope.constant for slope in back.slopes]).sum(0)
         coefficients = torch.stack([*(slope.of_gradient for slope in back.slopes), of_value])
-        total = torch.empty_like(value)
-        kernels.combine([*back.gradients, value], coefficients, constant, total)
-        kernels.pool_backward(total, x, value, self.stride, gx, largest=self.largest)
+        total = torch.empty_like(values[0])
+        kernels.combine([*back.gradients, values[0]], coefficients, constant, total)
+        kernels.pool_backward(total, x, values[0], self.stride, gx, largest=self.largest)
         return []
-
-    def members(self, value: Tensor) -> Sequence[Tensor]:
-        """The same for each."""
-        return [value] * len(self.rows)
 
 
 @dataclass
@@ -248,7 +234,7 @@ class Separable(Group):
 
     def forward(
         self, kernels: Kernels, x: Tensor, parameters: Sequence[Tensor], statistics: Statistics
-    ) -> tuple[Tensor, list[Tensor]]:
+    ) -> tuple[list[Tensor], list[Tensor]]:
         """Keeps what stands between the two: its raw value, and scale and shift that normalise it."""
         first, *second = self._forms()
         rows = [self.between_row, *self.rows] if second else self.rows
@@ -256,12 +242,12 @@ class Separable(Group):
             x, None, None, *parameters[:2], first, *statistics.written(rows[0])
         )
         if not second:
-            return y, []
+            return [y], []
         scale, shift = self._normalising(statistics, parameters, x.dtype)
         z = kernels.separable(
             y, scale, shift, *parameters[2:4], second[0], *statistics.written(rows[1])
         )
-        return z, [y, scale, shift]
+        return [z], [y, scale, shift]
 
     def _normalising(self, statistics: Statistics, parameters: Sequence[Tensor], dtype: torch.dtype) -> list[Tensor]:
         """Scale and shift `[C]` that do what the batch norm between the halves does."""
@@ -279,7 +265,7 @@ class Separable(Group):
         self,
         kernels: Kernels,
         x: Tensor,
-        value: Tensor,
+        values: Sequence[Tensor],
         kept: Sequence[Tensor],
         parameters: Sequence[Tensor],
         back: Back,
@@ -287,7 +273,7 @@ class Separable(Group):
     ) -> list[Tensor | None]:
         """Through the second half, the batch norm between, and the first."""
         first, *second = self._forms()
-        (g,), (slope,), weights = back.gradients, back.slopes, back.weights
+        (g,), (slope,), (value,), weights = back.gradients, back.slopes, values, back.weights
         later: list[Tensor | None] = []
         if second:
             y, scale, shift = kept
@@ -325,18 +311,18 @@ class Module(Group):
 
     def forward(
         self, kernels: Kernels, x: Tensor, parameters: Sequence[Tensor], statistics: Statistics
-    ) -> tuple[Tensor, list[Tensor]]:
+    ) -> tuple[list[Tensor], list[Tensor]]:
         """Keeps the module's own graph."""
         with torch.enable_grad():
             leaf = x.detach().requires_grad_()
             out = self.module(planes(leaf))
-        return pixels(out.detach()), [leaf, out]
+        return [pixels(out.detach())], [leaf, out]
 
     def backward(
         self,
         kernels: Kernels,
         x: Tensor,
-        value: Tensor,
+        values: Sequence[Tensor],
         kept: Sequence[Tensor],
         parameters: Sequence[Tensor],
         back: Back,

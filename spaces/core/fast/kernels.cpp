@@ -45,6 +45,26 @@ T* scratch(int slot, size_t count) {
 
 // --- Sums over a batch -----------------------------------------------------------------------------------------------
 
+// Sums over the pixels of a chunk, four at a time so that no addition waits for the one before: `add(p, lane)` adds what
+// pixel p has to the accumulators of one of four lanes.
+template <class F>
+inline void by_four(long start, long end, const F& add) {
+  long p = start;
+  for (; p + 4 <= end; p += 4) {
+    add(p, 0);
+    add(p + 1, 1);
+    add(p + 2, 2);
+    add(p + 3, 3);
+  }
+  for (; p < end; ++p) add(p, 0);
+}
+
+template <class T, int L>
+inline void flush(const Vec<T, L> (&lanes)[4], double* sums) {
+  const auto total = (lanes[0] + lanes[1]) + (lanes[2] + lanes[3]);
+  for (int l = 0; l < L; ++l) sums[l] += double(total[l]);
+}
+
 // Adds up values, and squares of values, around a pivot for each channel, in double.
 template <class T, int L>
 void add_moments(const T* y, long ld, long pixels, long channels, const T* pivot, double* sum, double* square) {
@@ -52,16 +72,14 @@ void add_moments(const T* y, long ld, long pixels, long channels, const T* pivot
     const long end = std::min(pixels, start + kChunk);
     for (long c = 0; c < channels; c += L) {
       const auto centre = load<T, L>(pivot + c);
-      Vec<T, L> s[2] = {}, q[2] = {};
-      for (long p = start; p < end; ++p) {
+      Vec<T, L> s[4] = {}, q[4] = {};
+      by_four(start, end, [&](long p, int lane) {
         const auto v = load<T, L>(y + p * ld + c) - centre;
-        s[p & 1] += v;
-        q[p & 1] += v * v;
-      }
-      for (int l = 0; l < L; ++l) {
-        sum[c + l] += double(s[0][l]) + double(s[1][l]);
-        square[c + l] += double(q[0][l]) + double(q[1][l]);
-      }
+        s[lane] += v;
+        q[lane] += v * v;
+      });
+      flush<T, L>(s, sum + c);
+      flush<T, L>(q, square + c);
     }
   }
 }
@@ -117,30 +135,28 @@ void reduce(const T* g, long ldg, long pixels, long channels, long count, const 
     for (long chunk = share(chunks, thread, threads); chunk < share(chunks, thread + 1, threads); ++chunk) {
       const long start = chunk * kChunk, end = std::min(pixels, start + kChunk);
       for (long c = 0; c < channels; c += L) {
-        const auto flush = [&](long row, Vec<T, L> even, Vec<T, L> odd) {
-          for (int l = 0; l < L; ++l) own[row * channels + c + l] += double(even[l]) + double(odd[l]);
-        };
-        Vec<T, L> q[2] = {};
-        for (long p = start; p < end; ++p) q[p & 1] += load<T, L>(g + p * ldg + c);
-        flush(0, q[0], q[1]);
+        Vec<T, L> q[4] = {};
+        by_four(start, end, [&](long p, int lane) { q[lane] += load<T, L>(g + p * ldg + c); });
+        flush<T, L>(q, own + c);
         long t = 0;
         for (; t + 2 <= count; t += 2) {
           const T *a = terms[t] + c, *b = terms[t + 1] + c;
           const long la = lds[t], lb = lds[t + 1];
-          Vec<T, L> u[2] = {}, v[2] = {};
-          for (long p = start; p < end; ++p) {
+          Vec<T, L> u[4] = {}, v[4] = {};
+          by_four(start, end, [&](long p, int lane) {
             const auto slope = load<T, L>(g + p * ldg + c);
-            u[p & 1] += slope * load<T, L>(a + p * la);
-            v[p & 1] += slope * load<T, L>(b + p * lb);
-          }
-          flush(1 + t, u[0], u[1]);
-          flush(2 + t, v[0], v[1]);
+            u[lane] += slope * load<T, L>(a + p * la);
+            v[lane] += slope * load<T, L>(b + p * lb);
+          });
+          flush<T, L>(u, own + (1 + t) * channels + c);
+          flush<T, L>(v, own + (2 + t) * channels + c);
         }
         if (t < count) {
-          Vec<T, L> u[2] = {};
-          for (long p = start; p < end; ++p)
-            u[p & 1] += load<T, L>(g + p * ldg + c) * load<T, L>(terms[t] + p * lds[t] + c);
-          flush(1 + t, u[0], u[1]);
+          Vec<T, L> u[4] = {};
+          by_four(start, end, [&](long p, int lane) {
+            u[lane] += load<T, L>(g + p * ldg + c) * load<T, L>(terms[t] + p * lds[t] + c);
+          });
+          flush<T, L>(u, own + (1 + t) * channels + c);
         }
       }
     }
@@ -310,18 +326,41 @@ void frame(const Shape& s, const T* x, long ld, const T* a, const T* b, T* out) 
   }
 }
 
-// B pixels of a depthwise convolution: `in` is the first pixel's first tap, taps `right` and `down` of each other.
-template <class T, int L, int K, int B>
-void depthwise_block(const T* in, long step, long right, long down, const T* w, long channels, T* out, long ldo) {
+// B pixels of a depthwise convolution: `in` is the first pixel's first tap, taps `right` and `down` of each other. S is
+// `step`, the distance between pixels, where it is one of the usual ones; else 0.
+template <class T, int L, int K, int B, int S>
+inline void depthwise_block(const T* in, long distance, long right, long down, const T* w, long channels, T* out, long ldo) {
+  const long step = S ? S : distance;
   for (long c = 0; c < channels; c += L) {
     Vec<T, L> sum[B] = {};
+#pragma GCC unroll 5
     for (int y = 0; y < K; ++y)
+#pragma GCC unroll 5
       for (int x = 0; x < K; ++x) {
         const auto k = load<T, L>(w + (y * K + x) * channels + c);
         const T* tap = in + y * down + x * right + c;
+#pragma GCC unroll 8
         for (int j = 0; j < B; ++j) sum[j] += k * load<T, L>(tap + j * step);
       }
+#pragma GCC unroll 8
     for (int j = 0; j < B; ++j) store<T, L>(out + j * ldo + c, sum[j]);
+  }
+}
+
+template <class T, int L, int K, int S>
+void depthwise_of(const T* framed, long row, long out_height, long out_width, long stride, long dilation, const T* w,
+                  long channels, T* out) {
+  const long step = stride * channels, right = dilation * channels, down = dilation * row;
+  for (long y = 0; y < out_height; ++y) {
+    const T* in = framed + y * stride * row;
+    T* o = out + y * out_width * channels;
+    long x = 0;
+    for (; x + 8 <= out_width; x += 8)
+      depthwise_block<T, L, K, 8, S>(in + x * step, step, right, down, w, channels, o + x * channels, channels);
+    for (; x + 4 <= out_width; x += 4)
+      depthwise_block<T, L, K, 4, S>(in + x * step, step, right, down, w, channels, o + x * channels, channels);
+    for (; x < out_width; ++x)
+      depthwise_block<T, L, K, 1, S>(in + x * step, step, right, down, w, channels, o + x * channels, channels);
   }
 }
 
@@ -329,48 +368,86 @@ void depthwise_block(const T* in, long step, long right, long down, const T* w, 
 template <class T, int L, int K>
 void depthwise(const T* framed, long row, long out_height, long out_width, long stride, long dilation, const T* w,
                long channels, T* out) {
-  const long step = stride * channels, right = dilation * channels, down = dilation * row;
-  for (long y = 0; y < out_height; ++y) {
-    const T* in = framed + y * stride * row;
-    T* o = out + y * out_width * channels;
-    long x = 0;
-    for (; x + 8 <= out_width; x += 8)
-      depthwise_block<T, L, K, 8>(in + x * step, step, right, down, w, channels, o + x * channels, channels);
-    for (; x + 4 <= out_width; x += 4)
-      depthwise_block<T, L, K, 4>(in + x * step, step, right, down, w, channels, o + x * channels, channels);
-    for (; x < out_width; ++x)
-      depthwise_block<T, L, K, 1>(in + x * step, step, right, down, w, channels, o + x * channels, channels);
-  }
+  const auto of = [&](auto kernel) { kernel(framed, row, out_height, out_width, stride, dilation, w, channels, out); };
+  if (stride * channels == L) return of(depthwise_of<T, L, K, L>);
+  if (stride * channels == 2 * L) return of(depthwise_of<T, L, K, 2 * L>);
+  if (stride * channels == 4 * L) return of(depthwise_of<T, L, K, 4 * L>);
+  of(depthwise_of<T, L, K, 0>);
 }
 
-template <class T, int L, int B, int N>
-inline void product_block(const T* in, const T* w, long channels, long first, T* out, long ldo) {
-  Vec<T, L> sum[B][N] = {};
-  for (long c = 0; c < channels; ++c) {
-    Vec<T, L> k[N];
-    for (int n = 0; n < N; ++n) k[n] = load<T, L>(w + c * channels + first + n * L);
-    for (int j = 0; j < B; ++j) {
-      const T v = in[j * channels + c];
-      for (int n = 0; n < N; ++n) sum[j][n] += v * k[n];
-    }
-  }
+// B pixels of a dense convolution with `taps` rows and columns: out[j] = Σ in[j + tap] · w[tap], w [taps²][channels][channels].
+// A pointwise convolution has one tap. `in` is the first pixel's first tap; pixels and taps lie `channels` apart. S is the number of channels where it is
+// one of the usual ones, so that the addresses of the B pixels are constants; else 0.
+template <class T, int L, int B, int N, int S>
+inline void dense_block(const T* in, long row, long taps, const T* w, long channels, long first, T* out, long ldo,
+                        bool accumulate) {
+  const long step = S ? S : channels;
+  Vec<T, L> sum[B][N];
+#pragma GCC unroll 16
   for (int j = 0; j < B; ++j)
+#pragma GCC unroll 4
+    for (int n = 0; n < N; ++n)
+      sum[j][n] = accumulate ? load<T, L>(out + j * ldo + first + n * L) : Vec<T, L>{};
+  for (long y = 0; y < taps; ++y)
+    for (long x = 0; x < taps; ++x) {
+      const T* tap = in + y * row + x * step;
+      const T* matrix = w + (y * taps + x) * step * step + first;
+      for (long c = 0; c < step; ++c) {
+        Vec<T, L> k[N];
+#pragma GCC unroll 4
+        for (int n = 0; n < N; ++n) k[n] = load<T, L>(matrix + c * step + n * L);
+#pragma GCC unroll 16
+        for (int j = 0; j < B; ++j) {
+          const T v = tap[j * step + c];
+#pragma GCC unroll 4
+          for (int n = 0; n < N; ++n) sum[j][n] += v * k[n];
+        }
+      }
+    }
+#pragma GCC unroll 16
+  for (int j = 0; j < B; ++j)
+#pragma GCC unroll 4
     for (int n = 0; n < N; ++n) store<T, L>(out + j * ldo + first + n * L, sum[j][n]);
 }
 
-template <class T, int L, int B>
-void product_rows(const T* in, const T* w, long channels, T* out, long ldo) {
+template <class T, int L, int B, int S>
+inline void dense_pixels(const T* in, long row, long taps, const T* w, long channels, T* out, long ldo,
+                         bool accumulate) {
   long first = 0;
-  for (; first + 2 * L <= channels; first += 2 * L) product_block<T, L, B, 2>(in, w, channels, first, out, ldo);
-  if (first < channels) product_block<T, L, B, 1>(in, w, channels, first, out, ldo);
+  for (; first + 2 * L <= channels; first += 2 * L)
+    dense_block<T, L, B, 2, S>(in, row, taps, w, channels, first, out, ldo, accumulate);
+  if (first < channels) dense_block<T, L, B, 1, S>(in, row, taps, w, channels, first, out, ldo, accumulate);
+}
+
+template <class T, int L, int S>
+void dense_row_of(const T* in, long row, long taps, const T* w, long pixels, long channels, T* out, long ldo,
+                  bool accumulate) {
+  long p = 0;
+  if (channels < 2 * L)
+    for (; p + 16 <= pixels; p += 16)
+      dense_pixels<T, L, 16, S>(in + p * channels, row, taps, w, channels, out + p * ldo, ldo, accumulate);
+  for (; p + 8 <= pixels; p += 8)
+    dense_pixels<T, L, 8, S>(in + p * channels, row, taps, w, channels, out + p * ldo, ldo, accumulate);
+  for (; p + 4 <= pixels; p += 4)
+    dense_pixels<T, L, 4, S>(in + p * channels, row, taps, w, channels, out + p * ldo, ldo, accumulate);
+  for (; p < pixels; ++p)
+    dense_pixels<T, L, 1, S>(in + p * channels, row, taps, w, channels, out + p * ldo, ldo, accumulate);
+}
+
+// A row of pixels of a dense convolution.
+template <class T, int L>
+void dense_row(const T* in, long row, long taps, const T* w, long pixels, long channels, T* out, long ldo,
+               bool accumulate) {
+  if (channels == L) return dense_row_of<T, L, L>(in, row, taps, w, pixels, channels, out, ldo, accumulate);
+  if (channels == 2 * L) return dense_row_of<T, L, 2 * L>(in, row, taps, w, pixels, channels, out, ldo, accumulate);
+  if (channels == 4 * L) return dense_row_of<T, L, 4 * L>(in, row, taps, w, pixels, channels, out, ldo, accumulate);
+  dense_row_of<T, L, 0>(in, row, taps, w, pixels, channels, out, ldo, accumulate);
 }
 
 // out[p] = in[p] · w for [pixels][channels] and a square w.
 template <class T, int L>
 void product(const T* in, const T* w, long pixels, long channels, T* out, long ldo) {
-  long p = 0;
-  for (; p + 8 <= pixels; p += 8) product_rows<T, L, 8>(in + p * channels, w, channels, out + p * ldo, ldo);
-  for (; p < pixels; ++p) product_rows<T, L, 1>(in + p * channels, w, channels, out + p * ldo, ldo);
+  dense_row<T, L>(in, 0, 1, w, pixels, channels, out, ldo, false);
 }
 
 // Puts weights as torch has them where the loops want them: depthwise [taps][channels], pointwise transposed.
@@ -566,16 +643,14 @@ void separable_backward(const Shape& s, const T* g, long ldg, const T* y, long l
         const T* in = x + i * s.height * s.width * ld;
         for (long start = 0; start < s.height * s.width; start += kChunk)
           for (long c = 0; c < channels; c += L) {
-            Vec<T, L> q[2] = {}, d[2] = {};
-            for (long p = start; p < std::min(s.height * s.width, start + kChunk); ++p) {
+            Vec<T, L> q[4] = {}, d[4] = {};
+            by_four(start, std::min(s.height * s.width, start + kChunk), [&](long p, int lane) {
               const auto v = load<T, L>(o + p * ldo + c);
-              q[p & 1] += v;
-              d[p & 1] += v * load<T, L>(in + p * ld + c);
-            }
-            for (int l = 0; l < L; ++l) {
-              own[c + l] += double(q[0][l]) + double(q[1][l]);
-              own[channels + c + l] += double(d[0][l]) + double(d[1][l]);
-            }
+              q[lane] += v;
+              d[lane] += v * load<T, L>(in + p * ld + c);
+            });
+            flush<T, L>(q, own + c);
+            flush<T, L>(d, own + channels + c);
           }
       }
     }
@@ -597,6 +672,169 @@ void separable_backward(const Shape& s, const T* g, long ldg, const T* y, long l
     }
 }
 
+// --- Dense convolutions of one image, kernels 1 x 1 and 3 x 3 -----------------------------------------------------------
+
+// torch's kernels [out][in][taps], put as [taps][in][out], or flipped as [taps][out][in] for the way back.
+template <class T>
+void by_tap(const T* w, long taps, long channels, bool back, T* out) {
+  const long square = channels * channels;
+  for (long o = 0; o < channels; ++o)
+    for (long i = 0; i < channels; ++i)
+      for (long k = 0; k < taps; ++k) {
+        const T v = w[(o * channels + i) * taps + k];
+        if (back)
+          out[(taps - 1 - k) * square + o * channels + i] = v;
+        else
+          out[k * square + i * channels + o] = v;
+      }
+}
+
+// out[tap][r][c] += Σ_p slope[p][r] · framed[p + tap][c] for R rows r: the gradient of a dense 3 x 3 kernel.
+template <class T, int L, int R>
+void dense_weights_block(const Shape& s, const T* framed, long row, const T* slope, long slope_row, long first,
+                         T* out) {
+  const long channels = s.channels;
+  for (long c = 0; c < channels; c += L)
+    for (int ky = 0; ky < 3; ++ky) {
+      Vec<T, L> sum[R][3] = {};
+      for (long y = 0; y < s.height; ++y) {
+        const T* in = framed + (y + ky) * row + c;
+        const T* g = slope + y * slope_row + first;
+        for (long x = 0; x < s.width; ++x) {
+          const Vec<T, L> v[3] = {load<T, L>(in + x * channels), load<T, L>(in + (x + 1) * channels),
+                                  load<T, L>(in + (x + 2) * channels)};
+#pragma GCC unroll 8
+          for (int r = 0; r < R; ++r) {
+            const T factor = g[x * channels + r];
+#pragma GCC unroll 3
+            for (int kx = 0; kx < 3; ++kx) sum[r][kx] += factor * v[kx];
+          }
+        }
+      }
+#pragma GCC unroll 8
+      for (int r = 0; r < R; ++r)
+#pragma GCC unroll 3
+        for (int kx = 0; kx < 3; ++kx) {
+          T* o = out + ((ky * 3 + kx) * channels + first + r) * channels + c;
+          store<T, L>(o, load<T, L>(o) + sum[r][kx]);
+        }
+    }
+}
+
+template <class T, int L>
+void dense_weights(const Shape& s, const T* framed, long row, const T* slope, long slope_row, T* out) {
+  long first = 0;
+  for (; first + 8 <= s.channels; first += 8)
+    dense_weights_block<T, L, 8>(s, framed, row, slope, slope_row, first, out);
+  for (; first < s.channels; first += 4) dense_weights_block<T, L, 4>(s, framed, row, slope, slope_row, first, out);
+}
+
+// For each member m: y_m = convolution(relu(x)) of size sizes[m], with its mean and variance where wanted.
+template <class T, int L>
+void dense(long images, long height, long width, long channels, const T* x, long ld, long count, const long* sizes,
+           const T* const* weights, T* const* ys, double* const* means, double* const* variances, int threads) {
+  const Shape s{images, height, width, channels, 3, 1, 1};
+  const long row = s.padded_width() * channels, pixels = height * width, square = channels * channels;
+  std::vector<T> kernels(count * 9 * square);
+  std::vector<double> parts(count * 2 * images * channels);
+#pragma omp parallel num_threads(threads)
+  {
+#pragma omp for schedule(static)
+    for (long m = 0; m < count; ++m)
+      by_tap(weights[m], sizes[m] * sizes[m], channels, false, kernels.data() + m * 9 * square);
+#pragma omp for schedule(static)
+    for (long i = 0; i < images; ++i) {
+      T* framed = scratch<T>(0, s.padded_height() * row);
+      frame<T, L>(s, x + i * pixels * ld, ld, nullptr, nullptr, framed);
+      for (long m = 0; m < count; ++m) {
+        const T* in = sizes[m] == 3 ? framed : framed + row + channels;
+        T* out = ys[m] + i * pixels * channels;
+        for (long r = 0; r < height; ++r)
+          dense_row<T, L>(in + r * row, row, sizes[m], kernels.data() + m * 9 * square, width, channels,
+                          out + r * width * channels, channels, false);
+        if (!means) continue;
+        double* of_image = parts.data() + (m * images + i) * 2 * channels;
+        image_moments<T, L>(out, channels, pixels, channels, of_image, of_image + channels);
+      }
+    }
+  }
+  if (means)
+    for (long m = 0; m < count; ++m)
+      merge_moments(parts.data() + m * images * 2 * channels, images, pixels, channels, means[m], variances[m]);
+}
+
+// The transpose of `dense` at dL/dy_m = A_m g_m + B_m y_m + K_m (slopes: A, B, K of each member): added to gx; gradients
+// of the weights, as torch has them, where wanted.
+template <class T, int L>
+void dense_backward(long images, long height, long width, long channels, const T* x, long ld, long count,
+                    const long* sizes, const T* const* weights, const T* const* ys, const T* const* gs,
+                    const long* ldgs, const T* slopes, T* gx, long ldg, T* const* grads, int threads) {
+  const Shape s{images, height, width, channels, 3, 1, 1};
+  const long row = s.padded_width() * channels, pixels = height * width, square = channels * channels;
+  std::vector<T> kernels(count * 9 * square), parts(grads ? threads * count * 9 * square : 0, T(0));
+#pragma omp parallel num_threads(threads)
+  {
+#pragma omp for schedule(static)
+    for (long m = 0; m < count; ++m)
+      by_tap(weights[m], sizes[m] * sizes[m], channels, true, kernels.data() + m * 9 * square);
+    const long thread = omp_get_thread_num();
+    T* framed = scratch<T>(0, s.padded_height() * row);
+    T* slope = scratch<T>(1, s.padded_height() * row);
+    T* total = scratch<T>(2, pixels * channels);
+    std::memset(slope, 0, sizeof(T) * s.padded_height() * row);
+    T* inner = slope + row + channels;
+    for (long i = share(images, thread, threads); i < share(images, thread + 1, threads); ++i) {
+      frame<T, L>(s, x + i * pixels * ld, ld, nullptr, nullptr, framed);
+      for (long m = 0; m < count; ++m) {
+        const T *A = slopes + m * 3 * channels, *B = A + channels, *K = B + channels;
+        const T *g = gs[m] + i * pixels * ldgs[m], *y = ys[m] + i * pixels * channels;
+        for (long r = 0; r < height; ++r)
+          for (long q = 0; q < width; ++q)
+            for (long c = 0; c < channels; c += L) {
+              const long p = r * width + q;
+              store<T, L>(inner + r * row + q * channels + c,
+                          load<T, L>(g + p * ldgs[m] + c) * load<T, L>(A + c) +
+                              load<T, L>(y + p * channels + c) * load<T, L>(B + c) + load<T, L>(K + c));
+            }
+        const T* kernel = kernels.data() + m * 9 * square;
+        const T* in = sizes[m] == 3 ? slope : inner;
+        for (long r = 0; r < height; ++r)
+          dense_row<T, L>(in + r * row, row, sizes[m], kernel, width, channels, total + r * width * channels, channels,
+                          m > 0);
+        if (!grads) continue;
+        T* own = parts.data() + (thread * count + m) * 9 * square;
+        if (sizes[m] == 3)
+          dense_weights<T, L>(s, framed, row, inner, row, own);
+        else
+          for (long r = 0; r < height; ++r)
+            outer<T, L>(inner + r * row, framed + (r + 1) * row + channels, width, channels, own);
+      }
+      for (long r = 0; r < height; ++r)
+        for (long q = 0; q < width; ++q)
+          for (long c = 0; c < channels; c += L) {
+            const auto passed = load<T, L>(framed + (r + 1) * row + (q + 1) * channels + c) > T(0)
+                                    ? load<T, L>(total + (r * width + q) * channels + c)
+                                    : Vec<T, L>{};
+            T* o = gx + (i * pixels + r * width + q) * ldg + c;
+            store<T, L>(o, load<T, L>(o) + passed);
+          }
+    }
+#pragma omp barrier
+    if (grads) {
+#pragma omp for schedule(static)
+      for (long m = 0; m < count; ++m) {
+        const long taps = sizes[m] * sizes[m];
+        for (long k = 0; k < taps; ++k)
+          for (long j = 0; j < square; ++j) {
+            T sum = 0;
+            for (int t = 0; t < threads; ++t) sum += parts[(t * count + m) * 9 * square + k * square + j];
+            grads[m][j * taps + k] = sum;
+          }
+      }
+    }
+  }
+}
+
 // --- Calls from outside, by type and lanes -----------------------------------------------------------------------------
 
 // As many lanes as divide the channels, a cache line at most.
@@ -611,44 +849,55 @@ void separable_backward(const Shape& s, const T* g, long ldg, const T* y, long l
 
 #define KERNELS(T, suffix)                                                                                             \
   extern "C" void moments_##suffix(const T* y, long ld, long images, long pixels, long channels, double* mean,         \
-                                   double* variance, int threads) {                                                    \
+                                   double* variance, long threads) {                                                    \
     BY_LANES(T, channels, CALL_MOMENTS);                                                                               \
   }                                                                                                                    \
   extern "C" void reduce_##suffix(const T* g, long ldg, long pixels, long channels, long count, const T* const* terms, \
-                                  const long* lds, double* sums, int threads) {                                        \
+                                  const long* lds, double* sums, long threads) {                                        \
     BY_LANES(T, channels, CALL_REDUCE);                                                                                \
   }                                                                                                                    \
   extern "C" void combine_##suffix(long pixels, long channels, long count, const T* const* terms, const long* lds,     \
-                                   const T* coefficients, const T* bias, T* out, long ldo, int accumulate,             \
-                                   int threads) {                                                                      \
+                                   const T* coefficients, const T* bias, T* out, long ldo, long accumulate,             \
+                                   long threads) {                                                                      \
     BY_LANES(T, channels, CALL_COMBINE);                                                                               \
   }                                                                                                                    \
-  extern "C" void rectify_##suffix(const T* x, long ld, long pixels, long channels, T* out, int threads) {             \
+  extern "C" void rectify_##suffix(const T* x, long ld, long pixels, long channels, T* out, long threads) {             \
     BY_LANES(T, channels, CALL_RECTIFY);                                                                               \
   }                                                                                                                    \
   extern "C" void rectify_backward_##suffix(const T* slope, const T* x, long ld, long pixels, long channels, T* gx,    \
-                                            long ldg, int threads) {                                                   \
+                                            long ldg, long threads) {                                                   \
     BY_LANES(T, channels, CALL_RECTIFY_BACKWARD);                                                                      \
   }                                                                                                                    \
   extern "C" void pool_##suffix(const T* x, long ld, long images, long height, long width, long channels,              \
-                                long stride, int largest, T* out, int threads) {                                       \
+                                long stride, long largest, T* out, long threads) {                                       \
     BY_LANES(T, channels, CALL_POOL);                                                                                  \
   }                                                                                                                    \
   extern "C" void pool_backward_##suffix(const T* slope, const T* x, long ld, const T* pooled, long images,            \
-                                         long height, long width, long channels, long stride, int largest, T* gx,      \
-                                         long ldg, int threads) {                                                      \
+                                         long height, long width, long channels, long stride, long largest, T* gx,      \
+                                         long ldg, long threads) {                                                      \
     BY_LANES(T, channels, CALL_POOL_BACKWARD);                                                                         \
   }                                                                                                                    \
+  extern "C" void dense_##suffix(long images, long height, long width, long channels, const T* x, long ld, long count,  \
+                                 const long* sizes, const T* const* weights, T* const* ys, double* const* means,       \
+                                 double* const* variances, long threads) {                                              \
+    BY_LANES(T, channels, CALL_DENSE);                                                                                 \
+  }                                                                                                                    \
+  extern "C" void dense_backward_##suffix(long images, long height, long width, long channels, const T* x, long ld,    \
+                                          long count, const long* sizes, const T* const* weights,                      \
+                                          const T* const* ys, const T* const* gs, const long* ldgs, const T* slopes,   \
+                                          T* gx, long ldg, T* const* grads, long threads) {                             \
+    BY_LANES(T, channels, CALL_DENSE_BACKWARD);                                                                        \
+  }                                                                                                                    \
   extern "C" void separable_##suffix(const long* shape, const T* x, long ld, const T* a, const T* b, const T* dw,      \
-                                     const T* pw, T* y, long ldy, double* mean, double* variance, int threads) {       \
+                                     const T* pw, T* y, long ldy, double* mean, double* variance, long threads) {       \
     const Shape s{shape[0], shape[1], shape[2], shape[3], shape[4], shape[5], shape[6]};                               \
     if (s.kernel == 3) BY_LANES(T, s.channels, CALL_SEPARABLE3);                                                       \
     BY_LANES(T, s.channels, CALL_SEPARABLE5);                                                                          \
   }                                                                                                                    \
   extern "C" void separable_backward_##suffix(                                                                         \
       const long* shape, const T* g, long ldg, const T* y, long ldy, const T* A, const T* B, const T* C, const T* x,   \
-      long ld, const T* a, const T* b, const T* dw, const T* pw, T* out, long ldo, int accumulate, double* sums,       \
-      T* grad_dw, T* grad_pw, int threads) {                                                                           \
+      long ld, const T* a, const T* b, const T* dw, const T* pw, T* out, long ldo, long accumulate, double* sums,       \
+      T* grad_dw, T* grad_pw, long threads) {                                                                           \
     const Shape s{shape[0], shape[1], shape[2], shape[3], shape[4], shape[5], shape[6]};                               \
     if (s.kernel == 3) BY_LANES(T, s.channels, CALL_SEPARABLE_BACKWARD3);                                              \
     BY_LANES(T, s.channels, CALL_SEPARABLE_BACKWARD5);                                                                 \
@@ -663,6 +912,11 @@ void separable_backward(const Shape& s, const T* g, long ldg, const T* y, long l
 #define CALL_POOL(T, L) pool<T, L>(x, ld, images, height, width, channels, stride, largest, out, threads)
 #define CALL_POOL_BACKWARD(T, L) \
   pool_backward<T, L>(slope, x, ld, pooled, images, height, width, channels, stride, largest, gx, ldg, threads)
+#define CALL_DENSE(T, L) \
+  dense<T, L>(images, height, width, channels, x, ld, count, sizes, weights, ys, means, variances, threads)
+#define CALL_DENSE_BACKWARD(T, L)                                                                                     \
+  dense_backward<T, L>(images, height, width, channels, x, ld, count, sizes, weights, ys, gs, ldgs, slopes, gx, ldg, \
+                       grads, threads)
 #define CALL_SEPARABLE3(T, L) separable<T, L, 3>(s, x, ld, a, b, dw, pw, y, ldy, mean, variance, threads)
 #define CALL_SEPARABLE5(T, L) separable<T, L, 5>(s, x, ld, a, b, dw, pw, y, ldy, mean, variance, threads)
 #define CALL_SEPARABLE_BACKWARD3(T, L)                                                                               \

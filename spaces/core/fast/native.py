@@ -13,6 +13,7 @@ import tempfile
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import torch
 from platformdirs import user_cache_path
@@ -77,21 +78,37 @@ def _ld(x: Tensor) -> int:
     return x.shape[-1] if x.is_contiguous() else x.stride(2)
 
 
-def _at(x: Tensor | None) -> ctypes.c_void_p:
-    return ctypes.c_void_p(None if x is None else x.data_ptr())
+def _at(x: Tensor | None) -> int | None:
+    return None if x is None else x.data_ptr()
 
 
-def _pointers(images: Sequence[Tensor]) -> tuple[ctypes.Array[ctypes.c_void_p], ctypes.Array[ctypes.c_long]]:
-    count = len(images)
-    return (ctypes.c_void_p * count)(*(x.data_ptr() for x in images)), (ctypes.c_long * count)(*map(_ld, images))
+def _table(tensors: Sequence[Tensor]) -> "ctypes.Array[ctypes.c_void_p]":
+    return (ctypes.c_void_p * len(tensors))(*[x.data_ptr() for x in tensors])
 
 
-def _call(name: str, dtype: torch.dtype, *arguments: object) -> None:
+def _numbers(values: Sequence[int]) -> "ctypes.Array[ctypes.c_long]":
+    return (ctypes.c_long * len(values))(*values)
+
+
+def _pointers(images: Sequence[Tensor]) -> "tuple[ctypes.Array[ctypes.c_void_p], ctypes.Array[ctypes.c_long]]":
+    return _table(images), _numbers([_ld(x) for x in images])
+
+
+@cache
+def _kernel(name: str, dtype: torch.dtype, count: int) -> "ctypes._NamedFuncPointer":
     kernels = library()
     assert not isinstance(kernels, str)
-    suffix = "float32" if dtype == torch.float32 else "float64"
-    words = [ctypes.c_long(a) if isinstance(a, int) else a for a in arguments]
-    kernels[f"{name}_{suffix}"](*words, ctypes.c_int(torch.get_num_threads()))
+    kernel = getattr(kernels, f"{name}_{'float32' if dtype == torch.float32 else 'float64'}")
+    # All parameters are pointers or `long`, which are as wide as each other wherever these kernels are compiled.
+    kernel.argtypes = [ctypes.c_long] * count
+    kernel.restype = None
+    return kernel
+
+
+def _call(name: str, dtype: torch.dtype, *arguments: "int | ctypes.Array[Any] | None") -> None:
+    """Call a kernel with numbers, addresses (None: there is nothing) and arrays, whose addresses it is given."""
+    words = [a if type(a) is int else 0 if a is None else ctypes.addressof(a) for a in arguments]  # type: ignore[arg-type]
+    _kernel(name, dtype, len(words) + 1)(*words, torch.get_num_threads())
 
 
 def _pixels(x: Tensor) -> int:
@@ -117,7 +134,7 @@ def combine(
 ) -> None:
     """See `portable.combine`."""
     pointers, lds = _pointers(terms)
-    where = (_at(coefficients), _at(bias), _at(out), _ld(out), ctypes.c_int(accumulate))
+    where = (_at(coefficients), _at(bias), _at(out), _ld(out), int(accumulate))
     _call("combine", out.dtype, _pixels(out), out.shape[-1], len(terms), pointers, lds, *where)
 
 
@@ -137,18 +154,50 @@ def pool(x: Tensor, stride: int, *, largest: bool) -> Tensor:
     """See `portable.pool`."""
     images, height, width, channels = x.shape
     out = x.new_empty(images, -(-height // stride), -(-width // stride), channels)
-    _call("pool", x.dtype, _at(x), _ld(x), *x.shape, stride, ctypes.c_int(largest), _at(out))
+    _call("pool", x.dtype, _at(x), _ld(x), *x.shape, stride, int(largest), _at(out))
     return out
 
 
 def pool_backward(slope: Tensor, x: Tensor, pooled: Tensor, stride: int, gx: Tensor, *, largest: bool) -> None:
     """See `portable.pool_backward`."""
     where = (_at(slope), _at(x), _ld(x), _at(pooled))
-    _call("pool_backward", x.dtype, *where, *x.shape, stride, ctypes.c_int(largest), _at(gx), _ld(gx))
+    _call("pool_backward", x.dtype, *where, *x.shape, stride, int(largest), _at(gx), _ld(gx))
 
 
-def _shape(x: Tensor, form: portable.Form) -> ctypes.Array[ctypes.c_long]:
-    return (ctypes.c_long * 7)(*x.shape, *form)
+def dense(
+    x: Tensor, weights: Sequence[Tensor], means: Sequence[Tensor] | None, variances: Sequence[Tensor] | None
+) -> list[Tensor]:
+    """See `portable.dense`."""
+    out = list(x.new_empty(len(weights), *x.shape).unbind())
+    sizes = _numbers([weight.shape[-1] for weight in weights])
+    where = (_table(weights), _table(out), means and _table(means), variances and _table(variances))
+    _call("dense", x.dtype, *x.shape, _at(x), _ld(x), len(weights), sizes, *where)
+    return out
+
+
+def dense_backward(
+    gradients: Sequence[Tensor],
+    values: Sequence[Tensor],
+    slopes: Sequence[portable.Slope],
+    x: Tensor,
+    weights: Sequence[Tensor],
+    gx: Tensor,
+    *,
+    of_weights: bool,
+) -> list[Tensor | None]:
+    """See `portable.dense_backward`."""
+    count = len(weights)
+    sizes = _numbers([weight.shape[-1] for weight in weights])
+    coefficients = torch.stack([part for slope in slopes for part in slope])
+    grads = [torch.empty_like(weight) for weight in weights] if of_weights else None
+    inputs = (_at(x), _ld(x), count, sizes, _table(weights), _table(values), *_pointers(gradients), _at(coefficients))
+    _call("dense_backward", x.dtype, *x.shape, *inputs, _at(gx), _ld(gx), grads and _table(grads))
+    return list(grads) if grads is not None else [None] * count
+
+
+
+def _shape(x: Tensor, form: portable.Form) -> "ctypes.Array[ctypes.c_long]":
+    return _numbers([*x.shape, *form])
 
 
 def separable(
@@ -189,6 +238,6 @@ def separable_backward(
     grads = (torch.empty_like(depthwise), torch.empty_like(pointwise)) if weights else (None, None)
     outer = (_at(g), _ld(g), _at(y), _ld(y), *map(_at, slope))
     inner = (_at(x), _ld(x), _at(scale), _at(shift), _at(depthwise), _at(pointwise))
-    where = (_at(gx), _ld(gx), ctypes.c_int(accumulate), _at(sums), *map(_at, grads))
+    where = (_at(gx), _ld(gx), int(accumulate), _at(sums), *map(_at, grads))
     _call("separable_backward", x.dtype, _shape(x, form), *outer, *inner, *where)
     return sums, *grads

@@ -2,8 +2,10 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import NamedTuple
 
+import torch
 from torch import Tensor, nn
 
 from spaces.core.fast.groups import Convolutions, Group, Module, Pooling, Reductions, Separable
@@ -40,7 +42,34 @@ class Plan:
     node_rows: list[int] = field(default_factory=list)
     names: list[str] = field(default_factory=list)  # of the parameters, within the cell
 
-    @property
+    @cached_property
+    def node_of(self) -> list[int]:
+        """For each term the number of its node."""
+        return [place for place, rows in enumerate(self.nodes) for _ in range(rows.start, rows.stop)]
+
+    @cached_property
+    def sizes(self) -> list[int]:
+        """How many parameters each part of `parameters` has."""
+        return [len(part) for part in self.parameters()]
+
+    @cached_property
+    def places(self) -> Tensor:
+        """Of the terms' weights in the flat table, int64 `[terms]`."""
+        return torch.tensor([term.place for term in self.terms], device="cpu")
+
+    @cached_property
+    def normed(self) -> list[int]:
+        """The rows of statistics that a batch norm wants."""
+        return [row for row, norm in enumerate(self.norms) if norm is not None]
+
+    @cached_property
+    def columns(self) -> Tensor:
+        """ε of each row's batch norm, and 1 where there is one: float64 `[2, rows, 1]`."""
+        eps = [0.0 if norm is None else norm.eps for norm in self.norms]
+        there = [float(norm is not None) for norm in self.norms]
+        return torch.tensor([eps, there], dtype=torch.float64, device="cpu")[..., None]
+
+    @cached_property
     def affine(self) -> list[int]:
         """The terms whose batch norm learns scale and shift."""
         rows = range(len(self.terms))
@@ -91,8 +120,8 @@ def read(wiring: Wiring, operations: Operations, node_norms: Iterable[BatchNorm]
                         largest, stride = isinstance(pool, nn.MaxPool2d), int(pool.stride)  # type: ignore[arg-type]
                         key = ("pool", source, largest, stride, norm is None)
                         at = join(key, Pooling(source, largest=largest, stride=stride, normed=norm is not None))
-                    case [nn.ReLU(), nn.Conv2d(groups=1, stride=(1, 1)) as convolution, BatchNorm() as norm]:
-                        at = join(("convolution", source, convolution.kernel_size), Convolutions(source))
+                    case [nn.ReLU(), nn.Conv2d() as convolution, BatchNorm() as norm] if plain(convolution):
+                        at = join(("convolution", source), Convolutions(source))
                         group = plan.groups[at[0]]
                         assert isinstance(group, Convolutions)
                         group.convolutions.append(convolution)
@@ -122,6 +151,13 @@ def read(wiring: Wiring, operations: Operations, node_norms: Iterable[BatchNorm]
 def parts(module: nn.Module) -> list[nn.Module]:
     """The modules of a sequence, or the module alone."""
     return list(module) if isinstance(module, nn.Sequential) else [module]
+
+
+def plain(convolution: nn.Conv2d) -> bool:
+    """Whether a convolution is a dense one that keeps size and channels, of kernel 1 or 3, without bias."""
+    size, channels = convolution.kernel_size[0], convolution.out_channels
+    same = nn.Conv2d(channels, channels, size, padding=size // 2, bias=False)
+    return size in (1, 3) and convolution.extra_repr() == same.extra_repr()
 
 
 def standard(pool: nn.MaxPool2d | nn.AvgPool2d) -> bool:

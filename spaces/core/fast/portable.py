@@ -4,7 +4,7 @@ Images are `[N, H, W, C]` here, channels innermost; a tensor may be a slice of t
 and sums over a batch are float64 `[C]`, or `[terms, C]`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import torch
@@ -91,6 +91,62 @@ def pool_backward(slope: Tensor, x: Tensor, pooled: Tensor, stride: int, gx: Ten
     gx.add_(found)
 
 
+def dense(
+    x: Tensor, weights: Sequence[Tensor], means: Sequence[Tensor] | None, variances: Sequence[Tensor] | None
+) -> list[Tensor]:
+    """A convolution of relu(x), of stride 1, for each of `weights`; mean and variance of each written if asked for."""
+    rectified = rectify(x)
+    out: list[Tensor] = [x] * len(weights)
+    for places, stacked in _stacks(weights):
+        value = pixels(F.conv2d(planes(rectified), stacked, padding=stacked.shape[-1] // 2))
+        for place, y in zip(places, value.chunk(len(places), -1), strict=True):
+            out[place] = y
+    if means is not None and variances is not None:
+        for y, mean, variance in zip(out, means, variances, strict=True):
+            moments(y, mean, variance)
+    return out
+
+
+def dense_backward(
+    gradients: Sequence[Tensor],
+    values: Sequence[Tensor],
+    slopes: Sequence[Slope],
+    x: Tensor,
+    weights: Sequence[Tensor],
+    gx: Tensor,
+    *,
+    of_weights: bool,
+) -> list[Tensor | None]:
+    """Add to gx the gradient of `dense`, whose results were `values`, where A g + B y + K comes back to each.
+
+    Returns the gradients of `weights` if they are asked for.
+    """
+    rectified = rectify(x)
+    found: list[Tensor | None] = [None] * len(weights)
+    for places, stacked in _stacks(weights):
+        back = torch.cat([_back(gradients[place], values[place], slopes[place]) for place in places], -1)
+        padding = [stacked.shape[-1] // 2] * 2
+        of_x, of_stacked, _ = _convolution_backward(
+            planes(back), planes(rectified), stacked, 1, padding, 1, 1, of_weights
+        )
+        rectify_backward(pixels(of_x), x, gx)
+        if of_stacked is not None:
+            for place, of_weight in zip(places, of_stacked.chunk(len(places)), strict=True):
+                found[place] = of_weight
+    return found
+
+
+def _stacks(weights: Sequence[Tensor]) -> Iterator[tuple[list[int], Tensor]]:
+    """The kernels of each size, one convolution's worth: their places and all of them together."""
+    for size in sorted({weight.shape[-1] for weight in weights}):
+        places = [place for place, weight in enumerate(weights) if weight.shape[-1] == size]
+        yield places, torch.cat([weights[place] for place in places])
+
+
+def _back(g: Tensor, y: Tensor, slope: Slope) -> Tensor:
+    return slope.of_gradient * g + slope.of_value * y + slope.constant
+
+
 def _rectified(x: Tensor, scale: Tensor | None, shift: Tensor | None) -> Tensor:
     return F.relu(x if scale is None or shift is None else x * scale + shift)
 
@@ -137,7 +193,7 @@ def separable_backward(
     Writes dL/d(scale · x + shift) to gx, or adds it. Returns Σ gx and Σ gx · x (float64 `[2, C]`) unless added, and
     the gradients of both kernels if `weights` are asked for.
     """
-    back = planes(slope.of_gradient * g + slope.of_value * y + slope.constant)
+    back = planes(_back(g, y, slope))
     rectified = _rectified(x, scale, shift)
     padding = [form.dilation * (form.kernel // 2)] * 2
     middle = _depthwise(rectified, depthwise, form)

@@ -33,13 +33,13 @@ class Statistics:
     of_batch: bool
 
     @classmethod
-    def of(cls, norms: Sequence[BatchNorm | None], channels: int, device: torch.device, *, of_batch: bool) -> Self:
-        """Rows for these norms (None: no batch norm), to be written; running statistics unless `of_batch`."""
-        blank = torch.zeros(len(norms), channels, dtype=torch.float64, device=device)
-        eps = [norm.eps if norm is not None else 0.0 for norm in norms]
-        through = [float(of_batch and norm is not None) for norm in norms]
-        columns = torch.tensor([eps, through], dtype=torch.float64, device=device)[..., None]
-        made = cls(blank, blank + 1, columns[0], columns[1], of_batch)
+    def of(cls, norms: Sequence[BatchNorm | None], columns: Tensor, channels: int, *, of_batch: bool) -> Self:
+        """Rows for these norms (None: no batch norm), to be written; running statistics unless `of_batch`.
+
+        `columns` are ε and whether there is a norm, `[2, rows, 1]`.
+        """
+        blank = columns.new_zeros(len(norms), channels)
+        made = cls(blank, blank + 1, columns[0], columns[1] if of_batch else torch.zeros_like(columns[1]), of_batch)
         if not of_batch:
             for row, norm in enumerate(norms):
                 if norm is not None:
