@@ -69,9 +69,7 @@ class Source:
 
     def _put(self, state: "State") -> None:
         self._seed, positions = state
-        self._generators = {
-            device: self._at(device, position) for device, position in positions.items()
-        }
+        self._generators = {device: self._at(device, position) for device, position in positions.items()}
 
     @staticmethod
     def _at(device: torch.device, position: torch.Tensor) -> torch.Generator:

@@ -1,9 +1,9 @@
 """The supernets: one module for each operation of each edge.
 
 A supernet is a pure function of (images, weights). A parameter's name says where it belongs,
-`cells.<cell>.edges.<edge>.<operation>.…`. Two engines compute the same function of the same parameters: `reference` a
-cell's operations one by one and their sum as the papers write it, which is the definition, and `fast` (`spaces.core.fast`)
-a whole cell at once.
+`cells.<cell>.edges.<edge>.<operation>.…`. Two engines compute the same function of the same parameters: `reference`
+takes a cell's operations one by one and adds them up as the papers write it, which is the definition; `fast`
+(`spaces.core.fast`) takes a whole cell at once.
 """
 
 from abc import ABC, abstractmethod
@@ -155,7 +155,7 @@ class MixedCell(nn.Module):
             held = replace(weights, table=table)
             replaced = {f"cell.{name}": p for name, p in zip(plan.names, parameters, strict=True)}
             with self.random.again(draws), frozen_statistics(self):
-                return functional_call(ByReference(self), replaced, (states, held))  # type: ignore[no-any-return]
+                return functional_call(ByReference(self), replaced, (states, held))
 
         job = Job(plan, len(inputs), self.stride, self.joined, weights.auxiliary, reference)
         parameters = chain.from_iterable(plan.parameters())

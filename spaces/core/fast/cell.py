@@ -169,7 +169,9 @@ class Cell:
             self.leave(job.inputs + place, gradients[place], filled=self.filled[place], weights=weights)
             if plan.node_rows:
                 gradients[place] = self.through_node_norm(place, gradients[place])
-            sums = self.kernels.reduce(gradients[place], [self.value(row, done) for row in range(rows.start, rows.stop)])
+            sums = self.kernels.reduce(
+                gradients[place], [self.value(row, done) for row in range(rows.start, rows.stop)]
+            )
             q, d = sums[0], sums[1:]
             found, p = done.statistics.slopes(rows, q, d, term_weights[rows] * scale[rows], self.count, self.dtype)
             self.slopes[rows] = found
@@ -188,7 +190,9 @@ class Cell:
         norms: list[list[Tensor | None]] = [[], []]
         if self.scales:
             norms = [
-                list(torch.cat(part[::-1])[plan.affine].to(self.dtype).unbind()) if weights else [None] * len(self.scales)
+                list(torch.cat(part[::-1])[plan.affine].to(self.dtype).unbind())
+                if weights
+                else [None] * len(self.scales)
                 for part in (of_scale, of_shift)
             ]
         return of_inputs, of_table[:-1].view_as(self.table).to(self.table.dtype), [*self.of_parameters, *norms]
@@ -217,9 +221,7 @@ class Cell:
                     weights,
                 )
                 x, values, kept = self.done.states[state], self.done.values[number], self.done.kept[number]
-                self.of_parameters[number] = group.backward(
-                    kernels, x, values, kept, self.parameters[number], back, gx
-                )
+                self.of_parameters[number] = group.backward(kernels, x, values, kept, self.parameters[number], back, gx)
 
     def slope(self, row: int) -> Slope:
         """Of a term whose node is done."""
@@ -269,7 +271,7 @@ class Fused(torch.autograd.Function):
         return result
 
     @staticmethod
-    def backward(ctx: Any, slope: Tensor) -> Any:  # type: ignore[override]
+    def backward(ctx: Any, slope: Tensor) -> Any:
         """First derivatives here; where they are to be differentiated, by the reference cell."""
         saved = ctx.saved_tensors
         tensors, rest = saved[: ctx.given], list(saved[ctx.given :])

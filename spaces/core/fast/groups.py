@@ -238,15 +238,11 @@ class Separable(Group):
         """Keeps what stands between the two: its raw value, and scale and shift that normalise it."""
         first, *second = self._forms()
         rows = [self.between_row, *self.rows] if second else self.rows
-        y = kernels.separable(
-            x, None, None, *parameters[:2], first, *statistics.written(rows[0])
-        )
+        y = kernels.separable(x, None, None, *parameters[:2], first, *statistics.written(rows[0]))
         if not second:
             return [y], []
         scale, shift = self._normalising(statistics, parameters, x.dtype)
-        z = kernels.separable(
-            y, scale, shift, *parameters[2:4], second[0], *statistics.written(rows[1])
-        )
+        z = kernels.separable(y, scale, shift, *parameters[2:4], second[0], *statistics.written(rows[1]))
         return [z], [y, scale, shift]
 
     def _normalising(self, statistics: Statistics, parameters: Sequence[Tensor], dtype: torch.dtype) -> list[Tensor]:

@@ -1,6 +1,6 @@
 """The kernels in C++: compiled once a machine where there is a compiler, called through ctypes.
 
-Only what `kernels.cpp` holds runs here; dense convolutions are torch's. Its interface is that of `portable.py`.
+The interface is that of `portable.py`.
 """
 
 import ctypes
@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from torch import Tensor
 
 from spaces.core.fast import portable
 
-SOURCE = Path(__file__).with_name("kernels.cpp")
+SOURCES = Path(__file__).with_name("kernels")
 FLAGS = ("-O3", "-march=native", "-std=c++17", "-fopenmp", "-fPIC", "-shared")
 LANES = 4  # the channels of an image must be a multiple of so many
 
@@ -40,7 +41,12 @@ def _compile(compiler: str, out: Path) -> None:
     # Under another name first: a second process must never load half a library.
     with tempfile.TemporaryDirectory(dir=out.parent) as folder:
         made = Path(folder) / out.name
-        subprocess.run([compiler, *FLAGS, str(SOURCE), "-o", str(made)], check=True, capture_output=True, timeout=300)
+        subprocess.run(
+            [compiler, *FLAGS, str(SOURCES / "kernels.cpp"), "-o", str(made)],
+            check=True,
+            capture_output=True,
+            timeout=300,
+        )
         os.replace(made, out)
 
 
@@ -52,15 +58,33 @@ def library() -> ctypes.CDLL | str:
     compiler = shutil.which(os.environ.get("CXX", "g++"))
     if compiler is None:
         return "no C++ compiler"
-    text = "\n".join([SOURCE.read_text(encoding="utf-8"), compiler, *FLAGS, _processor()])
+    sources = [path.read_text(encoding="utf-8") for path in sorted(SOURCES.iterdir())]
+    text = "\n".join([*sources, compiler, *FLAGS, _processor()])
     digest = hashlib.sha256(text.encode()).hexdigest()[:16]
     out = user_cache_path("dartboard") / "kernels" / f"{digest}.so"
     try:
         if not out.exists():
             _compile(compiler, out)
-        return ctypes.CDLL(str(out))
+        kernels = ctypes.CDLL(str(out))
     except (OSError, subprocess.SubprocessError) as error:
         return f"the compiler failed: {str(error).splitlines()[0]}"
+    keep_memory()
+    return kernels
+
+
+def keep_memory() -> None:
+    """Let this process keep the memory it frees: the C library would hand every large block back to the system.
+
+    A pass allocates hundreds of tensors of some megabytes. Handed back and asked for anew, each of their pages is first
+    touched again, which costs more than what is computed on it. Where the C library is not glibc nothing happens.
+    """
+    with suppress(AttributeError, OSError):
+        allocator = ctypes.CDLL(None).mallopt
+        for parameter, value in ((M_MMAP_MAX, 0), (M_TRIM_THRESHOLD, -1)):
+            allocator(ctypes.c_int(parameter), ctypes.c_int(value))
+
+
+M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # glibc's malloc.h
 
 
 def covers(x: Tensor) -> bool:
@@ -170,7 +194,8 @@ def dense(
     """See `portable.dense`."""
     out = list(x.new_empty(len(weights), *x.shape).unbind())
     sizes = _numbers([weight.shape[-1] for weight in weights])
-    where = (_table(weights), _table(out), means and _table(means), variances and _table(variances))
+    statistics = [None if tables is None else _table(tables) for tables in (means, variances)]
+    where = (_table(weights), _table(out), *statistics)
     _call("dense", x.dtype, *x.shape, _at(x), _ld(x), len(weights), sizes, *where)
     return out
 
@@ -191,9 +216,8 @@ def dense_backward(
     coefficients = torch.stack([part for slope in slopes for part in slope])
     grads = [torch.empty_like(weight) for weight in weights] if of_weights else None
     inputs = (_at(x), _ld(x), count, sizes, _table(weights), _table(values), *_pointers(gradients), _at(coefficients))
-    _call("dense_backward", x.dtype, *x.shape, *inputs, _at(gx), _ld(gx), grads and _table(grads))
+    _call("dense_backward", x.dtype, *x.shape, *inputs, _at(gx), _ld(gx), None if grads is None else _table(grads))
     return list(grads) if grads is not None else [None] * count
-
 
 
 def _shape(x: Tensor, form: portable.Form) -> "ctypes.Array[ctypes.c_long]":

@@ -155,9 +155,9 @@ def parts(module: nn.Module) -> list[nn.Module]:
 
 def plain(convolution: nn.Conv2d) -> bool:
     """Whether a convolution is a dense one that keeps size and channels, of kernel 1 or 3, without bias."""
-    size, channels = convolution.kernel_size[0], convolution.out_channels
-    same = nn.Conv2d(channels, channels, size, padding=size // 2, bias=False)
-    return size in (1, 3) and convolution.extra_repr() == same.extra_repr()
+    c, size = convolution, convolution.kernel_size[0]
+    form = (c.out_channels, c.kernel_size, c.stride, c.padding, c.dilation, c.groups, c.bias)
+    return size in (1, 3) and form == (c.in_channels, (size, size), (1, 1), (size // 2, size // 2), (1, 1), 1, None)
 
 
 def standard(pool: nn.MaxPool2d | nn.AvgPool2d) -> bool:

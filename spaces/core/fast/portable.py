@@ -53,7 +53,7 @@ def reduce(g: Tensor, terms: Sequence[Tensor]) -> Tensor:
 def combine(
     terms: Sequence[Tensor], coefficients: Tensor, bias: Tensor | None, out: Tensor, *, accumulate: bool = False
 ) -> None:
-    """out = bias + Σ coefficient · term, for coefficients `[terms, C]`; added to `out` if so asked."""
+    """The sum bias + Σ coefficient · term written to out, for coefficients `[terms, C]`; added to `out` if so asked."""
     if not accumulate:
         out.zero_()
     if bias is not None:

@@ -1,7 +1,7 @@
 """Batch norm that is never materialised: its mean and deviation go into the coefficients of a node's sum.
 
-A node is Σ w (γ (Y - m) s + β) over the values Y that reach it, with m the mean and s = (var + ε)^-½ of each channel, so
-it is one sum of the Y with coefficients A = w γ s and a constant. Back from the node's gradient g, with q = Σ g and
+A node is Σ w (γ (Y - m) s + β) over the values Y that reach it, with m the mean and s = (var + ε)^-½ of each channel:
+one sum of the Y with coefficients A = w γ s, and a constant. Back from the node's gradient g, with q = Σ g and
 d = Σ g Y over the N pixels of the batch, and p = (d - m q) s:
 
     ∂L/∂w = Σ_c (γ p + β q)      ∂L/∂γ = w p      ∂L/∂β = w q
