@@ -14,11 +14,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from methods.core.learner import Task, accuracy, cosine, descend, sgd, weight_gradients
+from methods.core.recipe import FileRead
 from methods.core.settings import Settings, Value
 from methods.core.step import Alpha, Batch, Weights
 from methods.darts import NATS
 from spaces.core import streams
 from spaces.core.genotype import Genotype
+from spaces.core.space import Space
 
 
 class RandomLearner:
@@ -114,6 +116,10 @@ class RandomSearch:
     def layers(self, space: str) -> dict[str, Mapping[str, Value]]:
         """As first-order DARTS, whose budget this search is given."""
         return {f"recipe {self.name} on {space}": NATS if space == "nats-tss" else {}}
+
+    def reads(self, space: Space, settings: Settings) -> dict[str, FileRead]:
+        """No file."""
+        return {}
 
     def declaration(self, settings: Settings | None = None) -> dict[str, str]:
         """What is drawn, how it is ranked, and the budget."""
