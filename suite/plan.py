@@ -92,6 +92,8 @@ def plan(
     searched = get_space(space, without=chosen.removes(space))
     if searched.scalar:
         raise InputError(f"{space} has no images, so no trials: run `dartboard search {method} --space {space}`")
+    if space not in chosen.spaces:
+        raise InputError(f"{method} makes no sense on {space}: choose {', '.join(chosen.spaces)}")
     given = dict(overrides or {})
     retrained = [f"evaluate.{field.name}" for field in fields(Evaluation)]
     known = [*Settings().flat(), *chosen.options, *retrained, "images", "threads"]

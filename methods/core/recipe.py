@@ -10,6 +10,7 @@ from torch import Tensor
 from methods.core.settings import Settings, Value
 from methods.core.stages import WHOLE, Stage, bounds, depth
 from methods.core.step import Alpha, Moment, Relaxation, Step, Weights
+from spaces import IMAGE_SPACES
 from spaces.core.files import file_digest
 from spaces.core.genotype import Genotype
 from spaces.core.space import Space
@@ -118,6 +119,10 @@ class Method(Protocol):
     def options(self) -> Mapping[str, Value]:
         """The method's own settings and their defaults."""
 
+    @property
+    def spaces(self) -> tuple[str, ...]:
+        """The spaces of images on which its definition makes sense."""
+
     def removes(self, space: str) -> tuple[str, ...]:
         """Operations that the method takes out of `space`."""
 
@@ -155,6 +160,7 @@ class Recipe:
     stages: tuple[Stage, ...] = (WHOLE,)
     skip_dropout: RatePiece = constant_rate  # of the supernet's skip-connections, in training
     auxiliary_skip: RatePiece | None = None  # weight of a skip-connection beside every edge; None: there is none
+    spaces: tuple[str, ...] = IMAGE_SPACES
     without: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # space → operations taken out of it
     options: Mapping[str, Value] = field(default_factory=dict)
     files: Mapping[str, FilePiece] = field(default_factory=dict)  # options that may name a file

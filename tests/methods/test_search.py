@@ -8,7 +8,7 @@ import torch
 
 from methods import METHODS, Search, get_method
 from methods.core.settings import Settings, resolve
-from spaces import IMAGE_SPACES, get_space
+from spaces import get_space
 from spaces.core.errors import InputError
 
 
@@ -33,12 +33,12 @@ def same(one: Search, other: Search) -> bool:
 
 
 def pairs() -> list[object]:
-    """Every method on every space of images; beyond one space of each family, only the simplest are fast."""
+    """Every method on every space that it declares; beyond one space of each family, only the simplest are fast."""
     simple, fast = ("darts-1st", "darts+es", "random"), ("nats-tss", "s1")
     return [
         pytest.param(method, space, marks=[] if method in simple or space in fast else [pytest.mark.slow])
         for method in METHODS
-        for space in IMAGE_SPACES
+        for space in get_method(method).spaces
     ]
 
 
