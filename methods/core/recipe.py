@@ -26,6 +26,7 @@ InnerTerm = Callable[[Step], Sequence[Tensor]]  # added to the weights' gradient
 WatchPiece = Callable[[Step, Sequence[Tensor]], None]  # is shown ∇_w L_train of each weight step, before any term
 OuterTerm = Callable[[Step], Alpha]  # added to alpha's gradient
 ConstraintPiece = Callable[[Step], None]  # puts alpha back, in place, to where it may be after its step
+LogPiece = Callable[[dict[str, Any]], dict[str, float]]  # from the memory after an epoch, columns of a history
 StopPiece = Callable[[Sequence[Mapping[str, Any]], Settings], bool]  # histories so far → stop now?
 SelectionPiece = Callable[[Space, Weights], Genotype]
 RatePiece = Callable[[Moment], float]
@@ -151,6 +152,7 @@ class Recipe:
     start: StartPiece = small_normal
     schedule: SchedulePiece = every_step
     watch: tuple[WatchPiece, ...] = ()
+    log: tuple[LogPiece, ...] = ()
     inner: tuple[InnerTerm, ...] = ()
     outer: tuple[OuterTerm, ...] = ()
     constraint: ConstraintPiece = unconstrained
@@ -203,11 +205,13 @@ class Recipe:
         }
         removals = [f"{', '.join(operations)} from {space}" for space, operations in self.without.items()]
         removed = {"operations removed from the space": "; ".join(removals) or "no operation"}
+        logged = {"logged in the history": "; ".join(map(describe, self.log))} if self.log else {}
         return {
             "title": self.title,
             "source": self.source,
             **pieces,
             **removed,
+            **logged,
             **(conduct(settings) if settings else {}),
         }
 
