@@ -1,10 +1,12 @@
 """The loop: every method on every space, the same bits whatever interrupts it."""
 
 import io
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Iterator
 
 import pytest
 import torch
+from torch.optim.optimizer import register_optimizer_step_pre_hook
 
 from methods import METHODS, Search, get_method
 from methods.core.settings import Settings, resolve
@@ -42,11 +44,31 @@ def pairs() -> list[object]:
     ]
 
 
+@pytest.fixture
+def finite_gradients() -> Iterator[list[int]]:
+    """Whatever any optimiser steps along is finite; how many tensors of each step had a gradient."""
+    seen = []
+
+    def check(optimiser: torch.optim.Optimizer, args: object, kwargs: object) -> None:
+        gradients = [p.grad for group in optimiser.param_groups for p in group["params"] if p.grad is not None]
+        assert all(gradient.isfinite().all() for gradient in gradients)
+        seen.append(len(gradients))
+
+    hook = register_optimizer_step_pre_hook(check)
+    yield seen
+    hook.remove()
+
+
 @pytest.mark.parametrize(("method", "space"), pairs())
-def test_conformance(make_search: Callable[..., Search], method: str, space: str) -> None:
-    """Finite numbers, the right shapes, a genotype that round-trips, and determinism across an interruption."""
+def test_conformance(make_search: Callable[..., Search], finite_gradients: list[int], method: str, space: str) -> None:
+    """Finite gradients, the right shapes, a genotype that round-trips, and determinism across an interruption."""
     whole = make_search(method, space)
     rows = list(whole)
+    assert len(finite_gradients) >= whole.steps_taken
+    assert all(finite_gradients)
+    mask, weights, alpha = get_space(space).mask, whole.learner.weights(), whole.learner.alpha()
+    assert all(weights[kind].shape[-2:] == mask[kind].shape for kind in mask)
+    assert all(alpha[kind].shape == mask[kind].shape for kind in alpha)
     assert rows
     assert rows == whole.history
     for row in rows:
@@ -56,6 +78,7 @@ def test_conformance(make_search: Callable[..., Search], method: str, space: str
         assert 0 <= row["skip_share"] <= 1
         for kind, mask in get_space(space).mask.items():
             assert len(row[f"weights.{kind}"]) == mask.numel()
+            assert all(map(math.isfinite, row[f"weights.{kind}"] + row.get(f"alpha.{kind}", [])))
 
     torch.randn(7)  # the global generator is nobody's business
     interrupted = make_search(method, space)
