@@ -66,9 +66,9 @@ def test_conformance(make_search: Callable[..., Search], finite_gradients: list[
     rows = list(whole)
     assert len(finite_gradients) >= whole.steps_taken
     assert all(finite_gradients)
-    mask, weights, alpha = get_space(space).mask, whole.learner.weights(), whole.learner.alpha()
-    assert all(weights[kind].shape[-2:] == mask[kind].shape for kind in mask)
-    assert all(alpha[kind].shape == mask[kind].shape for kind in alpha)
+    masks, weights, alpha = get_space(space).mask, whole.learner.weights(), whole.learner.alpha()
+    assert all(weights[kind].shape[-2:] == masks[kind].shape for kind in masks)
+    assert all(alpha[kind].shape == masks[kind].shape for kind in alpha)
     assert rows
     assert rows == whole.history
     for row in rows:
@@ -76,7 +76,7 @@ def test_conformance(make_search: Callable[..., Search], finite_gradients: list[
         parsed = get_space(space).parse(row["genotype"])
         assert str(parsed) == row["genotype"]
         assert 0 <= row["skip_share"] <= 1
-        for kind, mask in get_space(space).mask.items():
+        for kind, mask in masks.items():
             assert len(row[f"weights.{kind}"]) == mask.numel()
             assert all(map(math.isfinite, row[f"weights.{kind}"] + row.get(f"alpha.{kind}", [])))
 
