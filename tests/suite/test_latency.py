@@ -10,12 +10,14 @@ import torch
 from typer.testing import CliRunner
 
 from spaces import get_space
+from spaces.core.errors import InputError
 from spaces.core.files import file_digest
 from spaces.core.latency import read_table
 from suite import commands
 from suite.cli import app
 from suite.plan import plan
 from suite.store import load_frames
+from suite.trial import run_trial
 
 commands.register(app)
 SMALL = ["--channels", "4", "--cells", "4", "--size", "8", "--repeats", "1"]
@@ -102,6 +104,16 @@ def test_a_key_follows_the_tables_bytes_not_its_path(measured: Path, tmp_path: P
     keys.append(plan("rarts", "s1", "digits", 0, overrides=given).key("digits", "", None))
     assert keys[0] == keys[1]
     assert len(set(keys)) == 3
+
+
+def test_a_table_that_changes_between_plan_and_trial_is_refused(measured: Path, tiny_npz: Path, tmp_path: Path) -> None:
+    path = tmp_path / "table.json"
+    path.write_bytes(measured.read_bytes())
+    given = {"latency_weight": 0.1, "latency_table": str(path)}
+    planned = plan("rarts", "s1", f"npz:{tiny_npz}", 0, overrides=given)
+    path.write_text(path.read_text().replace('"batch":1', '"batch":2'))
+    with pytest.raises(InputError, match="latency_table has changed since this run began"):
+        run_trial(planned, tmp_path / "runs", tmp_path)
 
 
 def broken(change: Callable[[dict[str, Any]], object]) -> Callable[[str], str]:
