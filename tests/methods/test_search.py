@@ -36,12 +36,13 @@ def same(one: Search, other: Search) -> bool:
 
 def pairs() -> list[object]:
     """Every method on every space that it declares; beyond one space of each family, only the simplest are fast."""
-    simple, fast = ("darts-1st", "darts+es", "random"), ("nats-tss", "s1")
-    return [
-        pytest.param(method, space, marks=[] if method in simple or space in fast else [pytest.mark.slow])
-        for method in METHODS
-        for space in get_method(method).spaces
-    ]
+    simple, pairs = ("darts-1st", "darts+es", "random"), []
+    for method in METHODS:
+        spaces = get_method(method).spaces
+        fast = [space for space in ("nats-tss", "s1") if space in spaces] or ["s2"]
+        slow = [space for space in spaces if method not in simple and space not in fast]
+        pairs += [pytest.param(method, s, marks=[pytest.mark.slow] if s in slow else []) for s in spaces]
+    return pairs
 
 
 @pytest.fixture
