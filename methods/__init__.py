@@ -47,6 +47,11 @@ METHODS: dict[str, str] = {
     "p-darts-no-priors": "methods.p_darts:P_DARTS_NO_PRIORS",
     "p-darts-auxiliary-skip": "methods.p_darts:P_DARTS_AUXILIARY_SKIP",
     "random": "methods.random_search:RANDOM",
+    "fixed-skips-0": "methods.convergence:SKIPS_0",
+    "fixed-skips-37.5": "methods.convergence:SKIPS_37",
+    "fixed-skips-62.5": "methods.convergence:SKIPS_62",
+    "fixed-deep": "methods.convergence:DEEP",
+    "fixed-shallow": "methods.convergence:SHALLOW",
 }
 
 

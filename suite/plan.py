@@ -14,6 +14,7 @@ from methods import METHODS, get_method
 from methods.core.settings import Settings, convert, resolve
 from spaces import get_space
 from spaces.core.errors import InputError, unknown
+from spaces.core.files import file_digest
 from suite.protocol import Evaluation, evaluation, get_protocol
 
 CODE = 1  # raised by hand whenever a change of the code changes what the same plan gives
@@ -35,11 +36,14 @@ class Plan:
     evaluation: Evaluation
     images: int
     threads: int
+    files: Mapping[str, str]  # digest of the file that an option of the method names
     origin: Mapping[str, str]  # which layer set a key that is not at its base value
 
     def determines(self) -> dict[str, Any]:
-        """What of the plan determines the result: not where the method's file or the data lie, nor who set a value."""
-        return {k: v for k, v in asdict(self).items() if k not in ("origin", "method", "dataset")}
+        """What of the plan determines the result: not where files or the data lie, nor who set a value."""
+        found = {k: v for k, v in asdict(self).items() if k not in ("origin", "method", "dataset", "files")}
+        found["settings"]["options"].update(self.files)
+        return found
 
     def key(self, dataset: str, dataset_digest: str, table_digest: str | None) -> str:
         """A readable name plus a digest of the plan, of the data read and of the table that evaluates, if one does."""
@@ -65,11 +69,6 @@ class Plan:
 MOST_THREADS = 1024
 
 
-def file_digest(path: Path) -> str:
-    """SHA-256 of a file's bytes, in hex."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
 def cells(number: int) -> str:
     """A number of cells, in words."""
     return "1 cell" if number == 1 else f"{number} cells"
@@ -90,8 +89,11 @@ def plan(
     ``threads``.
     """
     chosen, scale = get_method(method), get_protocol(protocol)
-    if get_space(space, without=chosen.removes(space)).scalar:
+    searched = get_space(space, without=chosen.removes(space))
+    if searched.scalar:
         raise InputError(f"{space} has no images, so no trials: run `dartboard search {method} --space {space}`")
+    if space not in chosen.spaces:
+        raise InputError(f"{method} makes no sense on {space}: choose {', '.join(chosen.spaces)}")
     given = dict(overrides or {})
     retrained = [f"evaluate.{field.name}" for field in fields(Evaluation)]
     known = [*Settings().flat(), *chosen.options, *retrained, "images", "threads"]
@@ -127,6 +129,7 @@ def plan(
         evaluation=evaluation(scale, space, retraining),
         images=images,
         threads=threads,
+        files={option: file.digest for option, file in chosen.reads(searched, settings).items()},
         origin=origin,
     )
 

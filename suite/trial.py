@@ -1,6 +1,6 @@
 """A trial: data → search → genotype → evaluation → record. A function of its plan that writes only its own folder."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from time import perf_counter
@@ -9,7 +9,7 @@ from typing import Any
 from filelock import FileLock
 
 from methods import Search, get_method
-from methods.core.recipe import Method
+from methods.core.recipe import FileRead, Method
 from spaces import get_space
 from spaces.core.errors import InputError
 from spaces.core.genotype import Genotype
@@ -78,6 +78,12 @@ def run_trial(
             return record
         method = get_method(plan.method)
         space = get_space(plan.space, without=method.removes(plan.space))
+        files = method.reads(space, plan.settings)
+        for option, file in files.items():
+            if file.digest != plan.files[option]:
+                raise InputError(
+                    f"{plan.settings.options[option]}: {option} has changed since this run began: start again"
+                )
         if table is None:
             rehearse(plan, space, dataset)
         history, seconds, steps = _search(plan, method, space, dataset, folder / "search.pt", on_progress)
@@ -124,7 +130,7 @@ def run_trial(
                 "dataset_digest": dataset.digest,
                 "dataset_source": dataset.source,
                 "table_digest": table.digest if table else None,
-                "recipe": method.declaration(plan.settings),
+                "recipe": {**method.declaration(plan.settings), **declared(files)},
                 "settings": {
                     **plan.settings.flat(),
                     **{f"evaluate.{k}": v for k, v in vars(plan.evaluation).items() if table is None},
@@ -138,6 +144,11 @@ def run_trial(
         )
         discard([folder / "search.pt", folder / "evaluate.pt"])
     return record
+
+
+def declared(files: Mapping[str, FileRead]) -> dict[str, str]:
+    """What a record says of the files that a method read."""
+    return {option.replace("_", " "): f"{file.words} (sha256 {file.digest[:12]})" for option, file in files.items()}
 
 
 def _search(

@@ -270,15 +270,19 @@ class SupernetLearner:
         return [state[p].get("momentum_buffer", torch.zeros_like(p)) for p in self.net.parameters()]
 
     def measure(self) -> dict[str, float]:
+        """How the supernet does on the alpha half, or where a search of a scalar space stands; and what pieces log."""
+        measured = self._point() if self.task.space.scalar else self._accuracies()
+        for piece in self.recipe.log:
+            measured |= piece(self.memory)
+        return measured
+
+    def _accuracies(self) -> dict[str, float]:
         """On the alpha half: the mixture as `eval()` computes it, and the discretized architecture inside it.
 
         The discretized architecture's inputs are not those that the running statistics were gathered from, so it
         is always measured with the batch's own, and without what a derived network lacks: an auxiliary skip-connection
-        and dropout. On a scalar space there is nothing to classify: where the search stands is alpha and the weights
-        themselves.
+        and dropout.
         """
-        if self.task.space.scalar:
-            return self._point()
         held = self.weights()
         chosen = {kind: w.to(self.task.device) for kind, w in self.task.space.encode(self.genotype()).items()}
         size = self.task.settings.batch_size
@@ -300,7 +304,7 @@ class SupernetLearner:
         return {"valid_loss": loss, "valid_accuracy": mixed, "discrete_accuracy": discrete}
 
     def _point(self) -> dict[str, float]:
-        """The validation loss, `alpha`, `w` and, where a method has it, `y`."""
+        """The validation loss and, since there is nothing to classify, `alpha`, `w` and, where a method has it, `y`."""
         sets: dict[str, Parameters] = {
             "alpha": self._alpha,
             "w": dict(self.net.named_parameters()),

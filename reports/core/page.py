@@ -29,6 +29,7 @@ class Section:
     trials: Table
     statements: list[str]
     trajectory: Drawn | None
+    losses: Drawn | None
     weights: list[Drawn] = field(default_factory=list)
     cells: list[Drawn] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
@@ -36,7 +37,8 @@ class Section:
     @property
     def drawn(self) -> list[Drawn]:
         """Every figure."""
-        return [*([self.trajectory] if self.trajectory else []), *self.weights, *self.cells]
+        curves = [drawn for drawn in (self.trajectory, self.losses) if drawn]
+        return [*curves, *self.weights, *self.cells]
 
     @property
     def tables(self) -> list[Table]:
@@ -102,6 +104,7 @@ def _section(block: Block, histories: pd.DataFrame, space_of: SpaceOf, method_st
         trials=tables.trials(block),
         statements=[str(words) for words in comparison["statement"]],
         trajectory=figures.trajectory(block, histories, method_styles) if len(histories) else None,
+        losses=figures.losses(block, histories, method_styles) if len(histories) else None,
     )
     if section.trajectory is None:
         section.missing.append("No trajectory is drawn: the histories do not hold an accuracy for every epoch.")
