@@ -137,6 +137,10 @@ class Scalar(Supernet):
         self.w = nn.Parameter(torch.tensor(w, dtype=torch.float64))
 
     def forward(self, images: Tensor, weights: Mapping[str, Tensor]) -> Tensor:
+        """The same, in double whatever the precision."""
+        return self.logits(images, weights)
+
+    def logits(self, images: Tensor, weights: Mapping[str, Tensor]) -> Tensor:
         """The loss that each row of `images` has the coefficients of."""
         alpha, w = weights["cell"].reshape(()), self.w
         return images @ torch.stack([torch.ones_like(w), w, alpha, w * w, w * alpha, alpha * alpha])

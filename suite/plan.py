@@ -3,10 +3,10 @@
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import torch
 
@@ -15,9 +15,10 @@ from methods.core.settings import Settings, convert, resolve
 from spaces import get_space
 from spaces.core.errors import InputError, unknown
 from spaces.core.files import file_digest
+from spaces.core.supernet import Engine, Precision
 from suite.protocol import Evaluation, evaluation, get_protocol
 
-CODE = 1  # raised by hand whenever a change of the code changes what the same plan gives
+CODE = 2  # raised by hand whenever a change of the code changes what the same plan gives
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,8 @@ class Plan:
     seed: int
     protocol: str
     device: str  # "cpu" or "cuda": a trial is the same, bit for bit, on one kind of device
+    engine: Engine
+    precision: Precision
     settings: Settings
     evaluation: Evaluation
     images: int
@@ -82,6 +85,8 @@ def plan(
     protocol: str = "quick",
     overrides: Mapping[str, Any] | None = None,
     device: str = "auto",
+    engine: str = "fast",
+    precision: str = "fp32",
 ) -> Plan:
     """Resolve a trial's configuration. Raises `InputError` for any name, key or value that does not exist or fit.
 
@@ -125,6 +130,8 @@ def plan(
         seed=seed,
         protocol=protocol,
         device=pick_device(device, scale.device),
+        engine=one_of(get_args(Engine), engine, "engine"),
+        precision=one_of(get_args(Precision), precision, "precision"),
         settings=settings,
         evaluation=evaluation(scale, space, retraining),
         images=images,
@@ -132,6 +139,13 @@ def plan(
         files={option: file.digest for option, file in chosen.reads(searched, settings).items()},
         origin=origin,
     )
+
+
+def one_of(choices: Sequence[str], asked: str, what: str) -> Any:
+    """`asked` if it is one of the choices; raises `InputError`."""
+    if asked not in choices:
+        raise InputError(f"unknown {what} {asked!r}: choose {' or '.join(choices)}")
+    return asked
 
 
 def pick_device(asked: str, usual: str) -> str:

@@ -49,6 +49,7 @@ class Record(BaseModel):
     epochs: int
     scale: str
     device: str
+    engine: str
     threads: int
     version: str
     dataset_digest: str

@@ -101,6 +101,8 @@ def expand(
     *,
     protocol: str | None = None,
     device: str = "auto",
+    engine: str = "fast",
+    precision: str = "fp32",
     all_available: bool = False,
 ) -> Expansion:
     """All plans of `study`, which stands in `path`; with `all_available`, no data set is left out for want of files.
@@ -120,7 +122,8 @@ def expand(
                 continue
             for method, space, seed in product(block.methods, block.spaces, block.seeds):
                 try:
-                    made = plan(method, space, dataset, seed, protocol or study.protocol, block.overrides, device)
+                    scale = protocol or study.protocol
+                    made = plan(method, space, dataset, seed, scale, block.overrides, device, engine, precision)
                 except InputError as error:
                     raise InputError(f"{path}: trials.{number}: {error}") from error
                 plans[json.dumps([made.determines(), dataset], sort_keys=True)] = made

@@ -17,7 +17,7 @@ from spaces.core.space import Space
 from spaces.core.tabular import Table
 from spaces.core.tabular_files import ARCHITECTURES
 from suite.data import Dataset, Loader, default_augment, halves, load, subset
-from suite.environment import device_name, environment, make_deterministic, own_version
+from suite.environment import device_name, engine_name, environment, make_deterministic, own_version
 from suite.evaluate import Result, rehearse, retrain, tabular
 from suite.plan import Plan
 from suite.protocol import NATS_EVALUATION
@@ -125,6 +125,7 @@ def run_trial(
                 "epochs": len(history),
                 "scale": plan.scale(len(dataset.y_train), retrained=table is None),
                 "device": device_name(plan.device),
+                "engine": engine_name(plan.engine, plan.precision, plan.device),
                 "threads": plan.threads,
                 "version": own_version(),
                 "dataset_digest": dataset.digest,
@@ -179,6 +180,8 @@ def _search(
         in_channels=dataset.channels,
         seed=plan.seed,
         device=plan.device,
+        engine=plan.engine,
+        precision=plan.precision,
     )
     seconds: list[float] = []
     if state := load_checkpoint(checkpoint):

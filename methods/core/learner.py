@@ -16,6 +16,7 @@ from spaces.core import streams
 from spaces.core.genotype import Genotype
 from spaces.core.operations import frozen_statistics
 from spaces.core.space import Space
+from spaces.core.supernet import Engine, Precision
 
 if TYPE_CHECKING:
     from methods.core.recipe import Recipe
@@ -46,6 +47,8 @@ class Task:
     in_channels: int
     seed: int
     device: torch.device
+    engine: Engine = "fast"
+    precision: Precision = "fp32"
 
     @property
     def steps(self) -> int:
@@ -172,7 +175,9 @@ class SupernetLearner:
                 batch_norm=s.batch_norm,
                 node_norm=s.node_norm,
                 auxiliary_skip=self.recipe.auxiliary_skip is not None,
+                engine=task.engine,
             ).to(task.device)
+        self.net.precision = task.precision
         start = self.recipe.start(space, seed)
         self._alpha = {k: a.to(task.device).requires_grad_() for k, a in start.items()}
         self.optimiser = sgd(self.net, s)

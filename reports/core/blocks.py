@@ -15,7 +15,7 @@ from spaces.core.errors import InputError, unknown
 RECORD_COLUMNS = (
     *("key", "method", "space", "dataset", "seed", "protocol", "accuracy", "evaluation", "convention", "genotype"),
     *("skip_share", "params", "macs", "search_seconds", "evaluate_seconds", "search_steps", "epochs", "scale"),
-    *("device", "threads", "version", "dataset_digest", "recipe", "settings", "environment"),
+    *("device", "engine", "threads", "version", "dataset_digest", "recipe", "settings", "environment"),
 )
 SAME = ["space", "dataset", "protocol", "scale", "evaluation", "dataset_digest"]
 

@@ -74,6 +74,7 @@ def conditions(records: pd.DataFrame) -> list[tuple[str, list[str]]]:
         ("Data sets", _counted(datasets)),
         ("Seeds", [", ".join(str(seed) for seed in sorted(records["seed"].unique()))]),
         ("Device", _counted(records["device"].astype(str) + ", threads " + records["threads"].astype(str))),
+        ("Engine", _counted(records["engine"].astype(str))),
         ("Version", _counted("dartboard " + records["version"].astype(str))),
         ("Environment", _counted(pd.Series(software))),
     ]

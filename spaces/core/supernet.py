@@ -41,6 +41,9 @@ BatchNormMode = Literal["running", "batch"]
 
 Engine = Literal["reference", "fast"]
 
+Precision = Literal["fp32", "bf16"]
+"""Of a pass: single precision throughout, or bfloat16 wherever torch's autocast has it."""
+
 Choice = Mapping[str, Tensor | float]
 """The operations of one edge that are computed, each with its weight (a scalar)."""
 
@@ -125,7 +128,7 @@ class MixedCell(nn.Module):
 
     def mix(self, inputs: Sequence[Tensor], weights: CellWeights) -> Tensor:
         """What the searched edges make of the input nodes, `[N, C or nodes · C, H, W]`."""
-        if self.engine == "fast" and not _transformed():
+        if self.engine == "fast" and not _transformed() and not torch.is_autocast_enabled(inputs[0].device.type):
             return self._fused(inputs, weights)
         return self.join(self.nodes(inputs, weights.choices))
 
@@ -219,6 +222,7 @@ class Supernet(nn.Module, ABC):
         self.auxiliary_skip = auxiliary_skip
         self.auxiliary_weight = 1.0
         self._engine: Engine = "reference"
+        self.precision: Precision = "fp32"
         self._skip_dropout = 0.0
         computed = torch.tensor([name != "none" for name in operations], device="cpu")
         self._present = {kind: rows & computed for kind, rows in mask.items()}
@@ -256,7 +260,6 @@ class Supernet(nn.Module, ABC):
             if isinstance(module, DroppedSkip):
                 module.rate = rate
 
-    @abstractmethod
     def forward(self, images: Tensor, weights: Mapping[str, Tensor]) -> Tensor:
         """Logits `[N, classes]` of images `[N, C, H, W]`.
 
@@ -264,12 +267,17 @@ class Supernet(nn.Module, ABC):
         an operation that the edge lacks is ignored. An operation is not computed where its weight is known on the
         host to be zero: on the CPU, and not being differentiated.
 
-        Raises `ValueError` for weights of another shape.
+        In bf16 the reference computes whatever the engine is. Raises `ValueError` for weights of another shape.
         """
+        if self.engine == "fast":  # whose cells have channels innermost
+            images = images.contiguous(memory_format=torch.channels_last)
+        with torch.autocast(images.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
+            logits = self.logits(images, weights)
+        return logits.float() if logits.dtype == torch.bfloat16 else logits
 
-    def laid_out(self, images: Tensor) -> Tensor:
-        """The images as the engine wants them in memory: the fast one has channels innermost."""
-        return images.contiguous(memory_format=torch.channels_last) if self.engine == "fast" else images
+    @abstractmethod
+    def logits(self, images: Tensor, weights: Mapping[str, Tensor]) -> Tensor:
+        """What `forward` returns, in the precision under way."""
 
     def mixed_edges(
         self, kind: str, channels: int, norm: Norm, strides: Sequence[int], pool: Norm | None = None
@@ -403,10 +411,10 @@ class DartsSupernet(Supernet):
             older, newer, after_reduction = newer, DartsGenotype.nodes * channels, reduces
         self.classifier = nn.Linear(newer, classes)
 
-    def forward(self, images: Tensor, weights: Mapping[str, Tensor]) -> Tensor:
+    def logits(self, images: Tensor, weights: Mapping[str, Tensor]) -> Tensor:
         """Logits `[N, classes]`."""
         read = {kind: iter(cells) for kind, cells in self.read(weights).items()}
-        older = newer = self.stem(self.laid_out(images))
+        older = newer = self.stem(images)
         for cell in self.cells:
             assert isinstance(cell, DartsCell)
             older, newer = newer, cell(older, newer, next(read[cell.kind]))
@@ -460,10 +468,10 @@ class NatsSupernet(Supernet):
         self.last = nn.Sequential(fixed(channels), nn.ReLU())
         self.classifier = nn.Linear(channels, classes)
 
-    def forward(self, images: Tensor, weights: Mapping[str, Tensor]) -> Tensor:
+    def logits(self, images: Tensor, weights: Mapping[str, Tensor]) -> Tensor:
         """Logits `[N, classes]`."""
         read = iter(self.read(weights)["cell"])
-        x = self.stem(self.laid_out(images))
+        x = self.stem(images)
         for cell in self.cells:
             x = cell(x, next(read)) if isinstance(cell, NatsCell) else cell(x)
         logits: Tensor = self.classifier(self.last(x).mean((2, 3)))

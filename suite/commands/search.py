@@ -10,7 +10,7 @@ import typer
 from rich.markup import escape
 
 from spaces.core.errors import InputError
-from suite.commands.options import DataRoot, Device, Set, overrides
+from suite.commands.options import DataRoot, Device, EngineOption, PrecisionOption, Set, overrides
 from suite.console import Json, console, emit, errors, plain_errors, table
 
 if TYPE_CHECKING:
@@ -37,6 +37,8 @@ def search(
     settings: Set = None,
     out: Annotated[Path | None, typer.Option(help="The runs folder [runs/search].")] = None,
     device: Device = "auto",
+    engine: EngineOption = "fast",
+    precision: PrecisionOption = "fp32",
     data_root: DataRoot = None,
     download: Annotated[bool, typer.Option("--download", help="Fetch the data set if it is missing.")] = False,
     method_option: Annotated[str | None, typer.Option("--method", help="The method, instead of METHOD.")] = None,
@@ -55,7 +57,8 @@ def search(
         images = {"dataset": dataset, "protocol": protocol, "out": out, "data-root": data_root, "download": download}
         solve(named[0], [option for option, given in images.items() if given], overrides(settings), as_json)
         return
-    made = plan(named[0], space, dataset or "digits", seed, protocol or "quick", overrides(settings), device)
+    scale = protocol or "quick"
+    made = plan(named[0], space, dataset or "digits", seed, scale, overrides(settings), device, engine, precision)
     runs = out or Path("runs/search")
     with interruptible(), progress([made]) as on_event:
         record = run_trial(
@@ -101,6 +104,8 @@ def run(
     out: Annotated[Path | None, typer.Option(help="The runs folder [runs/STUDY].")] = None,
     report: Annotated[Path | None, typer.Option(help="Write a report to this folder at the end.")] = None,
     device: Device = "auto",
+    engine: EngineOption = "fast",
+    precision: PrecisionOption = "fp32",
     data_root: DataRoot = None,
     download: Annotated[bool, typer.Option("--download", help="Fetch data sets that are missing.")] = False,
     as_json: Json = False,
@@ -118,7 +123,16 @@ def run(
         from reports.render import check_out
 
         check_out(report)
-    expansion = studies.expand(studies.read(path), path, root, protocol=protocol, device=device, all_available=download)
+    expansion = studies.expand(
+        studies.read(path),
+        path,
+        root,
+        protocol=protocol,
+        device=device,
+        engine=engine,
+        precision=precision,
+        all_available=download,
+    )
     runs = out or Path("runs") / path.stem
     try:
         missing = [plan for plan in expansion.plans if read_record(runs / key_of(plan, root, download)) is None]

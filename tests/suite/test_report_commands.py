@@ -49,7 +49,15 @@ def runs(tmp_path, monkeypatch):
             **{"seed": seed, "protocol": protocol, "accuracy": 80.0 + seed + shift, "evaluation": "retrained"},
             **{"convention": "test", "genotype": cell, "skip_share": 1 / 3, "params": 100_000, "macs": 10_000_000},
             **{"search_seconds": 5.0, "evaluate_seconds": 1.0, "search_steps": 4, "epochs": 2, "scale": "tiny"},
-            **{"device": "cpu", "threads": 1, "version": "0", "dataset_digest": "d", "recipe": {}, "settings": {}},
+            **{
+                "device": "cpu",
+                "engine": "fast",
+                "threads": 1,
+                "version": "0",
+                "dataset_digest": "d",
+                "recipe": {},
+                "settings": {},
+            },
             "environment": {"python": "3.11.7"},
         }
         for protocol in ("quick", "cpu")

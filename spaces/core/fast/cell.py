@@ -71,8 +71,8 @@ class Cell:
     def weights(self) -> Tensor:
         """Of each term, float64 `[terms, 1]`."""
         flat = self.table.flatten().double()
-        if job_weight := self.job.auxiliary_weight:  # at the place before the first
-            flat = torch.cat([flat, flat.new_tensor([job_weight])])
+        if auxiliary := self.job.auxiliary_weight:  # at the place before the first
+            flat = torch.cat([flat, flat.new_tensor([auxiliary])])
         return flat[self.plan.places.to(flat.device)][:, None]
 
     def scale_and_shift(self) -> tuple[Tensor, Tensor]:

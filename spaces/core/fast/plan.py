@@ -55,7 +55,7 @@ class Plan:
     @cached_property
     def places(self) -> Tensor:
         """Of the terms' weights in the flat table, int64 `[terms]`."""
-        return torch.tensor([term.place for term in self.terms], device="cpu")
+        return torch.tensor([term.place for term in self.terms], dtype=torch.int64, device="cpu")
 
     @cached_property
     def normed(self) -> list[int]:
