@@ -35,7 +35,7 @@ class DerivedLearner(ABC):
         self.net.random.reseed(self.task.seed, "noise", epoch, number)  # type: ignore[union-attr,operator]
         logits = self.net(train.images)
         loss = F.cross_entropy(logits, train.labels)
-        descend(self.optimiser, self.net, weight_gradients(loss, self.net), self.task.settings.gradient_clip)
+        descend(self.optimiser, weight_gradients(loss, self.optimiser), self.task.settings.gradient_clip)
         return loss.detach(), (logits.detach().argmax(1) == train.labels).sum()
 
     def validation(self) -> tuple[float, float]:
