@@ -7,8 +7,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from reports.core import effects, intervals, significance
-from reports.core.values import COLUMNS
+from reports.core import effects, significance
 from reports.statistics import compare, summarise
 from spaces.core.errors import InputError
 
@@ -19,7 +18,7 @@ def frame(**methods):
     for method, values in methods.items():
         pairs = values.items() if isinstance(values, dict) else enumerate(values)
         rows += [(method, "s", "d", seed, value) for seed, value in pairs]
-    return pd.DataFrame(rows, columns=list(COLUMNS))
+    return pd.DataFrame(rows, columns=["method", "space", "dataset", "seed", "value"])
 
 
 def only(table):
@@ -82,47 +81,6 @@ def test_many_seeds_are_sampled_reproducibly():
     assert first.p == pytest.approx(stats.ttest_1samp(differences, 0).pvalue, abs=0.02)
 
 
-def test_unpaired_interval_is_welch():
-    first, second = np.array([20.1, 21.4, 19.8, 22.0]), np.array([18.0, 18.9, 17.2])
-    expected = stats.ttest_ind(first, second, equal_var=False).confidence_interval(0.95)
-    assert intervals.difference_interval(first, second) == pytest.approx((expected.low, expected.high))
-
-
-def test_welch_from_summaries_is_scipys():
-    # scipy 1.17: stats.ttest_ind_from_stats(97.5, 0.14, 4, 97.2, 0.09, 3, equal_var=False)
-    ours, theirs = significance.Summary(97.5, 0.14, 4), significance.Summary(97.2, 0.09, 3)
-    found = significance.welch(ours, theirs)
-    assert found.difference == pytest.approx(0.3)
-    assert found.p == pytest.approx(0.018656162955489962)
-    again = significance.welch(theirs, ours)
-    assert (again.p, again.low, again.high) == pytest.approx((found.p, -found.high, -found.low))
-
-
-def test_welch_of_a_sample_is_welch_of_its_summary():
-    first, second = np.array([20.1, 21.4, 19.8, 22.0]), np.array([18.0, 18.9, 17.2])
-    expected = stats.ttest_ind(first, second, equal_var=False)
-    found = significance.welch(significance.Summary.of(first), significance.Summary.of(second))
-    assert (found.p, found.freedom) == pytest.approx((expected.pvalue, expected.df))
-
-
-@pytest.mark.parametrize(("std", "n"), [(math.nan, 1), (0.2, 1), (math.nan, 4)])
-def test_welch_without_a_spread_gives_no_test(std, n):
-    found = significance.welch(significance.Summary(97.5, std, n), significance.Summary(97.2, 0.1, 4))
-    assert found.difference == pytest.approx(0.3)
-    assert all(math.isnan(value) for value in (found.low, found.high, found.p, found.freedom))
-
-
-def test_welch_of_constants_cannot_be_tested():
-    found = significance.welch(significance.Summary(2.0, 0.0, 3), significance.Summary(1.0, 0.0, 3))
-    assert (found.low, found.high) == (1.0, 1.0)
-    assert math.isnan(found.p)
-
-
-def test_students_paired_t_is_scipys():
-    assert significance.student(np.array([1.0, 2, 4])) == pytest.approx(stats.ttest_rel([2, 4, 7], [1, 2, 3]).pvalue)
-    assert math.isnan(significance.student(np.array([1.0, 1, 1])))
-
-
 def test_a12_worked_by_hand():
     # Pairs of (2, 3) against (1, 2): 2>1, 2=2, 3>1, 3>2: three and a half of four.
     assert effects.a12(np.array([2.0, 3]), np.array([1.0, 2])) == 3.5 / 4
@@ -147,8 +105,9 @@ def test_comparison_pairs_by_seed_and_not_by_order():
 def test_three_seeds_cannot_reject_and_the_words_say_so():
     row = only(compare(frame(base=[1.0, 2, 3], new=[11.0, 12, 14]), "base"))
     assert (row["p"], row["smallest_p"], row["verdict"]) == (0.25, 0.25, "too few seeds")
-    assert row["statement"].endswith(
+    assert (
         "n = 3 seeds: the smallest p this test can give is 0.25, so no difference could have been declared."
+        in row["statement"]
     )
 
 
@@ -225,7 +184,7 @@ def test_unknown_baseline_names_the_nearest():
         compare(frame(**{"darts-1st": [1.0], "random": [2.0]}), "darts-1s")
 
 
-@pytest.mark.parametrize("column", COLUMNS)
+@pytest.mark.parametrize("column", ["method", "seed", "value"])
 def test_missing_column_is_named(column):
     with pytest.raises(InputError, match=f"column '{column}' is missing"):
         summarise(frame(a=[1.0]).drop(columns=column))
