@@ -50,8 +50,8 @@ def bests(values: pd.DataFrame) -> pd.DataFrame:
 def notes(frame: pd.DataFrame) -> list[str]:
     """In words, what became of each best of k that was given among the rows of `bests`."""
     return [
-        f"{row['method']}: {sentences.plain(row['value'])} is {row['convention'].removesuffix(', given')}, not what one "
-        f"search gives, and is in no mean and no test. {_beside(row)}"
+        f"{row['method']}: {sentences.plain(row['value'])} is {row['convention'].removesuffix(', given')}, not what "
+        f"one search gives, and is in no mean and no test. {_beside(row)}"
         for row in frame.to_dict("records")
         if row["convention"].endswith(", given")
     ]

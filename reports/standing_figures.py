@@ -9,6 +9,7 @@ from reports.core.axes import Style, canvas, legend, plain, styles
 from reports.core.drawn import Drawn
 from reports.core.ranks import alike
 from reports.core.sentences import plain as number
+from reports.core.sentences import sentence
 from reports.core.significance import ALPHA, Values
 from reports.standings import Standings, profile
 from spaces.core.drawing import GAP, GLYPH, INK
@@ -34,11 +35,11 @@ def critical_difference(standing: Standings, slug: str, conditions: str) -> Draw
     for level, (first, last) in enumerate(bars):
         y = -STEP * (0.6 + 0.6 * level)
         axes.plot([ranks[first] - 0.03, ranks[last] + 0.03], [y, y], color=INK, linewidth=3.2, solid_capstyle="round")
-    _names(axes, names, ranks, STEP * (0.6 * len(bars) + 1))
+    _names(figure, axes, names, ranks, STEP * (0.6 * len(bars) + 1))
     over = f"{len(names)} methods over {len(standing.blocks)} blocks ({'; '.join(standing.blocks)})"
     caption = (
-        f"Critical-difference diagram of {over}: mean ranks, 1 the highest mean. A bar joins methods whose ranks differ "
-        f"by less than the critical difference of Nemenyi's test at {ALPHA:g}. {conditions}"
+        f"Critical-difference diagram of {over}: mean ranks, 1 the highest mean. A bar joins methods whose ranks "
+        f"differ by less than the critical difference of Nemenyi's test at {ALPHA:g}. {sentence(conditions)}"
     )
     listed = "; ".join(f"{name} {number(rank)}" for name, rank in zip(names, ranks, strict=True))
     joined = "; ".join(", ".join(names[first : last + 1]) for first, last in bars)
@@ -67,7 +68,7 @@ def profiles(standing: Standings, slug: str, conditions: str, method_styles: dic
     legend(axes, entries, loc="upper left", bbox_to_anchor=(1.0, 1.0))
     caption = (
         f"Performance profiles over {len(standing.blocks)} blocks ({'; '.join(standing.blocks)}): the share of a "
-        f"method's searches whose score is at least the one below. {conditions}"
+        f"method's searches whose score is at least the one below. {sentence(conditions)}"
     )
     return Drawn(figure, f"{slug}-profiles", caption, f"Performance profiles; median scores: {'; '.join(medians)}.")
 
@@ -76,9 +77,7 @@ def _canvas(names: list[str], critical: float, top: float, depth: float) -> tupl
     """A figure that holds every name; its axes measure ranks across and inches up, 0 being the ruler."""
     count, half = len(names), (len(names) + 1) // 2
     unit = max(4.0, 0.7 * (count - 1)) / (count - 1)
-    left, right = (
-        2 * GAP + LEAD + GLYPH * (6 + max(map(len, side))) for side in (names[:half], names[half:])
-    )
+    left, right = (2 * GAP + LEAD + GLYPH * (6 + max(map(len, side))) for side in (names[:half], names[half:]))
     right = max(right, unit * (critical - count + 1) + GAP)  # the bar above may be longer than the ruler
     width = left + unit * (count - 1) + right
     figure = Figure(figsize=(width, top + depth))
@@ -98,10 +97,10 @@ def _ruler(axes: "Axes", count: int, critical: float) -> None:
     axes.text(1, 2.15 * STEP, f"critical difference {number(critical)}", fontsize=9, color=INK, va="bottom")
 
 
-def _names(axes: "Axes", names: list[str], ranks: Values, below: float) -> None:
+def _names(figure: Figure, axes: "Axes", names: list[str], ranks: Values, below: float) -> None:
     """Each name with its rank, the better half to the left, a line leading to its place on the ruler."""
     count, half = len(names), (len(names) + 1) // 2
-    lead = LEAD * (axes.get_xlim()[1] - axes.get_xlim()[0]) / axes.figure.get_figwidth()
+    lead = LEAD * (axes.get_xlim()[1] - axes.get_xlim()[0]) / figure.get_figwidth()
     for place, (name, rank) in enumerate(zip(names, ranks, strict=True)):
         left = place < half
         y = -below - STEP * (place if left else count - 1 - place)

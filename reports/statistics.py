@@ -21,8 +21,10 @@ METHOD_NOTES = (
     "Means, standard deviations (ddof = 1) and medians are over seeds. Intervals are 95 % intervals of a mean by "
     "Student's t (of a difference: paired t, or Welch's t where seeds do not pair) and assume roughly normal means; "
     "with few seeds they are wide for a reason, and may reach past what an accuracy can be. The bootstrap's BCa "
-    "interval stands beside them: for normal values it covers 73 % at n = 3 and 80 % at n = 4 where 95 % are promised, "
+    "interval stands beside them: of normal values it covers 70 % at n = 3 and 80 % at n = 4 where 95 % are promised, "
     "so it is not the main one. No interval knows of a collapse that none of the seeds showed.",
+    "The spread over seeds is search noise where accuracies come from a table, in which an architecture has one value, "
+    "and search and retraining noise together where each search was retrained once: the two cannot be told apart then.",
     "Methods that ran exactly the same seeds are paired by seed and tested by the two-sided sign-flip permutation "
     "test; otherwise all values of both enter an unpaired permutation test of the means. Both are exact up to 9,999 "
     "permutations and assume no distribution. A verdict rests on the test, never on whether an interval holds zero. "

@@ -81,7 +81,7 @@ def main(block: Block, comparison: pd.DataFrame) -> Table:
         frame = frame.merge(versus, on="method", how="left")
         frame["verdict"] = frame["verdict"].astype(object).where(frame["method"] != BASELINE, "baseline")
         columns += VERSUS
-    columns += CONVENTION
+    columns += (Column("Convention", lambda row: f"mean, {row['noise']}", numeric=False),)
     return Table(frame.reset_index(drop=True), columns, caption, f"{block.slug}-main")
 
 
@@ -115,7 +115,9 @@ def comparisons(block: Block, comparison: pd.DataFrame) -> list[Table]:
             comparison, f"{block.title}, comparisons of accuracy: {block.conditions}", f"{block.slug}-comparisons"
         ),
         planned(
-            comparison, f"{block.title}, equivalence and power: {block.conditions}", f"{block.slug}-equivalence-and-power"
+            comparison,
+            f"{block.title}, equivalence and power: {block.conditions}",
+            f"{block.slug}-equivalence-and-power",
         ),
     ]
 
@@ -202,10 +204,6 @@ VERSUS = (
     Column("p (Holm)", _written("p_holm", p_value), AGAINST),
     Column("Verdict", _written("verdict", str), AGAINST, numeric=False),
 )
-CONVENTION = (
-    Column("Convention", _written("convention", str), numeric=False),
-    Column("Spread is of", _written("noise", str), numeric=False),
-)
 SUMMARY = (
     Column("Method", _written("method", str), numeric=False),
     Column("n", _written("n", str)),
@@ -214,7 +212,8 @@ SUMMARY = (
     Column("95 % interval", _interval(plain)),
     Column("Min", _written("min", plain)),
     Column("Max", _written("max", plain)),
-    *CONVENTION,
+    Column("Convention", _written("convention", str), numeric=False),
+    Column("Spread is of", _written("noise", str), numeric=False),
 )
 PAIR = (
     Column("Method", _written("method", str), numeric=False),
@@ -276,6 +275,7 @@ TRIAL = (
     Column("Method", _written("label", str), numeric=False),
     Column("Seed", _written("seed", str)),
     Column("Accuracy (%)", _written("accuracy", plain)),
+    Column("Convention", _written("convention", str), numeric=False),
     Column("Skip share", _written("skip_share", plain)),
     Column("Params (M)", _written("params", _millions)),
     Column("MACs (M)", _written("macs", _millions)),

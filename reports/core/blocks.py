@@ -17,11 +17,10 @@ RECORD_COLUMNS = (
     *("skip_share", "params", "macs", "search_seconds", "evaluate_seconds", "search_steps", "epochs", "scale"),
     *("device", "threads", "version", "dataset_digest", "recipe", "settings", "environment"),
 )
-NOISE = {
-    "tabular": "search noise alone: an architecture has one value in the table",
-    "retrained": "search and retraining noise together: one retraining a search",
-}
-"""What the spread of accuracies over seeds is of, for each way to evaluate."""
+NOISE = {"tabular": "search noise", "retrained": "search and retraining noise"}
+"""What the spread of accuracies over seeds is of: a table gives an architecture one value, so only the search varies;
+where each search is retrained once, both vary and cannot be told apart.
+"""
 SAME = ["space", "dataset", "protocol", "scale", "evaluation", "dataset_digest"]
 
 

@@ -40,7 +40,9 @@ def statement(row: dict[str, Any]) -> str:
     else:
         word = "higher" if verdict == HIGHER else "lower"
         said = f"Significant difference: {method} is {word} than {baseline}, {seen} ({tested})."
-    return " ".join(words for words in (said, _planned(row), _equivalent(row), _pairing(row), row["conventions"]) if words)
+    return " ".join(
+        words for words in (said, _planned(row), _equivalent(row), _pairing(row), row["conventions"]) if words
+    )
 
 
 def searches(n: int) -> str:
@@ -64,6 +66,11 @@ def conventions(method: str, baseline: str, ours: set[str], theirs: set[str]) ->
         return ""
     sides = f"{method} is {' or '.join(sorted(ours))}; {baseline} is {' or '.join(sorted(theirs))}"
     return f"Mind that they are not of one convention: {sides}."
+
+
+def sentence(words: str) -> str:
+    """`words` with a capital in front and a full stop."""
+    return f"{words[:1].upper()}{words[1:]}."
 
 
 def signed(value: float) -> str:
@@ -124,7 +131,9 @@ def _planned(row: dict[str, Any]) -> str:
     takes = f"more than {MOST:,}".replace(",", "\u202f") if isinf(row["n_needed"]) else f"{row['n_needed']:.0f}"
     if able:
         return f"{could}; one as large as that seen takes {takes} seeds of each."
-    return f"At this spread it takes {takes} seeds of each to find a difference as large as that seen with {power} power."
+    return (
+        f"At this spread it takes {takes} seeds of each to find a difference as large as that seen with {power} power."
+    )
 
 
 def _equivalent(row: dict[str, Any]) -> str:

@@ -81,7 +81,8 @@ def _middle(frame: pd.DataFrame) -> str:
     if isnan(best["low"]):
         return f"{said}; a method with a single seed in some block gets no interval."
     others = frame[(frame["method"] != best["method"]) & (frame["high"] >= best["low"])]["method"]
-    reach = f"the intervals of {', '.join(others)} overlap with it" if len(others) else "no other interval reaches it"
+    word = "interval of {} overlaps" if len(others) == 1 else "intervals of {} overlap"
+    reach = f"the {word.format(', '.join(others))} with it" if len(others) else "no other interval reaches it"
     return f"{said}; {reach}."
 
 

@@ -60,7 +60,7 @@ def checked(values: pd.DataFrame, source: str = "values") -> pd.DataFrame:
 
 
 def best_of(convention: str) -> int | None:
-    """k where `convention` says that a value is the best of k searches ("best of 4, …"), else `None`."""
+    """The k where `convention` says that a value is the best of k searches ("best of 4, …"), else `None`."""
     found = re.match(r"best of ([1-9]\d*)\b", convention.strip(), flags=re.IGNORECASE)
     return int(found[1]) if found else None
 

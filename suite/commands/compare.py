@@ -2,6 +2,7 @@
 
 import csv
 import math
+from collections.abc import Hashable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -227,7 +228,8 @@ class View:
             "blocks": self.standing.blocks,
             "methods": rows(self.standing.frame),
             "pairs": rows(self.standing.pairs),
-            "friedman": friedman and {name: plain(value) for name, value in asdict(friedman).items() if name != "ranks"},
+            "friedman": friedman
+            and {name: plain(value) for name, value in asdict(friedman).items() if name != "ranks"},
             "critical_difference": plain(self.standing.critical),
             "statements": self.standing.statements,
         }
@@ -247,17 +249,26 @@ def _groups(conditions: str, values: "DataFrame", baseline: str | None, margin: 
     from reports.core.values import split
     from reports.tables import BASELINE
 
-    frames = [statistics.summarise(values), statistics.compare(values, None, margin), bests(values)]
+    summary, pairs, best = statistics.summarise(values), statistics.compare(values, None, margin), bests(values)
     chosen = baseline or BASELINE
-    if chosen in set(split(values)[0]["method"]):
-        frames.append(statistics.compare(values, chosen, margin))
-    groups = []
-    for (space, dataset), _ in values.groupby(["space", "dataset"], sort=True):
-        here = [frame[(frame["space"] == space) & (frame["dataset"] == dataset)] for frame in frames]
-        versus = here[3] if len(here) > 3 else None
-        name = None if versus is None else chosen
-        groups.append(Group(str(space), str(dataset), conditions, *here[:3], name, versus))
-    return groups
+    versus = statistics.compare(values, chosen, margin) if chosen in set(split(values)[0]["method"]) else None
+    return [
+        Group(
+            str(space),
+            str(dataset),
+            conditions,
+            _at(summary, space, dataset),
+            _at(pairs, space, dataset),
+            _at(best, space, dataset),
+            None if versus is None else chosen,
+            None if versus is None else _at(versus, space, dataset),
+        )
+        for (space, dataset), _ in values.groupby(["space", "dataset"], sort=True)
+    ]
+
+
+def _at(frame: "DataFrame", space: Hashable, dataset: Hashable) -> "DataFrame":
+    return frame[(frame["space"] == space) & (frame["dataset"] == dataset)]
 
 
 def _uncompared(methods: int) -> str:

@@ -96,7 +96,10 @@ def test_bca_is_efrons_formula_over_every_resample():
 def test_bca_of_many_values_is_nearly_students():
     rng = np.random.default_rng(0)
     first, second = rng.normal(1, 1, 200), rng.normal(0, 2, 150)
-    for samples, expected in (((first,), significance.student(first)), ((first, second), estimate(first, second, False))):
+    for samples, expected in (
+        ((first,), significance.student(first)),
+        ((first, second), estimate(first, second, False)),
+    ):
         assert intervals.bca(*samples) == pytest.approx((expected.low, expected.high), abs=0.05)
         assert intervals.bca(*samples) == intervals.bca(*samples)
 

@@ -171,7 +171,7 @@ def test_profile_is_the_share_at_least_so_high(clear):
 
 
 def test_profiles_are_drawn_as_they_are(clear):
-    drawn = standing_figures.profiles(clear, "across", "Some conditions.")
+    drawn = standing_figures.profiles(clear, "across", "some conditions")
     axes = drawn.figure.axes[0]
     assert len(axes.lines) == 3
     for method, line in zip(clear.methods, axes.lines, strict=True):
@@ -186,7 +186,7 @@ def test_profiles_are_drawn_as_they_are(clear):
 
 def test_critical_difference_diagram_shows_ranks_and_bars(nasty):
     found = standings(values(methods=("a", "b", "c", nasty), effect=0.6))
-    drawn = standing_figures.critical_difference(found, "across", "Some conditions.")
+    drawn = standing_figures.critical_difference(found, "across", "some conditions")
     axes = drawn.figure.axes[0]
     words = " ".join(text.get_text() for text in axes.texts)
     for name, rank in zip(found.methods, found.frame["rank"], strict=True):
@@ -206,7 +206,9 @@ def test_critical_difference_diagram_shows_ranks_and_bars(nasty):
 
 
 def test_names_stay_on_the_diagram():
-    found = standings(values(methods=("a", "b", "c [alpha.lr = 0.0003, inner.momentum = 0.9, inner.weight_decay = 0.003]")))
+    found = standings(
+        values(methods=("a", "b", "c [alpha.lr = 0.0003, inner.momentum = 0.9, inner.weight_decay = 0.003]"))
+    )
     drawn = standing_figures.critical_difference(found, "across", "c.")
     figure = drawn.figure
     figure.draw_without_rendering()

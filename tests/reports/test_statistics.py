@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy import stats
+from statsmodels.stats.multitest import multipletests
 
 from reports.core import intervals, significance
 from reports.statistics import compare, summarise
@@ -88,6 +89,12 @@ def test_holm_worked_by_hand():
     assert math.isnan(corrected[2])
 
 
+def test_holm_is_statsmodels():
+    p = np.random.default_rng(2).uniform(0, 0.2, 30)
+    assert significance.holm(p) == pytest.approx(multipletests(p, method="holm")[1])
+    assert len(significance.holm(np.array([]))) == 0
+
+
 def test_comparison_pairs_by_seed_and_not_by_order():
     values = frame(base={0: 10.0, 1: 20.0, 2: 30.0}, new={2: 31.0, 0: 11.0, 1: 22.0})
     row = only(compare(values, "base"))
@@ -128,7 +135,7 @@ def test_values_of_two_conventions_are_compared_with_a_warning():
 
 def test_equivalence_is_a_claim_of_its_own():
     base = np.array([90.0, 91.0, 92.0, 93.0, 94.0, 95.0])
-    close = base + [0.1, -0.1, 0.05, -0.05, 0.1, -0.1]
+    close = base + np.array([0.1, -0.1, 0.05, -0.05, 0.1, -0.1])
     row = only(compare(frame(base=base, new=close), "base", margin=0.5))
     expected = max(
         stats.ttest_1samp(close - base, -0.5, alternative="greater").pvalue,
@@ -145,8 +152,10 @@ def test_equivalence_is_a_claim_of_its_own():
 
 def test_equivalence_that_is_not_shown_and_that_could_not_be():
     base = np.arange(6.0)
-    near = base + [0.5, 0.3, 0.4, 0.3, 0.4, 0.5]
-    assert "Equivalence within ±0.40 is not shown (TOST" in only(compare(frame(a=base, b=near), margin=0.4))["statement"]
+    near = base + np.array([0.5, 0.3, 0.4, 0.3, 0.4, 0.5])
+    assert (
+        "Equivalence within ±0.40 is not shown (TOST" in only(compare(frame(a=base, b=near), margin=0.4))["statement"]
+    )
     wide = only(compare(frame(a=base, b=base[::-1]), margin=0.4))
     assert f"the margin would have to be at least ±{wide['attainable_margin']:.2f}." in wide["statement"]
     constant = only(compare(frame(a=base, b=base + 1), margin=2))
@@ -155,7 +164,11 @@ def test_equivalence_that_is_not_shown_and_that_could_not_be():
 
 def test_equivalence_is_corrected_over_the_family():
     base = np.array([90.0, 91.0, 92.0, 93.0])
-    rows = compare(frame(base=base, b=base + [0.2, 0, 0.1, -0.1], c=base + [0.3, 0.1, 0, 0.2]), "base", margin=0.4)
+    rows = compare(
+        frame(base=base, b=base + np.array([0.2, 0, 0.1, -0.1]), c=base + np.array([0.3, 0.1, 0, 0.2])),
+        "base",
+        margin=0.4,
+    )
     assert list(rows["tost_p_holm"]) == pytest.approx(significance.holm(rows["tost_p"].to_numpy()))
     assert (rows["tost_p_holm"] > rows["tost_p"]).any()
 
@@ -166,7 +179,9 @@ def test_power_is_at_the_strictest_step_of_the_family():
     one, both = compare(values.query("method != 'c'"), "base"), compare(values, "base")
     assert both.iloc[0]["detectable"] > one.iloc[0]["detectable"]
     assert both.iloc[0]["n_needed"] > one.iloc[0]["n_needed"]
-    assert f"a true difference of {both.iloc[0]['detectable']:.2f} is found with 80 % power" in both.iloc[0]["statement"]
+    assert (
+        f"a true difference of {both.iloc[0]['detectable']:.2f} is found with 80 % power" in both.iloc[0]["statement"]
+    )
     assert f"takes {both.iloc[0]['n_needed']:.0f} seeds of each" in both.iloc[0]["statement"]
 
 
