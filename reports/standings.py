@@ -7,7 +7,7 @@ name, in the statements.
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import combinations
-from math import nan
+from math import fsum, nan
 from typing import Any
 
 import numpy as np
@@ -70,7 +70,7 @@ PAIRS = ["method", "baseline", "rank_difference", "nemenyi_p", "improvement", "l
 def standings(values: pd.DataFrame) -> Standings:
     """The standings of all methods that share blocks. Raises `InputError` as `reports.core.values.checked`."""
     searches, _ = split(checked(values))
-    means = searches.groupby(["space", "dataset", "method"])["value"].mean().unstack("method")
+    means = searches.groupby(["space", "dataset", "method"])["value"].agg(_mean).unstack("method")
     whole = _complete(means)
     blocks = [place(*names) for names in whole.index]
     left_out = standing_sentences.left_out(means, whole, place)
@@ -97,6 +97,11 @@ def profile(standing: Standings, method: str) -> tuple[Values, Values]:
     """(scores in rising order, share of the method's searches that score at least so much), for a step function."""
     scores = np.sort(standing.scores.loc[standing.scores["method"] == method, "score"].to_numpy(dtype=float))
     return scores, 1 - np.arange(len(scores)) / len(scores)
+
+
+def _mean(sample: "pd.Series[float]") -> float:
+    # Correctly rounded, whatever the order of the values: methods with the same results in other seeds tie.
+    return fsum(sample) / len(sample)
 
 
 def _complete(means: pd.DataFrame) -> pd.DataFrame:

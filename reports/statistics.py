@@ -34,9 +34,10 @@ METHOD_NOTES = (
     "how often a run of the first method exceeds one of the second: 0.5 is no effect; Cliff's delta is 2 A12 - 1. The "
     "probability of improvement is the share of seeds in which the first is higher, or A12 where seeds do not pair.",
     "Equivalence is tested by two one-sided t tests (TOST) against the margin that is stated, Holm-corrected over the "
-    "same family; beside it stands the smallest margin that the data would support, uncorrected. What could have been "
-    "shown is the true difference that is found with 80 % power by a t test at the strictest step of Holm's "
-    "correction, at the spread seen, which few seeds know poorly: these figures are for planning.",
+    "same family; beside it stands the smallest margin that the data would support, uncorrected. It knows no more than "
+    "the intervals of a collapse that none of the seeds showed. What could have been shown is the true difference that "
+    "is found with 80 % power by a t test at the strictest step of Holm's correction, at the spread seen, which few "
+    "seeds know poorly: these figures are for planning.",
     "A best of k is set beside the best of k that the searches' own mean and standard deviation let expect, and is "
     "never tested as if it were one search.",
 )

@@ -24,6 +24,8 @@ def left_out(means: pd.DataFrame, whole: pd.DataFrame, place: Callable[[str, str
 
 def nothing(blocks: int, methods: int) -> str:
     """Why there are no standings at all."""
+    if not blocks:
+        return "No value is of a single search, so nothing is ranked."
     if blocks < 2:
         return "There is one space and data set, so nothing is ranked across several."
     if methods < 2:

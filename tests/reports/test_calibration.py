@@ -16,7 +16,7 @@ DOCS = Path(__file__).parents[2] / "docs" / "statistics.md"
 SHARE, DROP = 0.3, 40.0
 
 
-SIZES = (3, 4, 5, 6, 10)
+SIZES, ACROSS = (3, 4, 5, 6, 10), (3, 4, 10)
 
 
 def normal(rng, *shape):
@@ -132,14 +132,17 @@ def quoted():
         name, *rest = (field.strip() for field in line.strip("|").split("|"))
         if name in CELLS:
             draw = {"normal": normal, "collapsing": collapsing}[rest[0]]
-            cells += [(name, draw, n, float(rate)) for n, rate in zip(SIZES, rest[1:], strict=True)]
+            cells += [
+                (name, draw, n, float(rate))
+                for n, rate in zip(ACROSS if "blocks" in name else SIZES, rest[1:], strict=True)
+            ]
         elif " × " in name and name.replace(" × ", "").isdigit():
             blocks, methods = map(int, name.split(" × "))
             rankings.append((blocks, methods, *map(float, rest)))
     return cells, rankings
 
 
-def near(quoted, found, draws, drawn=500):
+def near(quoted, found, draws, drawn=400):
     """Whether two simulated rates, in % and as a share, agree within four standard errors of both."""
     share = min(0.99, max(0.01, quoted / 100))
     return abs(found - quoted / 100) <= 4 * np.sqrt(share * (1 - share) * (1 / draws + 1 / drawn))

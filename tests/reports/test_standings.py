@@ -118,6 +118,13 @@ def test_ties_everywhere_rank_alike():
     assert set(found.frame["iqm"]) == {0.0}
 
 
+def test_the_same_results_in_another_order_tie():
+    shuffled = {"a": [0.1, 0.2, 0.3], "b": [0.3, 0.2, 0.1], "c": [0.2, 0.3, 0.1]}
+    rows = [(m, s, d, seed, v) for m, own in shuffled.items() for s, d in BLOCKS for seed, v in enumerate(own)]
+    found = standings(pd.DataFrame(rows, columns=["method", "space", "dataset", "seed", "value"]))
+    assert set(found.frame["rank"]) == {2.0}
+
+
 def test_two_methods_need_no_friedman():
     found = standings(values(methods=("a", "b")))
     assert found.friedman is None
@@ -146,6 +153,7 @@ def test_a_block_that_misses_methods_is_left_out_by_name():
     [
         (values(blocks=BLOCKS[:1]), "There is one space and data set"),
         (values(methods=("a",)), "There is one method"),
+        (values().assign(convention="best of 3"), "No value is of a single search"),
         (pd.concat([values(("a",), BLOCKS[:2]), values(("b",), BLOCKS[2:])]), "No two methods share two spaces"),
     ],
 )
