@@ -128,7 +128,8 @@ def test_two_blocks_are_too_few_for_a_diagram_and_that_is_said(html, page):
 
 
 def test_a_diagram_across_enough_blocks(tmp_path, study, space_of):
-    parts = [study(methods=("darts-1st", "random", "b", "c"), effect=2.0) for _ in range(2)]
+    methods = ("darts-1st", "random", "b", "c")
+    parts = [study(methods, ("nats-tss",), range(2), epochs=1, effect=9.0) for _ in range(2)]
     renamed = [
         (records.assign(dataset=name, key=records["key"] + name), histories.assign(key=histories["key"] + name))
         for name, (records, histories) in zip(("one", "two"), parts, strict=True)

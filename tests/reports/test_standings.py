@@ -63,10 +63,10 @@ def test_interval_of_the_iqm_resamples_within_blocks(clear):
     rng = np.random.default_rng(7)
     drawn = [
         stats.trim_mean(np.concatenate([rng.choice(stratum, len(stratum)) for stratum in strata]), 0.25)
-        for _ in range(4000)
+        for _ in range(1500)
     ]
     row = clear.frame.set_index("method").loc["b"]
-    assert (row["low"], row["high"]) == pytest.approx(np.quantile(drawn, [0.025, 0.975]), abs=0.06)
+    assert (row["low"], row["high"]) == pytest.approx(np.quantile(drawn, [0.025, 0.975]), abs=0.08)
 
 
 def test_improvement_is_the_mean_of_a12_over_blocks(clear):
