@@ -27,7 +27,8 @@ STANDING_NOTES = (
     "in the block, in the values' unit, so that an easy data set counts no more than a hard one. The interquartile "
     "mean (IQM) is the mean of the middle half of all of a method's scores; its 95 % interval is the stratified "
     "bootstrap's by percentiles, resampling seeds within each block: of normal scores it covers 94 % and more, of a "
-    "method that collapses in three searches of ten some 70 % at n = 3. A performance profile shows, for each score, the share of a method's searches above it.",
+    "method that collapses in three searches of ten some 70 % at n = 3. A performance profile shows, for each score, "
+    "the share of a method's searches that score at least so much.",
     "Ranks are of the means in each block, 1 the highest. Friedman's test permutes them within blocks, exactly up to "
     "9,999 arrangements; Nemenyi's test corrects for all pairs of methods and is asymptotic in the number of blocks. "
     "The probability of improvement across blocks is the mean of A12 over blocks, with the stratified bootstrap's "
