@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from reports.core import sentences, significance
+from reports.core import effects, intervals, sentences, significance
 from reports.core.significance import Values
 from reports.core.values import checked
 from spaces.core.errors import unknown
@@ -38,7 +38,7 @@ def summarise(values: pd.DataFrame) -> pd.DataFrame:
     rows = []
     for (space, dataset, method), group in checked(values).groupby(["space", "dataset", "method"], sort=True):
         sample = group["value"].to_numpy(dtype=float)
-        low, high = significance.mean_interval(sample)
+        low, high = intervals.mean_interval(sample)
         rows.append(
             {
                 "space": space,
@@ -122,9 +122,7 @@ def _compared(method: str, baseline: str, samples: dict[str, "pd.Series[float]"]
 
 def _tested(first: Values, second: Values, paired: bool) -> dict[str, Any]:
     test = significance.sign_flip(first - second) if paired else significance.relabel(first, second)
-    low, high = (
-        significance.mean_interval(first - second) if paired else significance.difference_interval(first, second)
-    )
+    low, high = intervals.mean_interval(first - second) if paired else intervals.difference_interval(first, second)
     tied = not np.any(first - second) if paired else len(np.unique(np.concatenate([first, second]))) == 1
     return {
         "tied": bool(tied),
@@ -134,7 +132,7 @@ def _tested(first: Values, second: Values, paired: bool) -> dict[str, Any]:
         "test": test.name,
         "p": test.p,
         "smallest_p": test.smallest,
-        "a12": significance.a12(first, second),
+        "a12": effects.a12(first, second),
     }
 
 

@@ -1,11 +1,12 @@
-"""Tests of a difference, its interval and its size, for the few seeds that a search can afford.
+"""Tests of a difference, for the few seeds that a search can afford.
 
-Searches collapse in some seeds and not in others, so accuracies are far from normal and n is small: both tests
+Searches collapse in some seeds and not in others, so accuracies are far from normal and n is small: two tests
 permute instead of assuming a distribution, and enumerate every permutation as long as there are at most `RESAMPLES`.
+Student's and Welch's t stand beside them, for what only a mean, a standard deviation and n are known of.
 """
 
 from dataclasses import dataclass
-from math import comb, nan, sqrt
+from math import comb, nan
 from typing import Any
 
 import numpy as np
@@ -65,38 +66,61 @@ def relabel(first: Values, second: Values) -> Test:
     )
 
 
-def mean_interval(sample: Values) -> tuple[float, float]:
-    """The `LEVEL` interval of the mean of `sample` [n] by Student's t; NaN for n < 2."""
-    n = len(sample)
-    if n < 2:
-        return nan, nan
-    return _around(float(sample.mean()), float(sample.std(ddof=1)) / sqrt(n), n - 1)
+def student(differences: Values) -> float:
+    """Student's paired t: p for a mean of `differences` [n] of zero; NaN for n < 2 or without any spread.
 
-
-def difference_interval(first: Values, second: Values) -> tuple[float, float]:
-    """The `LEVEL` interval of mean(first) - mean(second), unpaired, by Welch's t; NaN where a sample has n < 2.
-
-    Welch, Biometrika 34, 1947: no equal variances assumed.
+    Student, Biometrika 6, 1908.
     """
-    if min(len(first), len(second)) < 2:
-        return nan, nan
-    centre = float(first.mean() - second.mean())
-    a, b = (float(sample.var(ddof=1)) / len(sample) for sample in (first, second))
-    if a + b == 0:
-        return centre, centre
-    freedom = (a + b) ** 2 / (a**2 / (len(first) - 1) + b**2 / (len(second) - 1))
-    return _around(centre, sqrt(a + b), freedom)
+    if len(differences) < 2 or np.ptp(differences) == 0:
+        return nan
+    return float(stats.ttest_1samp(differences, 0).pvalue)
 
 
-def a12(first: Values, second: Values) -> float:
-    """Vargha and Delaney's A12: how often a value of `first` exceeds one of `second`, a tie counting half.
+@dataclass(frozen=True)
+class Summary:
+    """What a paper prints of a sample: its mean, its standard deviation (ddof = 1) and the number of values."""
 
-    0.5 is no effect, 1 means every value of `first` is larger. Journal of Educational and Behavioral Statistics 25,
-    2000.
+    mean: float
+    std: float
+    n: int
+
+    @classmethod
+    def of(cls, sample: Values) -> "Summary":
+        """The summary of `sample` [n]; its std is NaN for n < 2."""
+        return cls(float(sample.mean()), float(sample.std(ddof=1)) if len(sample) > 1 else nan, len(sample))
+
+
+@dataclass(frozen=True)
+class Welch:
+    """Welch's comparison of two means: first minus second with its `LEVEL` interval, two-sided p, degrees of freedom.
+
+    All but `difference` are NaN where a sample has fewer than two values; without any spread in either, p and freedom
+    are, and the interval is the difference itself.
     """
-    above = (first[:, None] > second[None, :]).mean()
-    level = (first[:, None] == second[None, :]).mean()
-    return float(above + level / 2)
+
+    difference: float
+    low: float
+    high: float
+    p: float
+    freedom: float
+
+
+def welch(first: Summary, second: Summary) -> Welch:
+    """Welch's t from summaries, so that published means and standard deviations can be tested as raw values are.
+
+    No equal variances assumed; normal values are. Welch, Biometrika 34, 1947.
+    """
+    difference = first.mean - second.mean
+    if min(first.n, second.n) < 2 or not np.isfinite([first.std, second.std]).all():
+        return Welch(difference, nan, nan, nan, nan)
+    if first.std == second.std == 0:
+        return Welch(difference, difference, difference, nan, nan)
+    a, b = first.std**2 / first.n, second.std**2 / second.n
+    freedom = (a + b) ** 2 / (a**2 / (first.n - 1) + b**2 / (second.n - 1))
+    error = (a + b) ** 0.5
+    reach = float(stats.t.ppf((1 + LEVEL) / 2, freedom)) * error
+    p = float(2 * stats.t.sf(abs(difference) / error, freedom))
+    return Welch(difference, difference - reach, difference + reach, p, freedom)
 
 
 def holm(p: Values) -> Values:
@@ -134,8 +158,3 @@ def _extent(ways: int) -> str:
 
 def _smallest(ways: int) -> float:
     return 2 / ways if ways <= RESAMPLES else 2 / (RESAMPLES + 1)
-
-
-def _around(centre: float, error: float, freedom: float) -> tuple[float, float]:
-    reach = float(stats.t.ppf((1 + LEVEL) / 2, freedom)) * error
-    return centre - reach, centre + reach

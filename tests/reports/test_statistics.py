@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from reports.core import significance
+from reports.core import effects, intervals, significance
 from reports.core.values import COLUMNS
 from reports.statistics import compare, summarise
 from spaces.core.errors import InputError
@@ -85,12 +85,47 @@ def test_many_seeds_are_sampled_reproducibly():
 def test_unpaired_interval_is_welch():
     first, second = np.array([20.1, 21.4, 19.8, 22.0]), np.array([18.0, 18.9, 17.2])
     expected = stats.ttest_ind(first, second, equal_var=False).confidence_interval(0.95)
-    assert significance.difference_interval(first, second) == pytest.approx((expected.low, expected.high))
+    assert intervals.difference_interval(first, second) == pytest.approx((expected.low, expected.high))
+
+
+def test_welch_from_summaries_is_scipys():
+    # scipy 1.17: stats.ttest_ind_from_stats(97.5, 0.14, 4, 97.2, 0.09, 3, equal_var=False)
+    ours, theirs = significance.Summary(97.5, 0.14, 4), significance.Summary(97.2, 0.09, 3)
+    found = significance.welch(ours, theirs)
+    assert found.difference == pytest.approx(0.3)
+    assert found.p == pytest.approx(0.018656162955489962)
+    again = significance.welch(theirs, ours)
+    assert (again.p, again.low, again.high) == pytest.approx((found.p, -found.high, -found.low))
+
+
+def test_welch_of_a_sample_is_welch_of_its_summary():
+    first, second = np.array([20.1, 21.4, 19.8, 22.0]), np.array([18.0, 18.9, 17.2])
+    expected = stats.ttest_ind(first, second, equal_var=False)
+    found = significance.welch(significance.Summary.of(first), significance.Summary.of(second))
+    assert (found.p, found.freedom) == pytest.approx((expected.pvalue, expected.df))
+
+
+@pytest.mark.parametrize(("std", "n"), [(math.nan, 1), (0.2, 1), (math.nan, 4)])
+def test_welch_without_a_spread_gives_no_test(std, n):
+    found = significance.welch(significance.Summary(97.5, std, n), significance.Summary(97.2, 0.1, 4))
+    assert found.difference == pytest.approx(0.3)
+    assert all(math.isnan(value) for value in (found.low, found.high, found.p, found.freedom))
+
+
+def test_welch_of_constants_cannot_be_tested():
+    found = significance.welch(significance.Summary(2.0, 0.0, 3), significance.Summary(1.0, 0.0, 3))
+    assert (found.low, found.high) == (1.0, 1.0)
+    assert math.isnan(found.p)
+
+
+def test_students_paired_t_is_scipys():
+    assert significance.student(np.array([1.0, 2, 4])) == pytest.approx(stats.ttest_rel([2, 4, 7], [1, 2, 3]).pvalue)
+    assert math.isnan(significance.student(np.array([1.0, 1, 1])))
 
 
 def test_a12_worked_by_hand():
     # Pairs of (2, 3) against (1, 2): 2>1, 2=2, 3>1, 3>2: three and a half of four.
-    assert significance.a12(np.array([2.0, 3]), np.array([1.0, 2])) == 3.5 / 4
+    assert effects.a12(np.array([2.0, 3]), np.array([1.0, 2])) == 3.5 / 4
 
 
 def test_holm_worked_by_hand():
