@@ -1,4 +1,7 @@
-"""A study's records as one offline page, `index.html`, and as LaTeX, `report.tex` with its tables and figures."""
+"""A study's records as one offline page, `index.html`, and as LaTeX, `report.tex` with its tables and figures.
+
+Beside it stands `audit.html`, the audit of the published numbers, which depends on no run.
+"""
 
 import os
 from pathlib import Path
@@ -8,7 +11,7 @@ from typing import Any
 import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from reports.core import latex, page
+from reports.core import audit_page, latex, page
 from reports.core.page import Section, SpaceOf
 from reports.statistics import METHOD_NOTES
 from spaces import get_space
@@ -22,8 +25,8 @@ MANIFEST = ".dartboard-report"
 def build(records: pd.DataFrame, histories: pd.DataFrame, out: Path, *, space_of: SpaceOf = get_space) -> Path:
     """Write the report of `records` and `histories` (docs/architecture.md) to the folder `out`; its page's path.
 
-    `out` gets `index.html`, which needs nothing else and asks for nothing, and `report.tex`, which compiles as it
-    stands, with `tables/*.tex` for input elsewhere and `figures/*.pdf`. It is written beside `out` and then put in
+    `out` gets `index.html` and, of no run, `audit.html`, which need nothing else and ask for nothing, and `report.tex`,
+    which compiles as it stands, with `tables/*.tex` for input elsewhere and `figures/*.pdf`. It is written beside `out` and then put in
     its place, so `out` holds a whole report or what it held before. An earlier report there is replaced, which its
     `MANIFEST` tells from anybody's files.
 
@@ -97,6 +100,8 @@ def _write(folder: Path, sections: list[Section], content: dict[str, Any]) -> No
         for drawn in section.drawn:
             drawn.save_pdf(folder / "figures" / f"{drawn.slug}.pdf")
     (folder / "index.html").write_text(_html().get_template("index.html.j2").render(content), encoding="utf-8")
+    published = {"audit": audit_page.audited(), "notes": audit_page.NOTES}
+    (folder / "audit.html").write_text(_html().get_template("audit.html.j2").render(published), encoding="utf-8")
     (folder / "report.tex").write_text(_latex().get_template("report.tex.j2").render(content), encoding="utf-8")
     names = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
     (folder / MANIFEST).write_text("".join(f"{name}\n" for name in names), encoding="utf-8")
