@@ -3,10 +3,12 @@
 Both functions take the frame of `reports.published.numbers`.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import groupby
 from math import isnan, nan
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from reports.core.sentences import p_value, signed
@@ -20,7 +22,7 @@ NO_WIN = "no win"
 
 SELECTED = "best of several searches"
 NO_SPREAD = "no spread"
-NO_RUNS = "number of runs not stated"
+NO_RUNS = "no number of runs"
 OBSTACLES = (SELECTED, NO_SPREAD, NO_RUNS)
 """Why a comparison cannot be judged, the first that applies."""
 
@@ -57,22 +59,18 @@ def claims(numbers: pd.DataFrame, assumed_n: int | None = None) -> pd.DataFrame:
     retrainings of one that was selected, are no sample of searches and are never tested.
     """
     rows = [_judged(own, other, assumed_n) for own, other in _contests(numbers)]
-    frame = pd.DataFrame(rows, columns=CLAIM)
-    for _, table in frame.groupby(["paper", "exhibit"], sort=False):
-        frame.loc[table.index, "p_holm"] = holm(table["p"].to_numpy(dtype=float))
-        frame.loc[table.index, "family"] = _family(table)
-    for index, row in zip(frame.index, frame.to_dict("records"), strict=True):
-        frame.loc[index, "verdict"] = _verdict(row)
-        frame.loc[index, "statement"] = _statement({**row, "verdict": _verdict(row)})
-    return frame
+    corrected = [
+        row for _, table in groupby(rows, lambda row: (row["paper"], row["exhibit"])) for row in _family(table)
+    ]
+    return pd.DataFrame(corrected, columns=CLAIM)
 
 
 def disagreements(numbers: pd.DataFrame) -> pd.DataFrame:
     """Where tables give one method different numbers for one quantity on one (space, data set): a row a number.
 
     Errors are turned into accuracies first (`number`; `printed` is the cell itself), and numbers differ when they do at
-    the coarser of their printed precisions. The average and the best of a paper's own method, side by side in one table,
-    are no disagreement. `reason` is that of `published/reasons.csv`, else `UNKNOWN`.
+    the coarser of their printed precisions. The average and the best of a paper's own method, side by side in one
+    table, are no disagreement. `reason` is that of `published/reasons.csv`, else `UNKNOWN`.
     """
     known = reasons().set_index(["method", "space", "dataset", "quantity"])["reason"]
     frame = numbers[numbers["number"].notna() & (numbers["method"] != "")].copy()
@@ -84,7 +82,7 @@ def disagreements(numbers: pd.DataFrame) -> pd.DataFrame:
     found = []
     for key, group in frame.groupby(["method", "space", "dataset", "quantity"], sort=False):
         digits = int(group["decimals"].min())
-        one_table = len(group.groupby(["paper", "exhibit"])) == 1 and (group["role"] == "own").all()
+        one_table = (group["paper"] + group["exhibit"]).nunique() == 1 and (group["role"] == "own").all()
         # Half a unit of the last digit is not left to how a float is stored.
         distinct = {round(float(number) + 1e-9, digits) for number in group["number"]}
         if len(distinct) > 1 and not one_table:
@@ -94,7 +92,9 @@ def disagreements(numbers: pd.DataFrame) -> pd.DataFrame:
         round(float(number), int(digits))
         for number, digits in zip(together["number"], together["decimals"], strict=True)
     ]
-    return together[DISAGREEMENT]
+    # A method's groups stand together, in the order in which the methods appear.
+    together["order"] = together.groupby("method", sort=False).ngroup()
+    return together.sort_values("order", kind="stable").reset_index(drop=True)[DISAGREEMENT]
 
 
 def headline(judged: pd.DataFrame, differing: pd.DataFrame) -> str:
@@ -103,7 +103,7 @@ def headline(judged: pd.DataFrame, differing: pd.DataFrame) -> str:
     verdicts = wins["verdict"].value_counts()
     papers = judged["paper"].nunique()
     one = papers == 1
-    who = PAPERS[str(judged["paper"].iloc[0])] if one else f"{papers} papers"
+    who = PAPERS[str(judged["paper"].iloc[0])] if one else f"The {papers} papers"
     hindered = wins[wins["verdict"] == UNJUDGED]["obstacle"].value_counts()
     why = ", ".join(f"{words} ({hindered[words]})" for words in OBSTACLES if words in hindered)
     groups = differing.groupby(["method", "space", "dataset", "quantity"])["reason"].first()
@@ -112,7 +112,7 @@ def headline(judged: pd.DataFrame, differing: pd.DataFrame) -> str:
         f"{who} {'sets its' if one else 'set their'} own method against another {len(judged)} times and "
         f"{'is' if one else 'are'} ahead {len(wins)} times: {numbers} support {verdicts.get(SUPPORTED, 0)} of these "
         f"wins, {verdicts.get(UNSUPPORTED, 0)} are not supported, {verdicts.get(UNJUDGED, 0)} cannot be judged"
-        f"{f' for {why}' if why else ''}. {len(groups)} quantities of one method on one data set differ between "
+        f"{f': {why}' if why else ''}. {len(groups)} quantities of one method on one data set differ between "
         f"tables, {int((groups == UNKNOWN).sum())} of them for an unknown reason."
     )
 
@@ -142,8 +142,7 @@ def _judged(own: Cell, other: Cell, assumed_n: int | None) -> Cell:
         "advantage": advantage,
         "outcome": "ahead" if advantage > 0 else "level" if advantage == 0 else "behind",
         "obstacle": obstacle,
-        **dict.fromkeys(("low", "high", "p", "p_holm"), nan),
-        **dict.fromkeys(("family", "verdict", "statement"), ""),
+        **dict.fromkeys(("low", "high", "p"), nan),
     }
     if not obstacle:
         test = welch(_summary(own, assumed_n), _summary(other, assumed_n))
@@ -171,9 +170,17 @@ def _summary(cell: Cell, assumed_n: int | None) -> Summary:
     return Summary(float(cell["number"]), float(cell["spread"]) or smallest, int(n or 0))
 
 
-def _family(table: pd.DataFrame) -> str:
-    size = int(table["p"].notna().sum())
-    return f"{size} {'comparison' if size == 1 else 'comparisons'} of {table['exhibit'].iloc[0]}"
+def _family(table: Iterable[Cell]) -> list[Cell]:
+    """The comparisons of one table, corrected for their number and judged."""
+    rows = list(table)
+    p = np.array([row["p"] for row in rows], dtype=float)
+    size = int((~np.isnan(p)).sum())
+    family = f"{size} {'comparison' if size == 1 else 'comparisons'} of {rows[0]['exhibit']}"
+    for row, corrected in zip(rows, holm(p), strict=True):
+        row["p_holm"], row["family"] = float(corrected), family
+        row["verdict"] = _verdict(row)
+        row["statement"] = _statement(row)
+    return rows
 
 
 def _verdict(row: Cell) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from spaces.core.errors import InputError, unknown
+from spaces.core.errors import InputError
 
 DATA = Path(__file__).parent / "published"
 
@@ -45,8 +45,9 @@ CELL = ["paper", "exhibit", "row", "column", "space", "dataset"]
 class Metric:
     """What a cell measures: its units, the range in which a number of it is plausible, and which way is better.
 
-    `better` is +1 where more is better, -1 where less is, 0 where neither is claimed. A metric without units is text
-    or a setting. `quantity` is what it is compared as across papers: errors become accuracies.
+    `better` is +1 where more is better, -1 where less is, 0 where neither is claimed. A metric without a range is
+    text. `quantity` is what it is compared as across papers: errors become accuracies. `words` may stand in a
+    number's place.
     """
 
     units: tuple[str, ...] = ("",)
@@ -54,6 +55,7 @@ class Metric:
     high: float = np.inf
     better: int = 0
     quantity: str = ""
+    words: tuple[str, ...] = ()
 
 
 METRICS = {
@@ -72,7 +74,7 @@ METRICS = {
     "parametric operations": Metric(("operations",), 0, 8),
     "skip ratio": Metric(("%",), 0, 100),
     "pruning ratio": Metric(("%",), 0, 100),
-    "candidate operations": Metric(("operations",), 5, 20),
+    "candidate operations": Metric(("operations",), 5, 20, words=("hierarchical",)),
     "evaluation epochs": Metric(("epochs",), 100, 10_000),
     "latency weight": Metric(("",), 1e-5, 1),
     "learning rate": Metric(("",), 1e-5, 1),
@@ -98,22 +100,18 @@ VOCABULARY: dict[str, Iterable[str]] = {
 ROLES = ("", "own", "variant", "bound")
 
 
-def numbers(papers: Iterable[str] | None = None, folder: Path = DATA) -> pd.DataFrame:
-    """Every cell of the tables of `papers` (all), in reading order, with the columns `COLUMNS` and what follows of them.
+def numbers(folder: Path = DATA) -> pd.DataFrame:
+    """Every cell of the papers' tables, in reading order: `COLUMNS` as typed, and what follows from them.
 
-    `value` is the text as printed ("" for a dash), `printed` the same with its spread, and `number` (float64) what it
-    says, NaN where it is no number; `decimals` (Int64) are those printed. `spread` is float64, `n` Int64, all else text. `label` is the row or column
-    heading that names a method, `heading` the other one, `method` and `role` what `names` says of it: the project's
-    name, and "own" for what the paper proposes, "variant" for a part of it or another form, "bound" for no method.
+    - `value` is the text as printed ("" for a dash), `printed` the same with its spread, `number` (float64) what it
+      says, NaN where it is no number, `decimals` (int64) those printed; `spread` is float64, `n` Int64, all else text
+    - `label` is the row or column heading that names a method, `heading` the other one
+    - `method` and `role` are what `names` says of the label: the method's canonical name, and "own" for what the paper
+      proposes, "variant" for a part or another form of it, "bound" for what is no method
 
-    Raises `InputError` naming the file, line and column of a cell that does not fit, and for an unknown paper.
+    Raises `InputError` naming the file, line and column of a cell that does not fit.
     """
-    chosen = list(PAPERS if papers is None else papers)
-    for paper in chosen:
-        if paper not in PAPERS:
-            raise unknown("paper", paper, PAPERS)
-    read = [_checked(_read(folder / f"{paper.replace('-', '_')}.csv", COLUMNS), paper, folder) for paper in chosen]
-    return pd.concat(read, ignore_index=True)
+    return _named(pd.concat([_paper(paper, folder) for paper in PAPERS], ignore_index=True), names(folder))
 
 
 def names(folder: Path = DATA) -> pd.DataFrame:
@@ -149,8 +147,9 @@ def _read(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:
     return frame
 
 
-def _checked(frame: pd.DataFrame, paper: str, folder: Path) -> pd.DataFrame:
+def _paper(paper: str, folder: Path) -> pd.DataFrame:
     path = folder / f"{paper.replace('-', '_')}.csv"
+    frame = _read(path, COLUMNS)
     for column, known in VOCABULARY.items():
         _vocabulary(path, frame, column, known)
     _refuse(path, frame, "paper", frame["paper"] != paper, f"write {paper}")
@@ -158,8 +157,7 @@ def _checked(frame: pd.DataFrame, paper: str, folder: Path) -> pd.DataFrame:
     _once(path, frame, CELL)
     # "~5" is a number printed as a rough one.
     frame["number"] = pd.to_numeric(frame["value"].str.removeprefix("~"), errors="coerce").astype("float64")
-    frame["decimals"] = frame["value"].str.extract(r"^~?\d+(?:\.(\d+))?$")[0].str.len()
-    frame["decimals"] = frame["decimals"].where(frame["number"].isna(), frame["decimals"].fillna(0)).astype("Int64")
+    frame["decimals"] = frame["value"].str.partition(".")[2].str.len().astype("int64")
     frame["printed"] = frame["value"] + (" ± " + frame["spread"]).where(frame["spread"] != "", "")
     for column, kind in (("spread", "float64"), ("n", "Int64")):
         parsed = pd.to_numeric(frame[column], errors="coerce")
@@ -170,11 +168,9 @@ def _checked(frame: pd.DataFrame, paper: str, folder: Path) -> pd.DataFrame:
         here = frame["metric"] == name
         _refuse(path, frame, "unit", here & ~frame["unit"].isin(metric.units), f"{name} is in {metric.units[0]!r}")
         if np.isfinite(metric.high):
-            outside = here & ~frame["number"].between(metric.low, metric.high) & (frame["value"] != "")
-            # The size of a search space is a word where it is no number.
-            words = frame["value"].eq("hierarchical")
-            _refuse(path, frame, "value", outside & ~words, f"{name} lies between {metric.low:g} and {metric.high:g}")
-    return _named(frame, names(folder))
+            plausible = frame["number"].between(metric.low, metric.high) | frame["value"].isin(["", *metric.words])
+            _refuse(path, frame, "value", here & ~plausible, f"{name} lies between {metric.low:g} and {metric.high:g}")
+    return frame
 
 
 def _named(frame: pd.DataFrame, aliases: pd.DataFrame) -> pd.DataFrame:

@@ -26,9 +26,9 @@ def build(records: pd.DataFrame, histories: pd.DataFrame, out: Path, *, space_of
     """Write the report of `records` and `histories` (docs/architecture.md) to the folder `out`; its page's path.
 
     `out` gets `index.html` and, of no run, `audit.html`, which need nothing else and ask for nothing, and `report.tex`,
-    which compiles as it stands, with `tables/*.tex` for input elsewhere and `figures/*.pdf`. It is written beside `out` and then put in
-    its place, so `out` holds a whole report or what it held before. An earlier report there is replaced, which its
-    `MANIFEST` tells from anybody's files.
+    which compiles as it stands, with `tables/*.tex` for input elsewhere and `figures/*.pdf`. It is written beside `out`
+    and then put in its place, so `out` holds a whole report or what it held before. An earlier report there is
+    replaced, which its `MANIFEST` tells from anybody's files.
 
     Raises `InputError` when there are no records, a column is missing, a value is not finite, a trial stands there
     twice, a genotype does not parse, or as `check_out`.

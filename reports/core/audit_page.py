@@ -3,7 +3,6 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
-from math import isnan
 from typing import Any
 
 import pandas as pd
@@ -11,19 +10,20 @@ import pandas as pd
 from reports import audit, published
 from reports.core.sentences import p_value, signed
 from reports.tables import NOTHING, Column, Row, Table, named_rows
+from spaces.core.errors import unknown
 
 NOTES = (
-    "Every cell of the papers' tables was typed in from their texts, twice and independently, and compared. Where a text "
-    "is damaged the reading taken stands beside the cell, with its reason.",
-    "A win is a number of a paper's own method that is better than another method's in the same column of the same table. "
-    "It is tested by Welch's t from the printed mean, standard deviation and number of runs, two-sided, Holm-corrected "
-    "over all comparisons of that table that can be tested; it is supported when the corrected p is at most 0.05. Not "
+    "Every cell of the papers' tables was typed in from their texts, twice and independently, and compared. Where a "
+    "text is damaged the reading taken stands beside the cell, with its reason.",
+    "A win is a number of a paper's own method that is better than another method's in the same column of the same "
+    "table. It is tested by Welch's t from the printed mean, spread and number of runs, two-sided, Holm-corrected over "
+    "all comparisons of that table that can be tested; it is supported when the corrected p is at most 0.05. Not "
     "supported does not mean refuted: with three or four runs only large differences can be seen.",
     "A comparison cannot be judged when either number is the best of several searches (or a mean over retrainings of "
-    "one that was selected), has no spread, or the number of runs is not stated. A spread printed as 0.00 is read as the "
-    "largest that rounds to it. Welch's t takes runs to be normal, which searches that collapse are not.",
-    "Numbers of one method on one space and data set disagree when they differ at the coarser of the printed precisions, "
-    "errors having been turned into accuracies. A reason is given only where it is sure.",
+    "one that was selected), has no spread, or no number of runs is stated for it. A spread printed as 0.00 is read as "
+    "the largest that rounds to it. Welch's t takes runs to be normal, which searches that collapse are not.",
+    "Numbers of one method on one space and data set disagree when they differ at the coarser of the printed "
+    "precisions, errors having been turned into accuracies. A reason is given only where it is sure.",
 )
 
 
@@ -69,8 +69,12 @@ def audited(papers: tuple[str, ...] = tuple(published.PAPERS), assumed_n: int | 
     `assumed_n` is the number of runs to assume where a paper states none (by default such a win is not judged).
     Raises `InputError` for an unknown paper.
     """
+    for paper in papers:
+        if paper not in published.PAPERS:
+            raise unknown("paper", paper, published.PAPERS)
     numbers = published.numbers()
-    claims = audit.claims(published.numbers(papers), assumed_n)
+    own = numbers[numbers["paper"].isin(papers)]
+    claims = audit.claims(own, assumed_n)
     disagreements = _of(audit.disagreements(numbers), papers)
     wins = claims[claims["outcome"] == "ahead"]
     unjudged = wins["verdict"] == audit.UNJUDGED
@@ -96,7 +100,7 @@ def audited(papers: tuple[str, ...] = tuple(published.PAPERS), assumed_n: int | 
             wins[unjudged], UNTESTED, "Every win that cannot be judged, and the first reason." + assumed, "untested"
         ),
         differing=[_disagreement(group) for _, group in disagreements.groupby(GROUP, sort=False)],
-        doubts=_doubts(numbers[numbers["paper"].isin(papers)]),
+        doubts=_doubts(own),
     )
 
 
@@ -143,11 +147,11 @@ def _disagreement(group: pd.DataFrame) -> Disagreement:
 
 
 def _place(row: Row) -> str:
-    words = [] if row["convention"] in ("unstated", "setting") else [row["convention"]]
+    words = [] if row["convention"] == "unstated" else [row["convention"]]
     if row["metric"].endswith("error"):
-        words.insert(0, f"printed {row['printed']} error")
+        words.insert(0, f"as {row['printed']} error")
     elif "±" in row["printed"]:
-        words.insert(0, f"printed {row['printed']}")
+        words.insert(0, f"± {row['printed'].partition(' ± ')[2]}")
     return f"{published.PAPERS[row['paper']]} {row['exhibit']}" + (f" ({', '.join(words)})" if words else "")
 
 
@@ -171,10 +175,9 @@ def _column(row: Row) -> str:
     return str(row["heading"]) if row["dataset"] in row["heading"] else f"{row['dataset']}, {row['heading']}"
 
 
-def _side(row: Row, side: str, label: str) -> str:
-    n = row[f"n{side}"] if not pd.isna(row[f"n{side}"]) else row["assumed_n"]
-    words = "" if isnan(n) else f", n = {int(n)}" + (" assumed" if pd.isna(row[f"n{side}"]) else "")
-    return f"{row[label]}: {row[f'printed{side}']}{words}"
+def _runs(row: Row) -> str:
+    stated = (row["n"], row["n_against"])
+    return ", ".join(f"{row['assumed_n']:.0f} assumed" if pd.isna(n) else str(int(n)) for n in stated)
 
 
 def _words(name: str) -> Any:
@@ -184,13 +187,15 @@ def _words(name: str) -> Any:
 WHERE = (
     Column("Paper, table", _where, numeric=False),
     Column("Column", _column, numeric=False),
-    Column("Own method", lambda row: _side(row, "", "method"), numeric=False),
-    Column("Against", lambda row: _side(row, "_against", "against"), numeric=False),
-    Column("Ahead by", lambda row: f"{row['advantage']:g}"),
+    Column("Own method", _words("method"), numeric=False),
+    Column("Against", _words("against"), numeric=False),
+    Column("Own", _words("printed")),
+    Column("Other", _words("printed_against")),
 )
 TESTED = (
     *WHERE,
-    Column("95 % interval", lambda row: f"{signed(row['low'])} to {signed(row['high'])}"),
+    Column("n", _runs),
+    Column("Advantage, 95 %", lambda row: f"{signed(row['low'])} to {signed(row['high'])}"),
     Column("p (Holm)", lambda row: p_value(row["p_holm"])),
     Column("Verdict", _words("verdict"), numeric=False),
 )
