@@ -6,7 +6,6 @@ Both functions take the frame of `reports.published.numbers`.
 from collections.abc import Iterable, Iterator
 from itertools import groupby
 from math import isnan, nan
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,6 +13,7 @@ import pandas as pd
 from reports.core.sentences import p_value, signed
 from reports.core.significance import ALPHA, Summary, holm, welch
 from reports.published import METRICS, PAPERS, reasons
+from reports.tables import Row, named_rows
 
 SUPPORTED = "supported"
 UNSUPPORTED = "not supported"
@@ -27,8 +27,6 @@ OBSTACLES = (SELECTED, NO_SPREAD, NO_RUNS)
 """Why a comparison cannot be judged, the first that applies."""
 
 UNKNOWN = "unknown"
-
-Cell = dict[str, Any]
 
 CLAIM = [
     *("paper", "exhibit", "heading", "dataset", "metric", "method", "against", "printed", "n"),
@@ -117,16 +115,16 @@ def headline(judged: pd.DataFrame, differing: pd.DataFrame) -> str:
     )
 
 
-def _contests(numbers: pd.DataFrame) -> Iterator[tuple[Cell, Cell]]:
+def _contests(numbers: pd.DataFrame) -> Iterator[tuple[Row, Row]]:
     better = numbers["metric"].map(lambda name: METRICS[name].better)
     frame = numbers[numbers["number"].notna() & (better != 0) & (numbers["method"] != "")]
     for _, column in frame.groupby(["paper", "exhibit", "heading", "dataset", "metric"], sort=False):
-        cells = column.to_dict("records")
+        cells = named_rows(column)
         for own in (cell for cell in cells if cell["role"] == "own"):
             yield from ((own, other) for other in cells if other["role"] not in ("own", "bound"))
 
 
-def _judged(own: Cell, other: Cell, assumed_n: int | None) -> Cell:
+def _judged(own: Row, other: Row, assumed_n: int | None) -> Row:
     better = METRICS[own["metric"]].better
     digits = max(own["decimals"], other["decimals"])
     advantage = round(better * (own["number"] - other["number"]), digits)
@@ -151,7 +149,7 @@ def _judged(own: Cell, other: Cell, assumed_n: int | None) -> Cell:
     return row
 
 
-def _obstacle(own: Cell, other: Cell, assumed_n: int | None) -> str:
+def _obstacle(own: Row, other: Row, assumed_n: int | None) -> str:
     both = (own, other)
     if any(cell["convention"] in ("best of searches", "mean over retrainings") for cell in both):
         return SELECTED
@@ -160,17 +158,17 @@ def _obstacle(own: Cell, other: Cell, assumed_n: int | None) -> str:
     return NO_RUNS if assumed_n is None and any(_unstated(cell) for cell in both) else ""
 
 
-def _unstated(cell: Cell) -> bool:
+def _unstated(cell: Row) -> bool:
     return bool(pd.isna(cell["n"]))
 
 
-def _summary(cell: Cell, assumed_n: int | None) -> Summary:
+def _summary(cell: Row, assumed_n: int | None) -> Summary:
     n = assumed_n if _unstated(cell) else cell["n"]
     smallest = 0.5 * 10.0 ** -int(cell["decimals"])
     return Summary(float(cell["number"]), float(cell["spread"]) or smallest, int(n or 0))
 
 
-def _family(table: Iterable[Cell]) -> list[Cell]:
+def _family(table: Iterable[Row]) -> list[Row]:
     """The comparisons of one table, corrected for their number and judged."""
     rows = list(table)
     p = np.array([row["p"] for row in rows], dtype=float)
@@ -183,7 +181,7 @@ def _family(table: Iterable[Cell]) -> list[Cell]:
     return rows
 
 
-def _verdict(row: Cell) -> str:
+def _verdict(row: Row) -> str:
     if row["outcome"] != "ahead":
         return NO_WIN
     if row["obstacle"]:
@@ -191,7 +189,7 @@ def _verdict(row: Cell) -> str:
     return SUPPORTED if row["p_holm"] <= ALPHA else UNSUPPORTED
 
 
-def _statement(row: Cell) -> str:
+def _statement(row: Row) -> str:
     seen = f"{row['method']} {_side(row, '')} against {row['against']} {_side(row, '_against')}"
     how = row["outcome"] if row["outcome"] == "level" else f"{row['outcome']} by {abs(row['advantage']):g}"
     if row["obstacle"]:
@@ -203,7 +201,7 @@ def _statement(row: Cell) -> str:
     return f"{seen}: {how}; {row['verdict']} ({tested})."
 
 
-def _side(row: Cell, side: str) -> str:
+def _side(row: Row, side: str) -> str:
     text, n = row[f"printed{side}"], row[f"n{side}"]
     if not pd.isna(n):
         return f"{text} (n = {int(n)})"

@@ -159,11 +159,12 @@ def _paper(paper: str, folder: Path) -> pd.DataFrame:
     frame["number"] = pd.to_numeric(frame["value"].str.removeprefix("~"), errors="coerce").astype("float64")
     frame["decimals"] = frame["value"].str.partition(".")[2].str.len().astype("int64")
     frame["printed"] = frame["value"] + (" ± " + frame["spread"]).where(frame["spread"] != "", "")
-    for column, kind in (("spread", "float64"), ("n", "Int64")):
+    for column, least in (("spread", 0), ("n", 1)):
         parsed = pd.to_numeric(frame[column], errors="coerce")
         _refuse(path, frame, column, parsed.isna() & (frame[column] != ""), "write a number or nothing")
-        _refuse(path, frame, column, parsed < (1 if column == "n" else 0), "write a plausible number")
-        frame[column] = parsed.astype(kind)
+        _refuse(path, frame, column, parsed < least, f"write a number from {least}")
+        frame[column] = parsed
+    frame = frame.astype({"spread": "float64", "n": "Int64"})
     for name, metric in METRICS.items():
         here = frame["metric"] == name
         _refuse(path, frame, "unit", here & ~frame["unit"].isin(metric.units), f"{name} is in {metric.units[0]!r}")
@@ -175,7 +176,7 @@ def _paper(paper: str, folder: Path) -> pd.DataFrame:
 
 def _named(frame: pd.DataFrame, aliases: pd.DataFrame) -> pd.DataFrame:
     known = aliases.set_index(["paper", "label"])
-    in_row = [key in known.index for key in zip(frame["paper"], frame["row"], strict=True)]
+    in_row = pd.MultiIndex.from_frame(frame[["paper", "row"]]).isin(known.index)
     # Λ-DARTS's Table 3 and Amended-DARTS's appendix have a method a column.
     frame["label"] = frame["row"].where(in_row, frame["column"])
     frame["heading"] = frame["column"].where(in_row, frame["row"])

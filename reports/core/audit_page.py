@@ -138,11 +138,10 @@ def _disagreement(group: pd.DataFrame) -> Disagreement:
     for row in named_rows(group.sort_values("number", ascending=False, kind="stable")):
         number = f"{row['number']:.{int(row['decimals'])}f}"
         places.setdefault(number, []).append(_place(row))
-    first = group.iloc[0]
+    first = named_rows(group)[0]
     return Disagreement(
-        *(str(first[column]) for column in GROUP),
-        [(number, list(dict.fromkeys(where))) for number, where in places.items()],
-        str(first["reason"]),
+        **{column: first[column] for column in (*GROUP, "reason")},
+        numbers=[(number, list(dict.fromkeys(where))) for number, where in places.items()],
     )
 
 

@@ -130,7 +130,7 @@ def test_published_genotypes_parse(row):
         ("value", "0.03", "test error lies between 1 and 80"),
         ("value", "3..0", "test error lies between 1 and 80"),
         ("spread", "wide", "write a number or nothing"),
-        ("n", "0", "write a plausible number"),
+        ("n", "0", "write a number from 1"),
         ("unit", "M", "test error is in '%'"),
     ],
 )
