@@ -4,6 +4,7 @@ Beside it stands `audit.html`, the audit of the published numbers, which depends
 """
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -12,7 +13,9 @@ import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from reports.core import audit_page, latex, page
+from reports.core.across import Across, across
 from reports.core.page import Section, SpaceOf
+from reports.standings import STANDING_NOTES
 from reports.statistics import METHOD_NOTES
 from spaces import get_space
 from spaces.core.errors import InputError
@@ -36,18 +39,20 @@ def build(records: pd.DataFrame, histories: pd.DataFrame, out: Path, *, space_of
     check_out(out)
     out = out.resolve()
     sections = page.sections(records, histories, space_of)
+    views = across(records)
     content = {
         "sections": sections,
+        "views": views,
         "conditions": page.conditions(records),
         "recipes": page.recipes(records),
-        "notes": METHOD_NOTES,
+        "notes": METHOD_NOTES + STANDING_NOTES,
         "summary": _summary(records),
     }
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         with TemporaryDirectory(prefix=".report-", dir=out.parent) as scratch:
             new = Path(scratch) / "new"
-            _write(new, sections, content)
+            _write(new, [*sections, *views], content)
             if out.exists():
                 out.rename(Path(scratch) / "old")
             new.rename(out)
@@ -91,13 +96,13 @@ def _foreign(out: Path) -> str | None:
     return None
 
 
-def _write(folder: Path, sections: list[Section], content: dict[str, Any]) -> None:
+def _write(folder: Path, parts: Sequence[Section | Across], content: dict[str, Any]) -> None:
     for name in ("tables", "figures"):
         (folder / name).mkdir(parents=True)
-    for section in sections:
-        for table in section.tables:
+    for part in parts:
+        for table in part.tables:
             (folder / "tables" / f"{table.slug}.tex").write_text(latex.tabular(table), encoding="utf-8")
-        for drawn in section.drawn:
+        for drawn in part.drawn:
             drawn.save_pdf(folder / "figures" / f"{drawn.slug}.pdf")
     (folder / "index.html").write_text(_html().get_template("index.html.j2").render(content), encoding="utf-8")
     published = {"audit": audit_page.audited(), "notes": audit_page.NOTES}

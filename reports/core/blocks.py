@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from reports.core.values import checked
+from reports.core.values import UNSTATED, checked
 from spaces.core.errors import InputError, unknown
 
 RECORD_COLUMNS = (
@@ -17,6 +17,11 @@ RECORD_COLUMNS = (
     *("skip_share", "params", "macs", "search_seconds", "evaluate_seconds", "search_steps", "epochs", "scale"),
     *("device", "threads", "version", "dataset_digest", "recipe", "settings", "environment"),
 )
+NOISE = {
+    "tabular": "search noise alone: an architecture has one value in the table",
+    "retrained": "search and retraining noise together: one retraining a search",
+}
+"""What the spread of accuracies over seeds is of, for each way to evaluate."""
 SAME = ["space", "dataset", "protocol", "scale", "evaluation", "dataset_digest"]
 
 
@@ -73,7 +78,12 @@ class Block:
                 "its study again"
             )
         frame = self.records[["label", "space", "dataset", "seed", metric]]
-        return checked(frame.set_axis(["method", "space", "dataset", "seed", "value"], axis=1), f"records, {metric}")
+        frame = frame.set_axis(["method", "space", "dataset", "seed", "value"], axis=1)
+        if metric == "accuracy":
+            frame = frame.assign(convention=self.records["convention"], noise=NOISE.get(self.evaluation, UNSTATED))
+        else:
+            frame = frame.assign(convention=f"{metric} of one trial")
+        return checked(frame, f"records, {metric}")
 
 
 def blocks(records: pd.DataFrame) -> list[Block]:

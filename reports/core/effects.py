@@ -1,17 +1,18 @@
 """How large a difference is, told by how often one method beats the other: free of units and of distributions."""
 
+from typing import Any
+
 from reports.core.significance import Values
 
 
-def a12(first: Values, second: Values) -> float:
-    """Vargha and Delaney's A12: how often a value of `first` exceeds one of `second`, a tie counting half.
+def a12(first: Values, second: Values) -> Any:
+    """Vargha and Delaney's A12: how often a value of `first` [..., n] exceeds one of `second` [..., m]; shape [...].
 
-    0.5 is no effect, 1 means every value of `first` is larger. Journal of Educational and Behavioral Statistics 25,
-    2000.
+    A tie counts half. 0.5 is no effect, 1 means every value of `first` is larger. Journal of Educational and
+    Behavioral Statistics 25, 2000.
     """
-    above = (first[:, None] > second[None, :]).mean()
-    level = (first[:, None] == second[None, :]).mean()
-    return float(above + level / 2)
+    ours, theirs = first[..., :, None], second[..., None, :]
+    return (ours > theirs).mean(axis=(-2, -1)) + (ours == theirs).mean(axis=(-2, -1)) / 2
 
 
 def cliffs_delta(first: Values, second: Values) -> float:
@@ -19,7 +20,7 @@ def cliffs_delta(first: Values, second: Values) -> float:
 
     Psychological Bulletin 114, 1993.
     """
-    return 2 * a12(first, second) - 1
+    return float(2 * a12(first, second) - 1)
 
 
 def improvement(differences: Values) -> float:

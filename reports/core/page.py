@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from reports import figures, tables
+from reports.bests import bests
 from reports.core.axes import Style, styles
 from reports.core.blocks import Block, blocks, flat, scale_words
 from reports.core.drawn import Drawn
@@ -25,7 +26,8 @@ class Section:
 
     block: Block
     main: Table
-    comparisons: Table | None
+    comparisons: list[Table]
+    bests: Table
     trials: Table
     statements: list[str]
     trajectory: Drawn | None
@@ -41,7 +43,7 @@ class Section:
     @property
     def tables(self) -> list[Table]:
         """The tables that LaTeX gets as well."""
-        return [self.main, *([self.comparisons] if self.comparisons else [])]
+        return [self.main, *self.comparisons, self.bests]
 
 
 @dataclass(frozen=True)
@@ -99,6 +101,9 @@ def _section(block: Block, histories: pd.DataFrame, space_of: SpaceOf, method_st
         block=block,
         main=tables.main(block, comparison),
         comparisons=tables.comparisons(block, comparison),
+        bests=tables.best(
+            bests(block.values()), f"{block.title}, best of k searches: {block.conditions}", f"{block.slug}-bests"
+        ),
         trials=tables.trials(block),
         statements=[str(words) for words in comparison["statement"]],
         trajectory=figures.trajectory(block, histories, method_styles) if len(histories) else None,

@@ -6,7 +6,7 @@ Student's and Welch's t stand beside them, for what only a mean, a standard devi
 """
 
 from dataclasses import dataclass
-from math import comb, nan
+from math import comb, isnan, nan, sqrt
 from typing import Any
 
 import numpy as np
@@ -66,14 +66,18 @@ def relabel(first: Values, second: Values) -> Test:
     )
 
 
-def student(differences: Values) -> float:
-    """Student's paired t: p for a mean of `differences` [n] of zero; NaN for n < 2 or without any spread.
+def ranks(first: Values, second: Values, paired: bool) -> float:
+    """p of Wilcoxon's signed ranks where the samples pair, else of the rank sum (Mann and Whitney); NaN for n < 2.
 
-    Student, Biometrika 6, 1908.
+    Exact unless values tie; scipy says when it takes the normal approximation. All differences zero is p = 1.
+    Wilcoxon, Biometrics Bulletin 1, 1945.
     """
-    if len(differences) < 2 or np.ptp(differences) == 0:
+    if min(len(first), len(second)) < 2:
         return nan
-    return float(stats.ttest_1samp(differences, 0).pvalue)
+    if not paired:
+        return float(stats.mannwhitneyu(first, second).pvalue)
+    differences = first - second
+    return float(stats.wilcoxon(differences).pvalue) if np.any(differences) else 1.0
 
 
 @dataclass(frozen=True)
@@ -91,36 +95,60 @@ class Summary:
 
 
 @dataclass(frozen=True)
-class Welch:
-    """Welch's comparison of two means: first minus second with its `LEVEL` interval, two-sided p, degrees of freedom.
-
-    All but `difference` are NaN where a sample has fewer than two values; without any spread in either, p and freedom
-    are, and the interval is the difference itself.
-    """
+class Estimate:
+    """A difference of means with its standard error and the degrees of freedom of its t; NaN where n < 2."""
 
     difference: float
-    low: float
-    high: float
-    p: float
+    error: float
     freedom: float
 
+    @property
+    def low(self) -> float:
+        """The lower end of the `LEVEL` interval by Student's t."""
+        return self.difference - self.reach(LEVEL)
 
-def welch(first: Summary, second: Summary) -> Welch:
+    @property
+    def high(self) -> float:
+        """The upper end of the `LEVEL` interval by Student's t."""
+        return self.difference + self.reach(LEVEL)
+
+    @property
+    def p(self) -> float:
+        """Two-sided, for no difference; NaN without any spread, where there is no t."""
+        return float(2 * stats.t.sf(abs(self.difference) / self.error, self.freedom)) if self.error else nan
+
+    def reach(self, level: float) -> float:
+        """Half the width of the interval at `level`."""
+        return float(stats.t.ppf((1 + level) / 2, self.freedom)) * self.error if self.error else self.error
+
+
+def student(differences: Values) -> Estimate:
+    """The mean of paired `differences` [n], or of any sample, by Student's t.
+
+    Student, Biometrika 6, 1908.
+    """
+    summary = Summary.of(differences)
+    return Estimate(summary.mean, summary.std / sqrt(summary.n), summary.n - 1 if summary.n > 1 else nan)
+
+
+def welch(first: Summary, second: Summary) -> Estimate:
     """Welch's t from summaries, so that published means and standard deviations can be tested as raw values are.
 
     No equal variances assumed; normal values are. Welch, Biometrika 34, 1947.
     """
     difference = first.mean - second.mean
-    if min(first.n, second.n) < 2 or not np.isfinite([first.std, second.std]).all():
-        return Welch(difference, nan, nan, nan, nan)
-    if first.std == second.std == 0:
-        return Welch(difference, difference, difference, nan, nan)
+    if min(first.n, second.n) < 2 or isnan(first.std) or isnan(second.std):
+        return Estimate(difference, nan, nan)
     a, b = first.std**2 / first.n, second.std**2 / second.n
+    if a + b == 0:
+        return Estimate(difference, 0.0, nan)
     freedom = (a + b) ** 2 / (a**2 / (first.n - 1) + b**2 / (second.n - 1))
-    error = (a + b) ** 0.5
-    reach = float(stats.t.ppf((1 + LEVEL) / 2, freedom)) * error
-    p = float(2 * stats.t.sf(abs(difference) / error, freedom))
-    return Welch(difference, difference - reach, difference + reach, p, freedom)
+    return Estimate(difference, sqrt(a + b), freedom)
+
+
+def estimate(first: Values, second: Values, paired: bool) -> Estimate:
+    """mean(first) - mean(second): `student` of the differences where the samples pair, else `welch`."""
+    return student(first - second) if paired else welch(Summary.of(first), Summary.of(second))
 
 
 def holm(p: Values) -> Values:

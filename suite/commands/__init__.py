@@ -5,7 +5,7 @@ import typer
 
 def register(app: typer.Typer) -> None:
     """Put every command on `app`."""
-    from suite.commands import audit, data, describe, report, search
+    from suite.commands import audit, compare, data, describe, report, search
 
-    for module in (search, describe, report, audit, data):
+    for module in (search, describe, report, compare, audit, data):
         module.register(app)

@@ -8,7 +8,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from suite.commands import report
+from suite.commands import compare, report
 
 HEADER = "method,space,dataset,seed,value\n"
 SIX = HEADER + "".join(
@@ -21,6 +21,7 @@ SIX = HEADER + "".join(
 @pytest.fixture
 def call():
     app = typer.Typer()
+    compare.register(app)
     report.register(app)
 
     def run(*arguments):
@@ -184,7 +185,7 @@ def test_build_report_prints_nothing_until_it_is_shown(runs, tmp_path, capsys):
 
 
 def test_blank_lines_and_spaces_after_commas_are_read_over(csv):
-    frame = report.read_csv(csv('\ufeff method, space, dataset, seed, value\n\n"a, b", NA, d, 0, 1\n\n'))
+    frame = compare.read_csv(csv('\ufeff method, space, dataset, seed, value\n\n"a, b", NA, d, 0, 1\n\n'))
     assert frame.to_dict("records") == [{"method": "a, b", "space": "NA", "dataset": "d", "seed": "0", "value": 1.0}]
 
 
