@@ -1,4 +1,7 @@
-"""A study's records as one offline page, `index.html`, and as LaTeX, `report.tex` with its tables and figures."""
+"""A study's records as one offline page, `index.html`, and as LaTeX, `report.tex` with its tables and figures.
+
+Beside it stands `audit.html`, the audit of the published numbers, which depends on no run.
+"""
 
 import os
 from collections.abc import Sequence
@@ -9,7 +12,7 @@ from typing import Any
 import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from reports.core import latex, page
+from reports.core import audit_page, latex, page
 from reports.core.across import Across, across
 from reports.core.page import Section, SpaceOf
 from reports.standings import STANDING_NOTES
@@ -25,10 +28,10 @@ MANIFEST = ".dartboard-report"
 def build(records: pd.DataFrame, histories: pd.DataFrame, out: Path, *, space_of: SpaceOf = get_space) -> Path:
     """Write the report of `records` and `histories` (docs/architecture.md) to the folder `out`; its page's path.
 
-    `out` gets `index.html`, which needs nothing else and asks for nothing, and `report.tex`, which compiles as it
-    stands, with `tables/*.tex` for input elsewhere and `figures/*.pdf`. It is written beside `out` and then put in
-    its place, so `out` holds a whole report or what it held before. An earlier report there is replaced, which its
-    `MANIFEST` tells from anybody's files.
+    `out` gets `index.html` and, of no run, `audit.html`, which need nothing else and ask for nothing, and `report.tex`,
+    which compiles as it stands, with `tables/*.tex` for input elsewhere and `figures/*.pdf`. It is written beside `out`
+    and then put in its place, so `out` holds a whole report or what it held before. An earlier report there is
+    replaced, which its `MANIFEST` tells from anybody's files.
 
     Raises `InputError` when there are no records, a column is missing, a value is not finite, a trial stands there
     twice, a genotype does not parse, or as `check_out`.
@@ -102,6 +105,8 @@ def _write(folder: Path, parts: Sequence[Section | Across], content: dict[str, A
         for drawn in part.drawn:
             drawn.save_pdf(folder / "figures" / f"{drawn.slug}.pdf")
     (folder / "index.html").write_text(_html().get_template("index.html.j2").render(content), encoding="utf-8")
+    published = {"audit": audit_page.audited(), "notes": audit_page.NOTES}
+    (folder / "audit.html").write_text(_html().get_template("audit.html.j2").render(published), encoding="utf-8")
     (folder / "report.tex").write_text(_latex().get_template("report.tex.j2").render(content), encoding="utf-8")
     names = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
     (folder / MANIFEST).write_text("".join(f"{name}\n" for name in names), encoding="utf-8")
