@@ -138,7 +138,8 @@ def descend(optimiser: torch.optim.Optimizer, gradients: Sequence[Tensor], clip:
     share = (clip / (norm + 1e-6)).clamp(max=1.0)  # as torch.nn.utils.clip_grad_norm_ has it
     clipped = torch._foreach_mul(list(gradients), share)
     for parameter, gradient in zip(parameters_of(optimiser), clipped, strict=True):
-        parameter.grad = gradient
+        # The fused step reads both as they lie in memory, so they must lie alike; a convolution's may not.
+        parameter.grad = gradient.contiguous()
     optimiser.step()
     optimiser.zero_grad(set_to_none=True)
 
