@@ -60,6 +60,17 @@ def frozen_statistics(net: nn.Module) -> Iterator[None]:
             norm.frozen = frozen
 
 
+@contextmanager
+def in_mode(net: nn.Module, training: bool) -> Iterator[None]:
+    """In this block `net` is in training mode, or in that of `eval()`, whatever it is outside."""
+    before = net.training
+    net.train(training)
+    try:
+        yield
+    finally:
+        net.train(before)
+
+
 def convolution(
     channels_in: int, channels_out: int, kernel: int, stride: int = 1, *, dilation: int = 1, groups: int = 1
 ) -> nn.Conv2d:
