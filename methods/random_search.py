@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from methods.core.learner import Task, accuracy, cosine, descend, sgd, weight_gradients
+from methods.core.probes import Watched
 from methods.core.settings import Settings, Value
 from methods.core.step import Alpha, Batch, Weights
 from methods.darts import NATS
@@ -54,6 +55,14 @@ class RandomLearner:
         descend(self.optimiser, self.net, weight_gradients(loss, self.net), s.gradient_clip)
         return loss.detach(), (logits.detach().argmax(1) == train.labels).sum()
 
+    def sees(self, epoch: int, number: int, train: Batch, valid: Batch) -> None:
+        """Nothing: there is no supernet."""
+        return
+
+    def accuracy(self, weights: Weights) -> float:
+        """The best candidate's, which is all that has a weight."""
+        return self.best[1]
+
     def measure(self) -> dict[str, float]:
         """The candidate on the alpha half; `discrete_accuracy` is that of the best candidate so far."""
 
@@ -78,6 +87,13 @@ class RandomLearner:
     def genotype(self) -> Genotype:
         """The best candidate so far."""
         return self.task.space.parse(self.best[0]) if self.best[0] else self.candidate
+
+    def heed(self, history: Sequence[dict[str, Any]]) -> None:
+        """Nothing changes."""
+
+    def answer(self, history: Sequence[dict[str, Any]]) -> int:
+        """The last row, which has the best candidate of all."""
+        return len(history) - 1
 
     def stop(self, history: Sequence[dict[str, Any]]) -> bool:
         """Never: the budget is spent in full."""
@@ -106,6 +122,7 @@ class RandomSearch:
 
     name: str = "random"
     options: Mapping[str, Value] = field(default_factory=dict)
+    probes: tuple[Watched, ...] = ()
 
     def removes(self, space: str) -> tuple[str, ...]:
         """No operation."""
