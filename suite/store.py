@@ -44,9 +44,11 @@ class Record(BaseModel):
     macs: int
     search_seconds: float
     epoch_seconds: list[float]
+    probe_seconds: float = 0.0
     evaluate_seconds: float
     search_steps: int
     epochs: int
+    probes: dict[str, int] = {}
     scale: str
     device: str
     threads: int
@@ -66,10 +68,13 @@ def write_record(folder: Path, fields: Mapping[str, Any], history: Sequence[Mapp
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+    columns = dict.fromkeys(name for row in history for name in row)  # a probe has no number in every epoch
     buffer = io.BytesIO()
-    pq.write_table(pa.Table.from_pylist(list(history)), buffer)
+    pq.write_table(pa.Table.from_pylist([{name: row.get(name) for name in columns} for row in history]), buffer)
     data = buffer.getvalue()
     record = Record(history_digest=hashlib.sha256(data).hexdigest(), **fields)
+    # An earlier record would name another history: at every moment the folder holds a whole trial or an unfinished one.
+    (folder / RECORD).unlink(missing_ok=True)
     write_whole(folder / HISTORY, lambda file: file.write(data))
     write_whole(folder / RECORD, lambda file: file.write(record.model_dump_json(indent=2).encode() + b"\n"))
     return record

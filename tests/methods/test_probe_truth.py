@@ -87,9 +87,7 @@ def test_an_edges_alphas_can_rise_together(make_step: Callable[..., Step]) -> No
 
 
 @pytest.mark.parametrize("space", FAMILIES)
-def test_fisher_trace_is_the_expectation_over_the_models_own_labels(
-    make_step: Callable[..., Step], space: str
-) -> None:
+def test_fisher_trace_is_the_expectation_over_the_models_own_labels(make_step: Callable[..., Step], space: str) -> None:
     step = make_step("darts-1st", space)
     logs = step.logits(step.valid).log_softmax(-1)
     truth = 0.0
