@@ -46,6 +46,9 @@ METHODS: dict[str, str] = {
     "p-darts": "methods.p_darts:P_DARTS",
     "p-darts-no-priors": "methods.p_darts:P_DARTS_NO_PRIORS",
     "p-darts-auxiliary-skip": "methods.p_darts:P_DARTS_AUXILIARY_SKIP",
+    "r-darts-es": "methods.r_darts:R_DARTS_ES",
+    "r-darts-ada": "methods.r_darts:R_DARTS_ADA",
+    "r-darts-l2": "methods.r_darts:R_DARTS_L2",
     "random": "methods.random_search:RANDOM",
 }
 

@@ -9,7 +9,8 @@ import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from reports.core import latex, page
-from reports.core.page import Section, SpaceOf
+from reports.core.blocks import SpaceOf
+from reports.core.page import Section
 from reports.statistics import METHOD_NOTES
 from spaces import get_space
 from spaces.core.errors import InputError

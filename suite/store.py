@@ -48,6 +48,7 @@ class Record(BaseModel):
     evaluate_seconds: float
     search_steps: int
     epochs: int
+    answer_epoch: int | None = None
     probes: dict[str, int] = {}
     scale: str
     device: str
@@ -117,7 +118,7 @@ def load_frames(runs: Path) -> tuple["DataFrame", "DataFrame"]:
     found = list(read_records(runs))
     if not found:
         raise InputError(f"{runs} holds no finished trial: run a study first (`dartboard run STUDY --out {runs}`)")
-    records = pd.DataFrame([record.model_dump() for _, record in found])
+    records = pd.DataFrame([{**record.model_dump(), "study": folder.parent.name} for folder, record in found])
     histories = [history(folder, record) for folder, record in found]
     return records, pd.concat(histories, ignore_index=True)
 

@@ -5,7 +5,6 @@ from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from time import perf_counter
-from typing import Any
 
 from filelock import FileLock
 
@@ -133,6 +132,7 @@ def run_trial(
                 "evaluate_seconds": result.seconds,
                 "search_steps": search.steps_taken,
                 "epochs": len(history),
+                "answer_epoch": search.answer_epoch,
                 "probes": united(plan.probes, {own.probe.name: own.every for own in method.probes}),
                 "scale": plan.scale(len(dataset.y_train), retrained=table is None),
                 "device": device_name(plan.device),

@@ -166,7 +166,7 @@ class SupernetLearner:
         self.memory: dict[str, Any] = {}
         self._last = (0, 0)  # epoch and number of the latest step
         self.twin: Parameters | None = None  # set by a learner that trains a second set of weights
-        self._weight_decay = task.settings.weight_decay
+        self._weight_decay = self.recipe.weight_decay((), task.settings)
         self._enter(0, task.space)
 
     def _enter(self, stage: int, space: Space) -> None:

@@ -64,9 +64,14 @@ class Search:
         )
 
     @property
+    def answer_epoch(self) -> int:
+        """The epoch (from 1) whose architecture the search returns."""
+        return self.learner.answer(self.history) + 1
+
+    @property
     def genotype(self) -> str:
         """The architecture that the search returns, of those in its history."""
-        text: str = self.history[self.learner.answer(self.history)]["genotype"]
+        text: str = self.history[self.answer_epoch - 1]["genotype"]
         return text
 
     def advance(self) -> Row | None:

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +18,10 @@ RECORD_COLUMNS = (
     *("device", "threads", "version", "dataset_digest", "recipe", "settings", "environment"),
 )
 SAME = ["space", "dataset", "protocol", "scale", "evaluation", "dataset_digest"]
+
+
+SpaceOf = Callable[[str], Any]
+"""From a space's name to what knows its notation: `.parse(text) -> Genotype` and `.operations`, names in order."""
 
 
 @dataclass(frozen=True)

@@ -168,7 +168,7 @@ def test_bound_stands_beside_the_gradient_it_bounds(make_step: Callable[..., Ste
     (gradient,) = step_gradient(step.loss(step.valid), step)
     found = measured("bound", step)
     assert found["measured"] == pytest.approx(float(gradient.square().sum()))
-    assert 0 < found["bound"]
+    assert found["bound"] > 0
 
 
 def test_bound_is_of_a_softmax(make_step: Callable[..., Step]) -> None:

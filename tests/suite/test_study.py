@@ -42,10 +42,8 @@ def test_a_trial_named_twice_runs_once(tmp_path: Path) -> None:
 
 def test_probes_of_a_trial_named_twice_are_united(tmp_path: Path) -> None:
     block = GOOD.partition("[[trials]]")[2]
-    file = write(
-        tmp_path,
-        f'{GOOD}probes = ["cell"]\nprobe_every = 4\n[[trials]]{block}probes = ["cell", "gap"]\nprobe_every = 6\n',
-    )
+    first, second = 'probes = ["cell"]\nprobe_every = 4\n', 'probes = ["cell", "gap"]\nprobe_every = 6\n'
+    file = write(tmp_path, f"{GOOD}{first}[[trials]]{block}{second}")
     found = expand(read(file), file, tmp_path).plans
     assert len(found) == 12
     assert {tuple(plan.probes.items()) for plan in found} == {(("cell", 2), ("gap", 6))}
