@@ -18,7 +18,7 @@ from spaces.core.genotype import Genotype
 IDLE = ("skip_connect", "none", "noise")
 """Operations that neither learn nor look at a neighbourhood."""
 
-COLLAPSED, HEALTHY = "collapsed", "healthy"
+COLLAPSED, HEALTHY, UNKNOWN = "collapsed", "healthy", "unknown"
 
 
 @dataclass(frozen=True)
@@ -61,20 +61,35 @@ def trials(block: Block, histories: pd.DataFrame, space_of: SpaceOf, criterion: 
     one that counts, whose architecture was returned; `idle` and `edges`, of that architecture; `best_epoch`, of the
     highest accuracy in the table or, without one, of the discretized supernet; `evidence`.
 
-    Raises `InputError` for a trial without history.
+    The verdict on a trial without history is unknown.
     """
     space = space_of(block.space)
     rows = []
     for record in block.records.to_dict("records"):
         history = histories[histories["key"] == record["key"]].sort_values("epoch") if len(histories) else histories
         if history.empty:
-            raise InputError(f"record {record['key']}: has no history: delete that record and run its study again")
+            rows.append(_unknown(record))
+            continue
         answer = record.get("answer_epoch")
         last = int(history["epoch"].iloc[-1]) if answer is None or pd.isna(answer) else int(answer)
         seen = history[history["epoch"] <= last]
         genotypes = [space.parse(text) for text in seen["genotype"]]
         rows.append(_judged(record, seen, genotypes, criterion))
     return pd.DataFrame(rows)
+
+
+def _unknown(record: dict[Any, Any]) -> dict[str, Any]:
+    return {
+        **_named(record),
+        "verdict": UNKNOWN,
+        **dict.fromkeys(("onset", "epochs", "idle", "edges", "best_epoch"), nan),
+        "evidence": "It has no history, so nothing is known of its course.",
+    }
+
+
+def _named(record: dict[Any, Any]) -> dict[str, Any]:
+    names = {column: record[column] for column in ("key", "label", "method", "seed")}
+    return {**names, "study": record.get("study", "")}
 
 
 def _judged(
@@ -88,11 +103,7 @@ def _judged(
     measure = "tabular_accuracy" if _whole(seen, "tabular_accuracy") else "discrete_accuracy"
     best = int(seen[measure].to_numpy().argmax())
     return {
-        "key": record["key"],
-        "study": record.get("study", ""),
-        "label": record["label"],
-        "method": record["method"],
-        "seed": record["seed"],
+        **_named(record),
         "verdict": COLLAPSED if run else HEALTHY,
         "onset": onset,
         "epochs": epochs[-1],
@@ -135,18 +146,20 @@ def _evidence(
 def shares(judged: pd.DataFrame) -> pd.DataFrame:
     """Per label of `trials`: n, `collapsed` of them, their `share` with Wilson's interval (low, high), median onset.
 
+    n are the trials whose verdict is known; `unknown` counts the others. share, low and high are NaN without any.
     Wilson, JASA 22, 1927: it keeps its level at few trials and at shares of 0 and 1, where the usual one has no width.
     """
     rows = []
     for label, group in judged.groupby("label", sort=True):
-        count, n = int((group["verdict"] == COLLAPSED).sum()), len(group)
-        low, high = proportion_confint(count, n, alpha=1 - LEVEL, method="wilson")
+        count, n = int((group["verdict"] == COLLAPSED).sum()), int((group["verdict"] != UNKNOWN).sum())
+        low, high = proportion_confint(count, n, alpha=1 - LEVEL, method="wilson") if n else (nan, nan)
         rows.append(
             {
                 "label": label,
                 "n": n,
                 "collapsed": count,
-                "share": count / n,
+                "unknown": len(group) - n,
+                "share": count / n if n else nan,
                 "low": float(low),
                 "high": float(high),
                 "onset": float(group["onset"].median()) if count else nan,
@@ -161,12 +174,12 @@ def survival(judged: pd.DataFrame) -> pd.DataFrame:
     A trial that ended healthy is censored at its last epoch: what it would have come to is not known.
     """
     curves = []
-    for label, group in judged.groupby("label", sort=True):
+    for label, group in judged[judged["verdict"] != UNKNOWN].groupby("label", sort=True):
         collapsed = group["verdict"] == COLLAPSED
         curve = kaplan_meier(group["onset"].where(collapsed, group["epochs"]), collapsed)
         curve.insert(0, "label", label)
         curves.append(curve)
-    return pd.concat(curves, ignore_index=True)
+    return pd.concat(curves, ignore_index=True) if curves else pd.DataFrame()
 
 
 def statements(shares: pd.DataFrame) -> list[str]:
@@ -176,8 +189,12 @@ def statements(shares: pd.DataFrame) -> list[str]:
 
 def _statement(row: dict[Any, Any]) -> str:
     onset = f", in the median at epoch {row['onset']:g}" if row["collapsed"] else ""
+    if not row["n"]:
+        return f"{row['label']}: no trial has a history, so nothing is known."
+    rest = f" ({row['unknown']} more without history)" if row["unknown"] else ""
+    seen = f"{row['collapsed']} of {row['n']} {'trial' if row['n'] == 1 else 'trials'}"
     return (
-        f"{row['label']}: {row['collapsed']} of {row['n']} {'trial' if row['n'] == 1 else 'trials'} collapsed{onset}; "
+        f"{row['label']}: {seen} collapsed{onset}{rest}; "
         f"with so many, a true share from {100 * row['low']:.0f} to {100 * row['high']:.0f} % is in keeping with that "
         "(95 % interval)."
     )

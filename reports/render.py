@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from reports.core import latex, page
+from reports.core import collapse_page, latex, page
 from reports.core.blocks import SpaceOf
 from reports.core.page import Section
 from reports.statistics import METHOD_NOTES
@@ -39,6 +39,7 @@ def build(records: pd.DataFrame, histories: pd.DataFrame, out: Path, *, space_of
         "conditions": page.conditions(records),
         "recipes": page.recipes(records),
         "notes": METHOD_NOTES,
+        "collapse": collapse_page.gather(records, histories, space_of),
         "summary": _summary(records),
     }
     try:
@@ -92,7 +93,7 @@ def _foreign(out: Path) -> str | None:
 def _write(folder: Path, sections: list[Section], content: dict[str, Any]) -> None:
     for name in ("tables", "figures"):
         (folder / name).mkdir(parents=True)
-    for section in sections:
+    for section in [*sections, content["collapse"]]:
         for table in section.tables:
             (folder / "tables" / f"{table.slug}.tex").write_text(latex.tabular(table), encoding="utf-8")
         for drawn in section.drawn:

@@ -70,7 +70,7 @@ def _watched(judged: pd.DataFrame, histories: pd.DataFrame) -> dict[str, pd.Data
     found = {}
     for key in judged["key"]:
         history = histories[histories["key"] == key]
-        if history[alphas].notna().any(axis=None):
+        if len(history) and history[alphas].notna().any(axis=None):
             found[key] = history.set_index("epoch")
     return found
 

@@ -44,7 +44,7 @@ class EigenvalueRule:
 
 @dataclass(frozen=True)
 class SkipRule:
-    """DARTS+ (Liang et al., arXiv:1909.06035, 2019, criterion 1): the normal cell has `skips` skip-connections or more."""
+    """DARTS+ (Liang et al., arXiv:1909.06035, 2019, criterion 1): `skips` skips or more in the normal cell."""
 
     skips: int = 2
 

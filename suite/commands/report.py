@@ -55,12 +55,12 @@ def build_report(runs: Path, out: Path) -> tuple[dict[str, Any], Callable[[], No
     mains = [tables.main(block, tables.comparison(block)) for block in blocks(records)]
     document = {
         "report": str(page),
-        "tables": [{"caption": main.caption, "rows": _rows(main.frame)} for main in mains],
+        "tables": [{"caption": main.caption, "rows": rows_of(main.frame)} for main in mains],
     }
 
     def show() -> None:
         for main in mains:
-            _print(main, MAIN)
+            print_table(main, MAIN)
         console.print(f"report: {page}", markup=False, highlight=False, soft_wrap=True)
 
     return document, show
@@ -165,10 +165,10 @@ class Group:
             "space": self.space,
             "dataset": self.dataset,
             "conditions": self.conditions,
-            "methods": _rows(self.summary),
-            "pairs": _rows(self.pairs),
+            "methods": rows_of(self.summary),
+            "pairs": rows_of(self.pairs),
             "baseline": self.baseline,
-            "against_baseline": None if self.versus is None else _rows(self.versus),
+            "against_baseline": None if self.versus is None else rows_of(self.versus),
             "statements": self.statements(),
         }
 
@@ -195,7 +195,7 @@ def _groups(conditions: str, values: "DataFrame", baseline: str | None) -> list[
     return groups
 
 
-def _rows(frame: "DataFrame") -> list[dict[str, Any]]:
+def rows_of(frame: "DataFrame") -> list[dict[str, Any]]:
     """The rows of `frame` for JSON: plain numbers, and null where there is none."""
     return [{str(name): _plain(value) for name, value in row.items()} for row in frame.to_dict("records")]
 
@@ -205,7 +205,7 @@ def _plain(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def _print(shown: "Table", headings: tuple[str, ...] = ()) -> None:
+def print_table(shown: "Table", headings: tuple[str, ...] = ()) -> None:
     """Print a table; `headings`, if any, select the columns, as a terminal is narrower than a page."""
     from rich import box
     from rich.table import Table
@@ -228,11 +228,11 @@ def _print_group(group: Group) -> None:
     from reports import tables
 
     title = f"{group.space} on {group.dataset}: {group.conditions}"
-    _print(tables.summary(group.summary, title))
+    print_table(tables.summary(group.summary, title))
     if group.versus is not None and len(group.versus):
-        _print(tables.compared(group.versus, f"Against {group.baseline}, {title}"), VERSUS)
+        print_table(tables.compared(group.versus, f"Against {group.baseline}, {title}"), VERSUS)
     if len(group.pairs) > (0 if group.versus is None else len(group.versus)):
-        _print(tables.compared(group.pairs, f"All pairs, {title}"), PAIRS)
+        print_table(tables.compared(group.pairs, f"All pairs, {title}"), PAIRS)
     for words in group.statements():
         console.print(words, markup=False, highlight=False)
     console.print()

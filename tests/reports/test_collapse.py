@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from reports.collapse import COLLAPSED, HEALTHY, Criterion, shares, statements, survival, trials
+from reports.collapse import COLLAPSED, HEALTHY, UNKNOWN, Criterion, shares, statements, survival, trials
 from reports.core.blocks import blocks
 from reports.core.survival import kaplan_meier
 from spaces.core.errors import InputError
@@ -82,11 +82,16 @@ def test_evidence_names_what_was_counted(judge) -> None:
     assert "2 of 6 edges are idle (2 skip_connect) after epoch 2, at most 3 after any" in row["evidence"]
 
 
-def test_a_trial_without_a_history_is_named(judge, study, space_of) -> None:
-    records, _ = study(methods=("a",), spaces=("nats-tss",), seeds=range(1))
+def test_a_trial_without_a_history_is_not_dropped(study, space_of) -> None:
+    records, histories = study(methods=("a",), spaces=("nats-tss",), seeds=range(3))
     (block,) = blocks(records)
-    with pytest.raises(InputError, match="has no history"):
-        trials(block, pd.DataFrame(), space_of, Criterion())
+    found = trials(block, histories[histories["seed"] < 2], space_of, Criterion())
+    assert found["verdict"].tolist()[2] == UNKNOWN
+    counted = shares(found)
+    assert (counted["n"].tolist(), counted["unknown"].tolist()) == ([2], [1])
+    assert "(1 more without history)" in statements(counted)[0]
+    none = shares(trials(block, pd.DataFrame(), space_of, Criterion()))
+    assert statements(none) == ["a: no trial has a history, so nothing is known."]
 
 
 def test_shares_have_wilsons_interval(judge) -> None:
