@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from reports import landscape_page
 from reports.core import collapse_page, latex, page
 from reports.core.blocks import SpaceOf
 from reports.core.page import Section
@@ -20,13 +21,21 @@ MANIFEST = ".dartboard-report"
 """The file that lists the files of a report, a line each; a folder with others is somebody's and is left alone."""
 
 
-def build(records: pd.DataFrame, histories: pd.DataFrame, out: Path, *, space_of: SpaceOf = get_space) -> Path:
+def build(
+    records: pd.DataFrame,
+    histories: pd.DataFrame,
+    out: Path,
+    *,
+    space_of: SpaceOf = get_space,
+    table: pd.DataFrame | None = None,
+) -> Path:
     """Write the report of `records` and `histories` (docs/architecture.md) to the folder `out`; its page's path.
 
     `out` gets `index.html`, which needs nothing else and asks for nothing, and `report.tex`, which compiles as it
     stands, with `tables/*.tex` for input elsewhere and `figures/*.pdf`. It is written beside `out` and then put in
     its place, so `out` holds a whole report or what it held before. An earlier report there is replaced, which its
-    `MANIFEST` tells from anybody's files.
+    `MANIFEST` tells from anybody's files. With the whole tabular benchmark (`spaces.core.tabular.Table.frame`) as
+    `table`, the landscape of it is shown.
 
     Raises `InputError` when there are no records, a column is missing, a value is not finite, a trial stands there
     twice, a genotype does not parse, or as `check_out`.
@@ -39,6 +48,7 @@ def build(records: pd.DataFrame, histories: pd.DataFrame, out: Path, *, space_of
         "conditions": page.conditions(records),
         "recipes": page.recipes(records),
         "notes": METHOD_NOTES,
+        "landscape": None if table is None else landscape_page.gather(table, records),
         "collapse": collapse_page.gather(records, histories, space_of),
         "summary": _summary(records),
     }
@@ -93,7 +103,7 @@ def _foreign(out: Path) -> str | None:
 def _write(folder: Path, sections: list[Section], content: dict[str, Any]) -> None:
     for name in ("tables", "figures"):
         (folder / name).mkdir(parents=True)
-    for section in [*sections, content["collapse"]]:
+    for section in [*sections, content["collapse"], *([content["landscape"]] if content["landscape"] else [])]:
         for table in section.tables:
             (folder / "tables" / f"{table.slug}.tex").write_text(latex.tabular(table), encoding="utf-8")
         for drawn in section.drawn:

@@ -158,7 +158,7 @@ def run(
     }
     parts: list[Callable[[], None]] = []
     if report is not None and len(failures) < len(expansion.plans):
-        found, show_report = build_report(runs, report)
+        found, show_report = build_report(runs, report, root)
         summary |= found
         parts.append(show_report)
 
