@@ -95,7 +95,7 @@ def film(
         side.spines[:].set_visible(False)
     bar = figure.colorbar(picture, cax=figure.add_axes((0.725, 0.45 / height, 0.012, 1 - 0.55 / height)))
     bar.ax.tick_params(colors=INK, labelsize=8, length=3)
-    bar.outline.set_visible(False)  # type: ignore[operator]
+    bar.outline.set_visible(False)
     present = [name for name in operations if name in names]
     legend(axes, {name: {"color": drawing.colour(name)} for name in present}, loc="upper left", bbox_to_anchor=(1.1, 1))
     name = f"{trial['label']}, seed {trial['seed']}, {cell_name(kind)}"

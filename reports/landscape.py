@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from reports.core.blocks import Block
 from spaces.core.errors import InputError
 from spaces.core.genotype import NatsGenotype
 
@@ -21,6 +22,9 @@ DATASETS = {
 
 OPERATIONS = ("skip_connect", "none")
 ALL_SKIP = str(NatsGenotype(("skip_connect",) * 6))
+
+
+RESULTS = ["dataset", "conditions", "label", "epochs", "n", "accuracy", "percentile", "random"]
 
 
 def composition(table: pd.DataFrame) -> pd.DataFrame:
@@ -105,28 +109,31 @@ def all_skip(composed: pd.DataFrame, dataset: str, budgets: Sequence[int]) -> pd
     )
 
 
-def results(composed: pd.DataFrame, records: pd.DataFrame) -> pd.DataFrame:
-    """Where each tabular trial lies: method, dataset, n, epochs, mean accuracy, mean percentile, and that of random.
+def results(composed: pd.DataFrame, found: Sequence[Block]) -> pd.DataFrame:
+    """Where the tabular trials of blocks lie: mean accuracy, mean percentile, what random search is expected to find.
 
-    A row a (data set, method, epochs). `random` is what random search of equal budget is expected to find: one
-    architecture an epoch.
+    A row a block, label and number of epochs: dataset, conditions, label, epochs, n, accuracy, percentile, random
+    (search of equal budget: one architecture an epoch).
     """
     rows = []
-    tabular = records[(records["evaluation"] == "tabular") & records["dataset"].isin(DATASETS)]
-    for (dataset, method, epochs), group in tabular.groupby(["dataset", "method", "epochs"], sort=True):
-        places = [percentile(composed, dataset, value) for value in group["accuracy"]]
-        rows.append(
-            {
-                "dataset": dataset,
-                "method": method,
-                "epochs": int(epochs),
-                "n": len(group),
-                "accuracy": float(group["accuracy"].mean()),
-                "percentile": float(np.mean(places)),
-                "random": random_search(composed, dataset, int(epochs)),
-            }
-        )
-    return pd.DataFrame(rows, columns=["dataset", "method", "epochs", "n", "accuracy", "percentile", "random"])
+    for block in found:
+        if block.evaluation != "tabular" or block.dataset not in DATASETS:
+            continue
+        for (label, epochs), group in block.records.groupby(["label", "epochs"], sort=True):
+            places = [percentile(composed, block.dataset, value) for value in group["accuracy"]]
+            rows.append(
+                {
+                    "dataset": block.dataset,
+                    "conditions": block.conditions,
+                    "label": str(label),
+                    "epochs": int(str(epochs)),
+                    "n": len(group),
+                    "accuracy": float(group["accuracy"].mean()),
+                    "percentile": float(np.mean(places)),
+                    "random": random_search(composed, block.dataset, int(str(epochs))),
+                }
+            )
+    return pd.DataFrame(rows, columns=RESULTS)
 
 
 def statements(composed: pd.DataFrame, dataset: str, budgets: Sequence[int] = (1, 15, 50, 100)) -> list[str]:
@@ -138,17 +145,16 @@ def statements(composed: pd.DataFrame, dataset: str, budgets: Sequence[int] = (1
         (f"from {count} skip-connections on" for count in range(7) if (skips[count:] < everything).all()), ""
     )
     places = by_place(composed, dataset)
-    worst = places.loc[places.groupby("operation")["difference"].idxmin()].set_index("operation")
-    far = all_skip(composed, dataset, budgets)
+    worst = places.loc[places.groupby("operation")["difference"].idxmin()].to_dict("records")
+    costly = [f"`{row['operation']}` on {row['edge']} ({row['difference']:+.2f} points in the median)" for row in worst]
+    far = all_skip(composed, dataset, budgets).to_dict("records")
     return [
         f"The median of all architectures on {dataset} is {everything:.2f} %"
         + (f"; {harmful} it is lower" if harmful else "")
         + f". It is {skips[4]:.2f} % with four skip-connections and {skips[6]:.2f} % with six; with four times `none` "
         f"{none[4]:.2f} %, and {none[6]:.2f} % with six, where nothing reaches the output.",
-        f"The place that costs most: a skip-connection on {worst.loc['skip_connect', 'edge']} "
-        f"({worst.loc['skip_connect', 'difference']:+.2f} points in the median), `none` on "
-        f"{worst.loc['none', 'edge']} ({worst.loc['none', 'difference']:+.2f}).",
+        f"The places that cost most: {' and '.join(costly)}.",
         "The cell of skip-connections alone lies below random search of "
-        + ", ".join(f"{row.budget} by {-row.difference:.2f}" for row in far.itertuples())
+        + ", ".join(f"{row['budget']} by {-row['difference']:.2f}" for row in far)
         + " points.",
     ]

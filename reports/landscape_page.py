@@ -7,6 +7,7 @@ import pandas as pd
 
 from reports import landscape
 from reports.core.axes import COLOURS, DASHES, legend, plain
+from reports.core.blocks import blocks
 from reports.core.drawn import Drawn
 from reports.core.sentences import plain as number
 from reports.landscape import DATASETS, OPERATIONS
@@ -24,7 +25,7 @@ class Landscape:
 
 RESULTS = (
     Column("Data set", lambda row: str(row["dataset"]), numeric=False),
-    Column("Method", lambda row: str(row["method"]), numeric=False),
+    Column("Method", lambda row: str(row["label"]), numeric=False),
     Column("n", lambda row: str(row["n"])),
     Column("Mean accuracy (%)", lambda row: number(row["accuracy"])),
     Column("Mean percentile", lambda row: number(row["percentile"])),
@@ -39,27 +40,27 @@ def gather(table: pd.DataFrame, records: pd.DataFrame) -> Landscape | None:
     Raises `InputError` as `reports.landscape.composition`.
     """
     composed = landscape.composition(table)
-    found = landscape.results(composed, records)
+    found = landscape.results(composed, blocks(records))
     datasets = [dataset for dataset in DATASETS if dataset in set(found["dataset"])]
     if not datasets:
         return None
     return Landscape(
         statements=[words for dataset in datasets for words in landscape.statements(composed, dataset)],
         drawn=[figure(landscape.by_count(composed, dataset), dataset) for dataset in datasets],
-        tables=[results(found, records)],
+        tables=[results(found)],
     )
 
 
-def results(found: pd.DataFrame, records: pd.DataFrame) -> Table:
+def results(found: pd.DataFrame) -> Table:
     """Where each method's trials lie among all architectures."""
-    scales = records.loc[records["evaluation"] == "tabular", ["protocol", "scale"]].drop_duplicates()
-    scale = "; ".join(f"protocol {row.protocol} ({row.scale})" for row in scales.itertuples())
     caption = (
         "Results among all 15,625 architectures of nats-tss: the percentile is the share of architectures that are no "
         "better. Random search draws one architecture an epoch and keeps the best by the table's validation accuracy "
-        f"after 12 epochs. Test accuracies after 200 epochs; the searches: {scale}."
+        f"after 12 epochs. Test accuracies after 200 epochs; the searches: {'; '.join(found['conditions'].unique())}."
     )
-    return Table(found, RESULTS, caption, "landscape-results")
+    several = (Column("Searches", lambda row: str(row["conditions"]), numeric=False),)
+    columns = RESULTS + (several if found["conditions"].nunique() > 1 else ())
+    return Table(found, columns, caption, "landscape-results")
 
 
 def figure(counts: pd.DataFrame, dataset: str) -> Drawn:

@@ -55,8 +55,13 @@ def search(
 
     if get_space(space).scalar:
         images = {"dataset": dataset, "protocol": protocol, "out": out, "data-root": data_root, "download": download}
-        images |= {"probes": probes, "probe-every": probe_every}
-        solve(named[0], [option for option, given in images.items() if given], overrides(settings), as_json)
+        watched = {"probes": probes, "probe-every": probe_every}
+        solve(
+            named[0],
+            [option for option, given in [*images.items(), *watched.items()] if given],
+            overrides(settings),
+            as_json,
+        )
         return
     made = plan(
         named[0],

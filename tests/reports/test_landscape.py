@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from reports import landscape
+from reports.core.blocks import blocks
 from reports.landscape_page import gather
 from spaces.core.errors import InputError
 from spaces.core.genotype import NatsGenotype
@@ -86,12 +87,15 @@ def test_all_skip_lies_below(composed: pd.DataFrame) -> None:
 def test_results_and_their_percentiles(table: pd.DataFrame, composed: pd.DataFrame, study) -> None:
     records, _ = study(methods=("a",), spaces=("nats-tss",))
     records = records.assign(dataset="cifar10", accuracy=[90.0, 60.0, 90.0])
-    (row,) = landscape.results(composed, records).to_dict("records")
+    (row,) = landscape.results(composed, blocks(records)).to_dict("records")
     assert row["percentile"] == pytest.approx((100 + 100 / 5**6 + 100) / 3)
     assert row["random"] == landscape.random_search(composed, "cifar10", 4)
     page = gather(table, records)
     assert [drawn.slug for drawn in page.drawn] == ["landscape-cifar10"]
     assert "protocol quick" in page.tables[0].caption
+    # Another protocol is another row, never another value in the same mean.
+    more = pd.concat([records, records.assign(protocol="cpu", key=records["key"] + "c")])
+    assert len(landscape.results(composed, blocks(more))) == 2
     assert gather(table, records.assign(dataset="digits")) is None
 
 

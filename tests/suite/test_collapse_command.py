@@ -1,4 +1,4 @@
-"""Probes and `dartboard collapse` from outside: what is watched is in the history, verdicts are in JSON and in words."""
+"""Probes and `dartboard collapse` from outside: what is watched is in the history, verdicts in JSON and in words."""
 
 import json
 from pathlib import Path
