@@ -69,7 +69,7 @@ def film(
     axes = figure.add_axes((0.095, 0.45 / height, 0.62, 1 - 0.55 / height))
     first, last = float(ordered["epoch"].iloc[0]), float(ordered["epoch"].iloc[-1])
     picture = axes.imshow(
-        rows, aspect="auto", interpolation="none", cmap=COLOURS, vmin=0, extent=(first - 0.5, last + 0.5, len(rows), 0)
+        rows, aspect="auto", interpolation="none", cmap=COLOURS, extent=(first - 0.5, last + 0.5, len(rows), 0)
     )
     strip.imshow(
         np.array([[_rgb(drawing.colour(name))] for name in names]),
@@ -128,6 +128,8 @@ def timeline(trial: dict[str, Any], history: pd.DataFrame, columns: Sequence[str
             axes.axvline(onset, color=drawing.COLOURS["skip_connect"], linewidth=1, linestyle=(0, (2, 2)))
     for axes in panels.flat[len(columns) :]:
         axes.axis("off")
+    for axes in panels.flat[max(0, len(columns) - ACROSS) : len(columns)]:  # the lowest of each column
+        axes.tick_params(labelbottom=True)
     name = f"{trial['label']}, seed {trial['seed']}"
     dashed = f"; dashed: its collapse, from epoch {onset:.0f} on" if onset == onset else ""
     return Drawn(
