@@ -8,7 +8,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from reports.core.axes import Style, canvas, legend, plain
+from reports.core.axes import Style, canvas, legend, over_epochs
 from reports.core.blocks import Block, slug
 from reports.core.drawn import Drawn
 from reports.figures import cell_name
@@ -34,10 +34,8 @@ def survival(block: Block, curves: pd.DataFrame, last: int, method_styles: dict[
         epochs, left = [*curve["epoch"], last], [*curve["survival"], curve["survival"].iloc[-1]]
         axes.step(epochs, np.array(left) - 0.006 * number, where="post", linewidth=1.8, **entries[name])
         ends.append(f"{name} {100 * left[-1]:.0f} %")
-    plain(axes, "Epoch", "Not yet collapsed")
     axes.set_ylim(-0.05, 1.05)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    legend(axes, entries, loc="upper left", bbox_to_anchor=(1.0, 1.0))
+    over_epochs(axes, "Not yet collapsed", entries)
     caption = (
         f"{block.title}, share of searches not yet collapsed (Kaplan-Meier; a search that ended healthy is censored at "
         f"its last epoch). {block.conditions[:1].upper()}{block.conditions[1:]}."
