@@ -196,20 +196,28 @@ def test_layers_are_summed_over_the_steps(make_search: Callable[..., Search]) ->
     assert rows[0]["probe.layer-gradients.sum.last"] == pytest.approx((ends[0] + ends[1])[1].tolist())
 
 
-def test_similarity_image_by_image(make_step: Callable[..., Step]) -> None:
+def test_similarity_image_by_image(make_step: Callable[..., Step], monkeypatch: pytest.MonkeyPatch) -> None:
+    """The outputs as the cells' own `forward` gives them, the gradients as a backward pass leaves them there."""
     step = make_step("darts-1st", "nats-tss", cells=2)
-    net: Any = step.net
-    weights = {k: w.detach() for k, w in step.relaxation(step.alpha, step, "valid").items()}
-    choices = iter(net.choices(weights)["cell"])
-    x, outputs = net.stem(step.valid.images), []
-    for cell in net.cells:
-        x = cell(x, next(choices)) if hasattr(cell, "kind") else cell(x)
-        if hasattr(cell, "kind"):
-            outputs.append(x)
-    loss = step.space.loss(net.classifier(net.last(x).mean((2, 3))), step.valid.labels)
-    gradients = torch.autograd.grad(loss, outputs)
+    outputs: list[Tensor] = []
+
+    def kept(forward: Callable[..., Tensor]) -> Callable[..., Tensor]:
+        def run(*given: Any) -> Tensor:
+            output = forward(*given)
+            output.retain_grad()
+            outputs.append(output)
+            return output
+
+        return run
+
+    with monkeypatch.context() as patched:
+        for cell in step.net.cells:  # type: ignore[union-attr]
+            if hasattr(cell, "kind"):
+                patched.setattr(cell, "forward", kept(cell.forward))
+        step.loss(step.valid).backward()
+    gradients = [output.grad for output in outputs]
     found = measured("similarity", step)
-    for name, tensors in (("outputs", [x.detach() for x in outputs]), ("gradients", gradients)):
+    for name, tensors in (("outputs", [output.detach() for output in outputs]), ("gradients", gradients)):
         for stage in range(3):
             one, other = tensors[2 * stage].flatten(1), tensors[2 * stage + 1].flatten(1)
             cosines = [float(a @ b / (a.norm() * b.norm())) for a, b in zip(one, other, strict=True)]
