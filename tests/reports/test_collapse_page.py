@@ -75,3 +75,9 @@ def test_every_film_row_is_an_operation_that_has_a_weight(watched, space_of) -> 
     (picture, *_) = page.films[0].figure.axes[1].images
     flat = np.array(histories[histories["key"] == key]["weights.cell"].tolist()).T
     np.testing.assert_allclose(picture.get_array(), flat)
+
+
+def test_the_same_films_are_the_same_bytes(watched, space_of, html, tmp_path) -> None:
+    records, histories, _ = watched
+    again = build(records, histories, tmp_path / "again", space_of=space_of)
+    assert again.read_text(encoding="utf-8") == html
