@@ -31,6 +31,9 @@ DIRECTIONS = {
 LEADS = (1, 2, 3, 5, 8, 13)
 """Epochs ahead, at which a warning is scored."""
 
+ENOUGH = 5
+"""Collapses below which no ranking means anything: among dozens of probes and leads one is right by chance."""
+
 
 def direction(column: str) -> int:
     """That of a history's column, 0 where none is claimed."""
@@ -184,6 +187,7 @@ def statements(scored: pd.DataFrame, called: pd.DataFrame) -> list[str]:
             f"{best['probe']} ranks best, {best['lead']} {'epoch' if best['lead'] == 1 else 'epochs'} ahead: area "
             f"{best['auc']:.2f} over {best['cases']} {'collapse' if best['cases'] == 1 else 'collapses'} and "
             f"{best['pairs']} pairs. It is the best of {len(pooled(scored))} that were tried, which flatters it."
+            + (f" With fewer than {ENOUGH} collapses chance alone does as well." if best["cases"] < ENOUGH else "")
         )
         outside = left_out(scored)
         if outside.empty:
