@@ -50,6 +50,11 @@ METHODS: dict[str, str] = {
     "r-darts-ada": "methods.r_darts:R_DARTS_ADA",
     "r-darts-l2": "methods.r_darts:R_DARTS_L2",
     "random": "methods.random_search:RANDOM",
+    "fixed-skips-0": "methods.convergence:SKIPS_0",
+    "fixed-skips-37.5": "methods.convergence:SKIPS_37",
+    "fixed-skips-62.5": "methods.convergence:SKIPS_62",
+    "fixed-deep": "methods.convergence:DEEP",
+    "fixed-shallow": "methods.convergence:SHALLOW",
 }
 
 

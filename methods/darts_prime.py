@@ -17,6 +17,7 @@ are in `methods/prime_supplement.py`.
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from math import exp, inf, log
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -41,7 +42,9 @@ def moving_trace(step: Step, gradients: Sequence[Tensor]) -> None:
     """
     share = float(step.settings.options["ewma"])
     trace = fisher_trace(gradients)
-    step.memory["fimt.trace"] = share * trace + (1 - share) * step.memory.get("fimt.trace", trace)
+    average = share * trace + (1 - share) * step.memory.get("fimt.trace", trace)
+    step.memory["fimt.trace"] = average
+    _tally(step, steps=1, trace=trace, average=average)
 
 
 def fimt(step: Step) -> bool:
@@ -56,7 +59,21 @@ def fimt(step: Step) -> bool:
     threshold = step.memory.get("fimt.threshold", float(options["threshold"]))
     below = step.memory.get("fimt.trace", inf) < threshold  # inf: where alpha goes first, nothing is known yet
     step.memory["fimt.threshold"] = threshold * (fall if below else rise)
+    _tally(step, threshold=threshold, moves=below)
     return bool(below)
+
+
+def _tally(step: Step, **values: float) -> None:
+    sums = step.memory.setdefault("fimt.sums", {})
+    for name, value in values.items():
+        sums[name] = sums.get(name, 0.0) + value
+
+
+def decisions(memory: dict[str, Any]) -> dict[str, float]:
+    """Of each epoch: mean trace, moving average and threshold (before it changes), and the steps that moved alpha."""
+    sums = memory.pop("fimt.sums")
+    means = {f"fimt.{name}": sums[name] / sums["steps"] for name in ("trace", "average", "threshold")}
+    return {**means, "fimt.moves": sums["moves"]}
 
 
 def constant(step: Step) -> bool:
@@ -118,6 +135,7 @@ DARTS_FIMT = replace(
     source=SOURCE,
     watch=(moving_trace,),
     schedule=fimt,
+    log=(decisions,),
     options=FIMT,
     settings=SCHEDULED,
 )

@@ -14,7 +14,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from methods.core.learner import Task, cosine, descend, sgd, weight_gradients
 from spaces.core import streams
 from spaces.core.errors import InputError
 from spaces.core.genotype import DartsGenotype, Genotype
@@ -73,29 +72,6 @@ def depth_genotypes(space: Space) -> dict[str, Genotype]:
     }
     cells = {name: tuple(("sep_conv_3x3", s) for pair in pairs for s in pair) for name, pairs in sources.items()}
     return {name: DartsGenotype(normal=cell, reduce=cell) for name, cell in cells.items()}
-
-
-def training_losses(task: Task, genotype: Genotype) -> list[float]:
-    """The derived network's mean training loss of each epoch, at the task's width, depth and settings.
-
-    It trains on the task's weights half as a search's weights do: SGD, cosine by epochs, clipped gradients. Two
-    genotypes see the same batches.
-    """
-    s = task.settings
-    with streams.seeded(task.seed, "theory network"):
-        net = task.space.network(genotype, s.channels, s.cells, task.classes, task.in_channels).to(task.device)
-    optimiser = sgd(net, s)
-    losses = []
-    for epoch in range(s.epochs):
-        optimiser.param_groups[0]["lr"] = cosine(s.learning_rate, s.learning_rate_min, epoch / s.epochs)
-        total, count = torch.zeros((), device=task.device), 0
-        for number in range(len(task.train)):
-            images, labels = task.train.batch(epoch, number)
-            loss = F.cross_entropy(net(images), labels)
-            descend(optimiser, net, weight_gradients(loss, net), s.gradient_clip)
-            total, count = total + loss.detach() * len(labels), count + len(labels)
-        losses.append(float(total) / count)
-    return losses
 
 
 # Theorem 4: a deep against a shallow cell, in the paper's own model (section 3.2)

@@ -11,6 +11,7 @@ from reports.core.axes import Style, canvas, legend, over_epochs, styles
 from reports.core.blocks import Block, slug
 from reports.core.drawn import Drawn
 from reports.core.sentences import plain as number
+from reports.core.sentences import sentence
 from spaces.core import drawing
 from spaces.core.drawing import INK, QUIET
 from spaces.core.genotype import Genotype
@@ -35,12 +36,45 @@ def trajectory(block: Block, histories: pd.DataFrame, method_styles: dict[str, S
     `histories` holds the epochs of the block's trials. The table's accuracy is shown where every epoch has one, else
     the supernet's; the axis says which. A mean ends where the first of its seeds does. `None` without any epoch.
     """
-    labels = block.records.set_index("key")["label"]
-    rows = histories[histories["key"].isin(labels.index)].assign(label=lambda frame: frame["key"].map(labels))
+    rows = _epochs(block, histories)
     column = next((name for name in CURVES if name in rows.columns and rows[name].notna().all()), None)
     if rows.empty or column is None:
         return None
     axis, words = CURVES[column]
+    figure, ends = _curves(block, rows, column, axis, " %", method_styles)
+    return Drawn(
+        figure,
+        f"{block.slug}-trajectory",
+        f"{block.title}, trajectories: {words}. Bold: mean over seeds; thin: each seed. {sentence(block.conditions)}",
+        f"Accuracy over epochs on {block.title}; mean over seeds: {'; '.join(ends)}.",
+    )
+
+
+def losses(block: Block, histories: pd.DataFrame, method_styles: dict[str, Style] | None = None) -> Drawn | None:
+    """What the weights descend, over epochs, drawn as `trajectory` draws accuracies. `None` without any epoch."""
+    rows = _epochs(block, histories)
+    if rows.empty or "train_loss" not in rows.columns:
+        return None
+    figure, ends = _curves(block, rows, "train_loss", "Training loss (cross-entropy)", "", method_styles)
+    return Drawn(
+        figure,
+        f"{block.slug}-losses",
+        f"{block.title}, convergence: mean training loss over each epoch's weight steps. Bold: mean over seeds; thin: "
+        f"each seed. {sentence(block.conditions)}",
+        f"Training loss over epochs on {block.title}; mean over seeds: {'; '.join(ends)}.",
+    )
+
+
+def _epochs(block: Block, histories: pd.DataFrame) -> pd.DataFrame:
+    """The epochs of the block's trials, each with its method's label."""
+    labels = block.records.set_index("key")["label"]
+    return histories[histories["key"].isin(labels.index)].assign(label=lambda frame: frame["key"].map(labels))
+
+
+def _curves(
+    block: Block, rows: pd.DataFrame, column: str, axis: str, unit: str, method_styles: dict[str, Style] | None
+) -> tuple[Figure, list[str]]:
+    """`column` over epochs, each method's mean bold and each seed thin; and where each mean ends, in words."""
     figure, axes = canvas(9.2, 3.6)
     entries, ends = {}, []
     for method, group in rows.groupby("label", sort=True):
@@ -51,12 +85,9 @@ def trajectory(block: Block, histories: pd.DataFrame, method_styles: dict[str, S
         mean = curves.dropna().mean(axis=1)
         axes.plot(mean.index, mean.to_numpy(dtype=float), linewidth=2.2, **style, **marker)
         entries[f"{method} (n = {curves.shape[1]})"] = style
-        ends.append(f"{method} {number(mean.iloc[-1])} % after epoch {mean.index[-1]}")
+        ends.append(f"{method} {number(mean.iloc[-1])}{unit} after epoch {mean.index[-1]}")
     over_epochs(axes, axis, entries)
-    caption = f"{block.title}, trajectories: {words}. Bold: mean over seeds; thin: each seed. "
-    caption += _sentence(block.conditions)
-    alt = f"Accuracy over epochs on {block.title}; mean over seeds: {'; '.join(ends)}."
-    return Drawn(figure, f"{block.slug}-trajectory", caption, alt)
+    return figure, ends
 
 
 def weights(
@@ -101,7 +132,7 @@ def weights(
     name = f"{trial['label']}, seed {trial['seed']}, {cell_name(kind)}"
     caption = (
         f"{block.title}, {name}: operation weights over epochs {epochs[0]:.0f} to {epochs[-1]:.0f}, a panel an edge, "
-        f"0 to {top:g} upwards. {_sentence(block.conditions)}"
+        f"0 to {top:g} upwards. {sentence(block.conditions)}"
     )
     alt = f"Weights of {name}. In the last epoch the strongest operation is: {counts} of {len(edges)} edges."
     return Drawn(figure, f"{block.slug}-weights-{slug(str(trial['key']))}-{slug(kind)}", caption, alt)
@@ -116,7 +147,7 @@ def cell(block: Block, trial: dict[str, Any], genotype: Genotype, kind: str) -> 
     return Drawn(
         drawing.figure(genotype, kind),
         f"{block.slug}-cell-{slug(str(trial['key']))}-{slug(kind)}",
-        caption + _sentence(block.conditions),
+        caption + sentence(block.conditions),
         f"{cell_name(kind)} of {trial['label']}, {share}. Edges: {edges}.",
     )
 
@@ -149,7 +180,3 @@ def _dash(operation: str) -> Any:
 
 def _dot(points: int) -> Style:
     return {"marker": "o", "markersize": 2.5} if points == 1 else {}
-
-
-def _sentence(conditions: str) -> str:
-    return f"{conditions[:1].upper()}{conditions[1:]}."

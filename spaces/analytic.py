@@ -19,7 +19,7 @@ from spaces.core.errors import InputError
 from spaces.core.genotype import Edge, Genotype
 from spaces.core.network import Network, Stem
 from spaces.core.space import Space
-from spaces.core.supernet import BatchNormMode, Supernet
+from spaces.core.supernet import BatchNormMode, Engine, Supernet
 
 
 @dataclass(frozen=True)
@@ -137,6 +137,10 @@ class Scalar(Supernet):
         self.w = nn.Parameter(torch.tensor(w, dtype=torch.float64))
 
     def forward(self, images: Tensor, weights: Mapping[str, Tensor]) -> Tensor:
+        """The same, in double whatever the precision."""
+        return self.logits(images, weights)
+
+    def logits(self, images: Tensor, weights: Mapping[str, Tensor]) -> Tensor:
         """The loss that each row of `images` has the coefficients of."""
         alpha, w = weights["cell"].reshape(()), self.w
         return images @ torch.stack([torch.ones_like(w), w, alpha, w * w, w * alpha, alpha * alpha])
@@ -218,6 +222,7 @@ class Analytic(Space):
         batch_norm: BatchNormMode = "running",
         node_norm: bool = False,
         auxiliary_skip: bool = False,
+        engine: Engine = "fast",
     ) -> Scalar:
         """The weight at its start. It has no size."""
         return Scalar(self.mask, self.problem.start[1])

@@ -101,6 +101,7 @@ def solve(method: str, overrides: Mapping[str, Any]) -> dict[str, Any]:
     a minimum, or rates at which the search runs away.
     """
     settings = settings_for(method, overrides)
+    get_method(method).reads(Analytic(), settings)
     closed_form = REST[method](settings)
     running = search(method, settings)
     for _ in until_rest(running, min(settings.learning_rate, settings.alpha_learning_rate)):

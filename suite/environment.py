@@ -30,6 +30,18 @@ def device_name(kind: str) -> str:
     return f"cuda: {torch.cuda.get_device_name()}"
 
 
+def engine_name(engine: str, precision: str, device: str) -> str:
+    """What computed the supernets, in words, with the kernels of the fast engine that are here."""
+    if precision == "bf16":
+        return "reference, bf16 autocast"
+    if engine == "reference":
+        return "reference, fp32"
+    from spaces.core.fast import native
+
+    kernels = native.library() if device == "cpu" else "no kernels of its own on this device"
+    return f"fast, fp32, {f'in plain torch: {kernels}' if isinstance(kernels, str) else 'with C++ kernels'}"
+
+
 @cache
 def own_version() -> str:
     """The distribution's version and, where it runs from a checkout, the commit (and whether that was edited)."""

@@ -3,11 +3,11 @@
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from math import gcd
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import torch
 
@@ -16,9 +16,11 @@ from methods.core.settings import Settings, convert, resolve
 from methods.probes import get_probe
 from spaces import get_space
 from spaces.core.errors import InputError, unknown
+from spaces.core.files import file_digest
+from spaces.core.supernet import Engine, Precision
 from suite.protocol import Evaluation, evaluation, get_protocol
 
-CODE = 1  # raised by hand whenever a change of the code changes what the same plan gives
+CODE = 2  # raised by hand whenever a change of the code changes what the same plan gives
 
 
 @dataclass(frozen=True)
@@ -33,19 +35,25 @@ class Plan:
     seed: int
     protocol: str
     device: str  # "cpu" or "cuda": a trial is the same, bit for bit, on one kind of device
+    engine: Engine
+    precision: Precision
     settings: Settings
     evaluation: Evaluation
     images: int
     threads: int
+    files: Mapping[str, str]  # digest of the file that an option of the method names
     origin: Mapping[str, str]  # which layer set a key that is not at its base value
     probes: Mapping[str, int] = field(default_factory=dict)  # asked for beside the recipe's own, each with its stride
 
     def determines(self) -> dict[str, Any]:
-        """What of the plan determines the result: not where the method's file or the data lie, nor who set a value.
+        """What of the plan determines the result: not where files or the data lie, nor who set a value.
 
         Nor what is watched meanwhile: `covers` says which record serves a plan with probes.
         """
-        return {k: v for k, v in asdict(self).items() if k not in ("origin", "method", "dataset", "probes")}
+        left_out = ("origin", "method", "dataset", "files", "probes")
+        found = {k: v for k, v in asdict(self).items() if k not in left_out}
+        found["settings"]["options"].update(self.files)
+        return found
 
     def key(self, dataset: str, dataset_digest: str, table_digest: str | None) -> str:
         """A readable name plus a digest of the plan, of the data read and of the table that evaluates, if one does."""
@@ -71,11 +79,6 @@ class Plan:
 MOST_THREADS = 1024
 
 
-def file_digest(path: Path) -> str:
-    """SHA-256 of a file's bytes, in hex."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
 def cells(number: int) -> str:
     """A number of cells, in words."""
     return "1 cell" if number == 1 else f"{number} cells"
@@ -89,6 +92,8 @@ def plan(
     protocol: str = "quick",
     overrides: Mapping[str, Any] | None = None,
     device: str = "auto",
+    engine: str = "fast",
+    precision: str = "fp32",
     *,
     probes: Mapping[str, int] | None = None,
 ) -> Plan:
@@ -98,8 +103,11 @@ def plan(
     ``threads``. `probes` are names and strides: after every so many epochs they are measured.
     """
     chosen, scale = get_method(method), get_protocol(protocol)
-    if get_space(space, without=chosen.removes(space)).scalar:
+    searched = get_space(space, without=chosen.removes(space))
+    if searched.scalar:
         raise InputError(f"{space} has no images, so no trials: run `dartboard search {method} --space {space}`")
+    if space not in chosen.spaces:
+        raise InputError(f"{method} makes no sense on {space}: choose {', '.join(chosen.spaces)}")
     given = dict(overrides or {})
     retrained = [f"evaluate.{own.name}" for own in fields(Evaluation)]
     known = [*Settings().flat(), *chosen.options, *retrained, "images", "threads"]
@@ -135,10 +143,13 @@ def plan(
         seed=seed,
         protocol=protocol,
         device=pick_device(device, scale.device),
+        engine=one_of(get_args(Engine), engine, "engine"),
+        precision=one_of(get_args(Precision), precision, "precision"),
         settings=settings,
         evaluation=evaluation(scale, space, retraining),
         images=images,
         threads=threads,
+        files={option: file.digest for option, file in chosen.reads(searched, settings).items()},
         origin=origin,
         probes=dict(sorted((probes or {}).items())),
     )
@@ -152,6 +163,13 @@ def covers(measured: Mapping[str, int], wanted: Mapping[str, int]) -> bool:
 def united(one: Mapping[str, int], other: Mapping[str, int]) -> dict[str, int]:
     """The probes that cover both, names and strides."""
     return {name: gcd(one.get(name, 0), other.get(name, 0)) for name in sorted({*one, *other})}
+
+
+def one_of(choices: Sequence[str], asked: str, what: str) -> Any:
+    """`asked` if it is one of the choices; raises `InputError`."""
+    if asked not in choices:
+        raise InputError(f"unknown {what} {asked!r}: choose {' or '.join(choices)}")
+    return asked
 
 
 def pick_device(asked: str, usual: str) -> str:

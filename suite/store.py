@@ -52,6 +52,7 @@ class Record(BaseModel):
     probes: dict[str, int] = {}
     scale: str
     device: str
+    engine: str
     threads: int
     version: str
     dataset_digest: str

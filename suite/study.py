@@ -105,6 +105,8 @@ def expand(
     *,
     protocol: str | None = None,
     device: str = "auto",
+    engine: str = "fast",
+    precision: str = "fp32",
     all_available: bool = False,
 ) -> Expansion:
     """All plans of `study`, which stands in `path`; with `all_available`, no data set is left out for want of files.
@@ -132,6 +134,8 @@ def expand(
                         protocol or study.protocol,
                         block.overrides,
                         device,
+                        engine,
+                        precision,
                         probes=dict.fromkeys(block.probes, block.probe_every),
                     )
                 except InputError as error:

@@ -1,6 +1,6 @@
 """A trial: data → search → genotype → evaluation → record. A function of its plan that writes only its own folder."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -10,7 +10,7 @@ from filelock import FileLock
 
 from methods import Search, get_method
 from methods.core.probes import Watched
-from methods.core.recipe import Method
+from methods.core.recipe import FileRead, Method
 from methods.probes import get_probe
 from spaces import get_space
 from spaces.core.errors import InputError
@@ -19,7 +19,7 @@ from spaces.core.space import Space
 from spaces.core.tabular import Table
 from spaces.core.tabular_files import ARCHITECTURES
 from suite.data import Dataset, Loader, default_augment, halves, load, subset
-from suite.environment import device_name, environment, make_deterministic, own_version
+from suite.environment import device_name, engine_name, environment, make_deterministic, own_version
 from suite.evaluate import Result, rehearse, retrain, tabular
 from suite.plan import Plan, covers, united
 from suite.protocol import NATS_EVALUATION
@@ -90,6 +90,12 @@ def run_trial(
             plan = replace(plan, probes=united(plan.probes, earlier.probes))
         method = get_method(plan.method)
         space = get_space(plan.space, without=method.removes(plan.space))
+        files = method.reads(space, plan.settings)
+        for option, file in files.items():
+            if file.digest != plan.files[option]:
+                raise InputError(
+                    f"{plan.settings.options[option]}: {option} has changed since this run began: start again"
+                )
         if table is None:
             rehearse(plan, space, dataset)
         search, seconds, probing = _search(plan, method, space, dataset, folder / "search.pt", on_progress)
@@ -136,12 +142,13 @@ def run_trial(
                 "probes": united(plan.probes, {own.probe.name: own.every for own in method.probes}),
                 "scale": plan.scale(len(dataset.y_train), retrained=table is None),
                 "device": device_name(plan.device),
+                "engine": engine_name(plan.engine, plan.precision, plan.device),
                 "threads": plan.threads,
                 "version": own_version(),
                 "dataset_digest": dataset.digest,
                 "dataset_source": dataset.source,
                 "table_digest": table.digest if table else None,
-                "recipe": method.declaration(plan.settings),
+                "recipe": {**method.declaration(plan.settings), **declared(files)},
                 "settings": {
                     **plan.settings.flat(),
                     **{f"evaluate.{k}": v for k, v in vars(plan.evaluation).items() if table is None},
@@ -155,6 +162,11 @@ def run_trial(
         )
         discard([folder / "search.pt", folder / "evaluate.pt"])
     return record
+
+
+def declared(files: Mapping[str, FileRead]) -> dict[str, str]:
+    """What a record says of the files that a method read."""
+    return {option.replace("_", " "): f"{file.words} (sha256 {file.digest[:12]})" for option, file in files.items()}
 
 
 def _search(
@@ -192,6 +204,8 @@ def _search(
         in_channels=dataset.channels,
         seed=plan.seed,
         device=plan.device,
+        engine=plan.engine,
+        precision=plan.precision,
         probes=[Watched(get_probe(name), every) for name, every in probes.items()],
     )
     seconds: list[float] = []

@@ -16,6 +16,7 @@ from spaces.core import streams
 from spaces.core.genotype import Genotype
 from spaces.core.operations import frozen_statistics
 from spaces.core.space import Space
+from spaces.core.supernet import Engine, Precision
 
 if TYPE_CHECKING:
     from methods.core.recipe import Recipe
@@ -46,6 +47,8 @@ class Task:
     in_channels: int
     seed: int
     device: torch.device
+    engine: Engine = "fast"
+    precision: Precision = "fp32"
 
     @property
     def steps(self) -> int:
@@ -99,9 +102,10 @@ def cosine(start: float, end: float, share: float) -> float:
 
 
 def sgd(net: nn.Module, settings: Settings) -> torch.optim.SGD:
-    """The weights' optimiser under `settings`."""
+    """The weights' optimiser under `settings`, which takes all of them in one step: a supernet has over a thousand."""
     return torch.optim.SGD(
         net.parameters(),
+        fused=True,
         lr=settings.learning_rate,
         momentum=settings.momentum,
         nesterov=settings.nesterov,
@@ -127,20 +131,26 @@ def unrelaxed(alpha: Alpha, at: Moment, half: str) -> Weights:
     return alpha
 
 
-def weight_gradients(loss: Tensor, net: nn.Module) -> tuple[Tensor, ...]:
-    """∇ of `loss` for every parameter of `net`, in their order; zero for one that the loss does not depend on.
+def parameters_of(optimiser: torch.optim.Optimizer) -> list[Tensor]:
+    """What the optimiser trains, in its order: walking through a supernet's modules for it takes milliseconds."""
+    return [parameter for group in optimiser.param_groups for parameter in group["params"]]
+
+
+def weight_gradients(loss: Tensor, optimiser: torch.optim.Optimizer) -> tuple[Tensor, ...]:
+    """∇ of `loss` for all that `optimiser` trains, in its order; zero for what the loss does not depend on.
 
     A derived network may have such: an operation whose output goes nowhere, or comes from nothing but `none`.
     """
-    return torch.autograd.grad(loss, list(net.parameters()), allow_unused=True, materialize_grads=True)
+    return torch.autograd.grad(loss, parameters_of(optimiser), allow_unused=True, materialize_grads=True)
 
 
-def descend(optimiser: torch.optim.Optimizer, net: nn.Module, gradients: Sequence[Tensor], clip: float) -> None:
-    """One optimiser step along `gradients` (in the order of `net.parameters()`), clipped to norm `clip`."""
-    parameters = list(net.parameters())
-    for parameter, gradient in zip(parameters, gradients, strict=True):
+def descend(optimiser: torch.optim.Optimizer, gradients: Sequence[Tensor], clip: float) -> None:
+    """One optimiser step along `gradients` (in the order of `parameters_of`), clipped to the Euclidean norm `clip`."""
+    norm = torch.stack(torch._foreach_norm(list(gradients))).norm()
+    share = (clip / (norm + 1e-6)).clamp(max=1.0)  # as torch.nn.utils.clip_grad_norm_ has it
+    clipped = torch._foreach_mul(list(gradients), share)
+    for parameter, gradient in zip(parameters_of(optimiser), clipped, strict=True):
         parameter.grad = gradient
-    nn.utils.clip_grad_norm_(parameters, clip)
     optimiser.step()
     optimiser.zero_grad(set_to_none=True)
 
@@ -186,7 +196,9 @@ class SupernetLearner:
                 batch_norm=s.batch_norm,
                 node_norm=s.node_norm,
                 auxiliary_skip=self.recipe.auxiliary_skip is not None,
+                engine=task.engine,
             ).to(task.device)
+        self.net.precision = task.precision
         start = self.recipe.start(space, seed)
         self._alpha = {k: a.to(task.device).requires_grad_() for k, a in start.items()}
         self.optimiser = sgd(self.net, s)
@@ -216,7 +228,8 @@ class SupernetLearner:
         first, end = bounds(stages, s.epochs)[stage : stage + 2]
         rate = cosine(s.learning_rate, s.learning_rate_min, (epoch - first) / (end - first))
         self.optimiser.param_groups[0]["lr"] = rate
-        self.net.train()
+        if not self.net.training:  # walking through its modules takes milliseconds
+            self.net.train()
         moment = self._moment(epoch, number)
         self._regulate(moment)
         return Step(
@@ -252,7 +265,7 @@ class SupernetLearner:
 
     def _weight_step(self, step: Step) -> tuple[Tensor, Tensor]:
         gradients, loss, hits = self._inner_gradients(step)
-        descend(self.optimiser, self.net, gradients, step.settings.gradient_clip)
+        descend(self.optimiser, gradients, step.settings.gradient_clip)
         return loss, hits
 
     def _inner_gradients(self, step: Step) -> tuple[Sequence[Tensor], Tensor, Tensor]:
@@ -261,7 +274,7 @@ class SupernetLearner:
         step = replace(step, alpha=self.recipe.perturbation(step))
         logits = step.logits(step.train, move_statistics=True)
         loss = step.space.loss(logits, step.train.labels)
-        gradients: Sequence[Tensor] = weight_gradients(loss, self.net)
+        gradients: Sequence[Tensor] = weight_gradients(loss, self.optimiser)
         for piece in self.recipe.watch:
             piece(step, gradients)
         for term in self.recipe.inner:
@@ -285,18 +298,22 @@ class SupernetLearner:
 
     def _momenta(self) -> list[Tensor]:
         state = self.optimiser.state
-        return [state[p].get("momentum_buffer", torch.zeros_like(p)) for p in self.net.parameters()]
+        return [state[p].get("momentum_buffer", torch.zeros_like(p)) for p in parameters_of(self.optimiser)]
 
     def measure(self) -> dict[str, float]:
+        """How the supernet does on the alpha half, or where a search of a scalar space stands; and what pieces log."""
+        measured = self._point() if self.task.space.scalar else self._accuracies()
+        for piece in self.recipe.log:
+            measured |= piece(self.memory)
+        return measured
+
+    def _accuracies(self) -> dict[str, float]:
         """On the alpha half: the mixture as `eval()` computes it, and the discretized architecture inside it.
 
         The discretized architecture's inputs are not those that the running statistics were gathered from, so it
         is always measured with the batch's own, and without what a derived network lacks: an auxiliary skip-connection
-        and dropout. On a scalar space there is nothing to classify: where the search stands is alpha and the weights
-        themselves.
+        and dropout.
         """
-        if self.task.space.scalar:
-            return self._point()
         self._regulate(self._moment(*self._last))
         self.net.eval()
         loss, mixed = self._on_alpha_half(self.weights())
@@ -321,7 +338,7 @@ class SupernetLearner:
         return accuracy(forward, self.task.valid, self.task.settings.batch_size)
 
     def _point(self) -> dict[str, float]:
-        """The validation loss, `alpha`, `w` and, where a method has it, `y`."""
+        """The validation loss and, since there is nothing to classify, `alpha`, `w` and, where a method has it, `y`."""
         sets: dict[str, Parameters] = {
             "alpha": self._alpha,
             "w": dict(self.net.named_parameters()),

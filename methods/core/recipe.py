@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from torch import Tensor
@@ -10,6 +11,8 @@ from methods.core.probes import Watched
 from methods.core.settings import Settings, Value
 from methods.core.stages import WHOLE, Stage, bounds, depth
 from methods.core.step import Alpha, Moment, Relaxation, Step, Weights
+from spaces import IMAGE_SPACES
+from spaces.core.files import file_digest
 from spaces.core.genotype import Genotype
 from spaces.core.space import Space
 
@@ -24,11 +27,21 @@ InnerTerm = Callable[[Step], Sequence[Tensor]]  # added to the weights' gradient
 WatchPiece = Callable[[Step, Sequence[Tensor]], None]  # is shown ∇_w L_train of each weight step, before any term
 OuterTerm = Callable[[Step], Alpha]  # added to alpha's gradient
 ConstraintPiece = Callable[[Step], None]  # puts alpha back, in place, to where it may be after its step
+LogPiece = Callable[[dict[str, Any]], dict[str, float]]  # from the memory after an epoch, columns of a history
 StopPiece = Callable[[Sequence[Mapping[str, Any]], Settings], bool]  # histories so far → stop now?
 AnswerPiece = Callable[[Sequence[Mapping[str, Any]], Settings], int]  # history → the row that the search returns
 DecayPiece = Callable[[Sequence[Mapping[str, Any]], Settings], float]  # history so far → the weights' weight decay
 SelectionPiece = Callable[[Space, Weights], Genotype]
 RatePiece = Callable[[Moment], float]
+FilePiece = Callable[[Path, Space, Settings], str]  # what a file holds; raises `InputError` if it does not fit
+
+
+@dataclass(frozen=True)
+class FileRead:
+    """A file that an option names: SHA-256 of its bytes, in hex, and what it holds, in words."""
+
+    digest: str
+    words: str
 
 
 def small_normal(space: Space, seed: int) -> Alpha:
@@ -124,11 +137,18 @@ class Method(Protocol):
     def probes(self) -> tuple[Watched, ...]:
         """Probes that the method itself leans on."""
 
+    @property
+    def spaces(self) -> tuple[str, ...]:
+        """The spaces of images on which its definition makes sense."""
+
     def removes(self, space: str) -> tuple[str, ...]:
         """Operations that the method takes out of `space`."""
 
     def layers(self, space: str) -> dict[str, Mapping[str, Value]]:
         """The method's overrides of the base settings on `space`, outermost last."""
+
+    def reads(self, space: Space, settings: Settings) -> dict[str, FileRead]:
+        """The files that the method's own settings name, by option. Raises `InputError` for one that does not fit."""
 
     def declaration(self, settings: Settings | None = None) -> dict[str, str]:
         """What the method is made of, in words, for lists, records and reports; with `settings`, how it is run."""
@@ -149,6 +169,7 @@ class Recipe:
     start: StartPiece = small_normal
     schedule: SchedulePiece = every_step
     watch: tuple[WatchPiece, ...] = ()
+    log: tuple[LogPiece, ...] = ()
     inner: tuple[InnerTerm, ...] = ()
     outer: tuple[OuterTerm, ...] = ()
     constraint: ConstraintPiece = unconstrained
@@ -161,8 +182,10 @@ class Recipe:
     stages: tuple[Stage, ...] = (WHOLE,)
     skip_dropout: RatePiece = constant_rate  # of the supernet's skip-connections, in training
     auxiliary_skip: RatePiece | None = None  # weight of a skip-connection beside every edge; None: there is none
+    spaces: tuple[str, ...] = IMAGE_SPACES
     without: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # space → operations taken out of it
     options: Mapping[str, Value] = field(default_factory=dict)
+    files: Mapping[str, FilePiece] = field(default_factory=dict)  # options that may name a file
     settings: Mapping[str, Value] = field(default_factory=dict)
     per_space: Mapping[str, Mapping[str, Value]] = field(default_factory=dict)
 
@@ -173,6 +196,14 @@ class Recipe:
     def layers(self, space: str) -> dict[str, Mapping[str, Value]]:
         """The recipe's overrides of the base settings, then those for `space`."""
         return {f"recipe {self.name}": self.settings, f"recipe {self.name} on {space}": self.per_space.get(space, {})}
+
+    def reads(self, space: Space, settings: Settings) -> dict[str, FileRead]:
+        """The files that the recipe's options name, each looked into by its piece."""
+        named = {option: Path(str(settings.options[option])) for option in self.files if settings.options[option]}
+        return {
+            option: FileRead(words=self.files[option](path, space, settings), digest=file_digest(path))
+            for option, path in named.items()
+        }
 
     def declaration(self, settings: Settings | None = None) -> dict[str, str]:
         """The recipe's pieces, in words; with `settings`, also the order of steps and the batch norm."""
@@ -197,11 +228,13 @@ class Recipe:
         }
         removals = [f"{', '.join(operations)} from {space}" for space, operations in self.without.items()]
         removed = {"operations removed from the space": "; ".join(removals) or "no operation"}
+        logged = {"logged in the history": "; ".join(map(describe, self.log))} if self.log else {}
         return {
             "title": self.title,
             "source": self.source,
             **pieces,
             **removed,
+            **logged,
             **(conduct(settings) if settings else {}),
         }
 

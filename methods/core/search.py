@@ -12,6 +12,7 @@ from methods.core.settings import Settings, resolve
 from methods.core.step import Batch
 from spaces.core.genotype import Genotype
 from spaces.core.space import Space
+from spaces.core.supernet import Engine, Precision
 
 Row = dict[str, Any]  # one epoch of a history
 
@@ -35,11 +36,15 @@ class Search:
         seed: int,
         settings: Settings | None = None,
         device: torch.device | str = "cpu",
+        engine: Engine = "fast",
+        precision: Precision = "fp32",
         probes: Sequence[Watched] = (),
     ) -> None:
         if settings is None:
             settings, _ = resolve(method.options, method.layers(space.name))
-        self.task = Task(space, settings, train, valid, classes, in_channels, seed, torch.device(device))
+        self.task = Task(
+            space, settings, train, valid, classes, in_channels, seed, torch.device(device), engine, precision
+        )
         self.learner = method.learner(self.task)
         self.watch = Watch(method.probes, probes)
         self.history: list[Row] = []

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from reports import figures, tables
+from reports.bests import bests
 from reports.core.axes import Style, styles
 from reports.core.blocks import Block, SpaceOf, blocks, flat, scale_words
 from reports.core.drawn import Drawn
@@ -21,10 +22,12 @@ class Section:
 
     block: Block
     main: Table
-    comparisons: Table | None
+    comparisons: list[Table]
+    bests: Table
     trials: Table
     statements: list[str]
     trajectory: Drawn | None
+    losses: Drawn | None
     weights: list[Drawn] = field(default_factory=list)
     cells: list[Drawn] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
@@ -32,12 +35,13 @@ class Section:
     @property
     def drawn(self) -> list[Drawn]:
         """Every figure."""
-        return [*([self.trajectory] if self.trajectory else []), *self.weights, *self.cells]
+        curves = [drawn for drawn in (self.trajectory, self.losses) if drawn]
+        return [*curves, *self.weights, *self.cells]
 
     @property
     def tables(self) -> list[Table]:
         """The tables that LaTeX gets as well."""
-        return [self.main, *([self.comparisons] if self.comparisons else [])]
+        return [self.main, *self.comparisons, self.bests]
 
 
 @dataclass(frozen=True)
@@ -68,6 +72,7 @@ def conditions(records: pd.DataFrame) -> list[tuple[str, list[str]]]:
         ("Data sets", _counted(datasets)),
         ("Seeds", [", ".join(str(seed) for seed in sorted(records["seed"].unique()))]),
         ("Device", _counted(records["device"].astype(str) + ", threads " + records["threads"].astype(str))),
+        ("Engine", _counted(records["engine"].astype(str))),
         ("Version", _counted("dartboard " + records["version"].astype(str))),
         ("Environment", _counted(pd.Series(software))),
     ]
@@ -95,9 +100,13 @@ def _section(block: Block, histories: pd.DataFrame, space_of: SpaceOf, method_st
         block=block,
         main=tables.main(block, comparison),
         comparisons=tables.comparisons(block, comparison),
+        bests=tables.best(
+            bests(block.values()), f"{block.title}, best of k searches: {block.conditions}", f"{block.slug}-bests"
+        ),
         trials=tables.trials(block),
         statements=[str(words) for words in comparison["statement"]],
         trajectory=figures.trajectory(block, histories, method_styles) if len(histories) else None,
+        losses=figures.losses(block, histories, method_styles) if len(histories) else None,
     )
     if section.trajectory is None:
         section.missing.append("No trajectory is drawn: the histories do not hold an accuracy for every epoch.")

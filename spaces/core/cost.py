@@ -1,13 +1,19 @@
 """What a network, or each operation of a supernet, costs."""
 
-from collections.abc import Callable
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from statistics import median
 from time import perf_counter
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
 from spaces.core.supernet import MixedCell, Supernet
+
+if TYPE_CHECKING:
+    from spaces.core.space import Space
 
 
 @torch.no_grad()
@@ -55,44 +61,70 @@ def milliseconds(operation: nn.Module, x: Tensor, repeats: int = 20) -> float:
     return 1e3 * median([seconds() for _ in range(3 + repeats)][3:])
 
 
-@torch.no_grad()
-def operation_costs(net: nn.Module, images: Tensor, cost: Callable[[nn.Module, Tensor], float]) -> dict[str, Tensor]:
-    """What each operation of a supernet's edges costs: kind -> float64 `[cells, edges, operations]`.
+@dataclass(frozen=True)
+class Cost:
+    """What one operation costs at one shape, and every (kind, cell, edge) of a supernet where it stands with it.
 
-    `cost(operation, its input)`, such as `multiply_adds` or `milliseconds`, is asked once for each operation and shape
-    as `images` [N, C, H, W] meet them. What an edge lacks costs 0, and so does `none`. The supernet is as it was
-    afterwards, its running statistics included.
+    `input` and `output` are shapes `[N, C, H, W]`; cells are numbered within their kind, edges within their cell.
+    """
+
+    operation: str
+    input: tuple[int, ...]
+    output: tuple[int, ...]
+    cost: float
+    at: tuple[tuple[str, int, int], ...]
+
+
+@torch.no_grad()
+def operation_costs(net: nn.Module, images: Tensor, cost: Callable[[nn.Module, Tensor], float]) -> list[Cost]:
+    """What each operation of a supernet's edges costs, once for each shape as `images` [N, C, H, W] meet it.
+
+    `cost(operation, its input)` is `multiply_adds` or `milliseconds`, say. `none` is computed nowhere and costs
+    nothing: it is not listed. The supernet is as it was afterwards, its running statistics included.
     """
     assert isinstance(net, Supernet)
     cells = [module for module in net.modules() if isinstance(module, MixedCell)]
-    width = len(net.operations)
-    seen: dict[nn.Module, tuple[Tensor, torch.Size]] = {}
+    met: dict[nn.Module, tuple[Tensor, torch.Size]] = {}
 
     def see(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-        seen[module] = inputs[0], output.shape
+        met[module] = inputs[0], output.shape
 
     operations = [operation for cell in cells for edge in cell.edges for operation in edge.values()]  # type: ignore[operator]
     hooks = [operation.register_forward_hook(see) for operation in operations]
-    training = net.training
+    training, engine = net.training, net.engine
+    net.engine = "reference"  # whose operations are called one by one
     net.eval()
     try:
-        net(images, {cell.kind: images.new_ones(len(cell.edges), width) for cell in cells})
+        net(images, {cell.kind: images.new_ones(len(cell.edges), len(net.operations)) for cell in cells})
         for hook in hooks:
             hook.remove()
         costs: dict[tuple[str, torch.Size, torch.Size], float] = {}
-        tables: dict[str, list[Tensor]] = {kind: [] for kind in net.cells_of}
+        places: dict[tuple[str, torch.Size, torch.Size], list[tuple[str, int, int]]] = defaultdict(list)
+        passed: Counter[str] = Counter()
         for cell in cells:
-            table = torch.zeros(len(cell.edges), width, dtype=torch.float64)
             for number, edge in enumerate(cell.edges):
                 for name, operation in edge.items():  # type: ignore[operator]
-                    x, shape = seen[operation]
+                    x, shape = met[operation]
                     key = name, x.shape, shape
                     if key not in costs:
                         costs[key] = cost(operation, x)
-                    table[number, net.operations.index(name)] = costs[key]
-            tables[cell.kind].append(table)
+                    places[key].append((cell.kind, passed[cell.kind], number))
+            passed[cell.kind] += 1
     finally:
         for hook in hooks:
             hook.remove()
+        net.engine = engine
         net.train(training)
-    return {kind: torch.stack(found) for kind, found in tables.items()}
+    return [Cost(name, tuple(x), tuple(y), found, tuple(places[name, x, y])) for (name, x, y), found in costs.items()]
+
+
+def cost_tables(costs: Iterable[Cost], space: "Space", cells: int) -> dict[str, Tensor]:
+    """Costs of a supernet of `space` as kind -> float64 `[cells of the kind, edges, operations]`, 0 where none is."""
+    tables = {
+        kind: torch.zeros(space.cells_of(kind, cells), *mask.shape, dtype=torch.float64, device="cpu")
+        for kind, mask in space.mask.items()
+    }
+    for each in costs:
+        for kind, cell, edge in each.at:
+            tables[kind][cell, edge, space.operations.index(each.operation)] = each.cost
+    return tables

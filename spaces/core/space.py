@@ -14,7 +14,7 @@ from spaces.core.errors import InputError, unknown
 from spaces.core.genotype import Genotype
 from spaces.core.network import Network, Stem
 from spaces.core.streams import generator, seeded
-from spaces.core.supernet import BatchNormMode, Supernet
+from spaces.core.supernet import BatchNormMode, Engine, Supernet
 
 
 class Space(ABC):
@@ -100,6 +100,7 @@ class Space(ABC):
         batch_norm: BatchNormMode = "running",
         node_norm: bool = False,
         auxiliary_skip: bool = False,
+        engine: Engine = "fast",
     ) -> Supernet:
         """The supernet: `net(images [N, C, H, W], weights)` gives logits `[N, classes]`.
 
@@ -107,9 +108,9 @@ class Space(ABC):
         batch norms learn scale and shift. `batch_norm="running"` keeps running statistics for `eval()`, `"batch"`
         always uses the batch's. With `node_norm` a batch norm without scale and shift follows the sum of each
         intermediate node of the searched cells. `auxiliary_skip` gives every edge a skip-connection that no weight is
-        asked for.
+        asked for. Both engines compute the same function of the same parameters: `reference` is the plain construction.
         """
-        return self.family(
+        net = self.family(
             self.operations,
             self.mask,
             {kind: self.cells_of(kind, cells) for kind in self.kinds},
@@ -121,6 +122,8 @@ class Space(ABC):
             node_norm=node_norm,
             auxiliary_skip=auxiliary_skip,
         )
+        net.engine = engine
+        return net
 
     @abstractmethod
     def network(

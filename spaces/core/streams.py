@@ -54,3 +54,29 @@ class Source:
         if device not in self._generators:
             self._generators[device] = torch.Generator(device=device).manual_seed(self._seed)
         return self._generators[device]
+
+    def state(self) -> "State":
+        """Where the stream stands: what is drawn next."""
+        return self._seed, {device: random.get_state() for device, random in self._generators.items()}
+
+    @contextmanager
+    def again(self, state: "State") -> Iterator[None]:
+        """Run a block that draws what was drawn from `state` on; afterwards the stream stands where it stood."""
+        before = self.state()
+        self._put(state)
+        yield
+        self._put(before)
+
+    def _put(self, state: "State") -> None:
+        self._seed, positions = state
+        self._generators = {device: self._at(device, position) for device, position in positions.items()}
+
+    @staticmethod
+    def _at(device: torch.device, position: torch.Tensor) -> torch.Generator:
+        generator = torch.Generator(device=device)
+        generator.set_state(position)
+        return generator
+
+
+State = tuple[int, dict[torch.device, torch.Tensor]]
+"""The seed of a source and the positions of its generators."""

@@ -1,18 +1,26 @@
-"""The reference supernets: one module for each operation of each edge, computed as the papers write it.
+"""The supernets: one module for each operation of each edge.
 
 A supernet is a pure function of (images, weights). A parameter's name says where it belongs,
-`cells.<cell>.edges.<edge>.<operation>.…`, so another engine over the same parameters can share its state dict.
+`cells.<cell>.edges.<edge>.<operation>.…`. Two engines compute the same function of the same parameters: `reference`
+takes a cell's operations one by one and adds them up as the papers write it, which is the definition; `fast`
+(`spaces.core.fast`) takes a whole cell at once.
 """
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial, reduce
-from typing import Literal
+from copy import deepcopy
+from dataclasses import dataclass, replace
+from functools import cached_property, partial, reduce
+from itertools import chain
+from typing import Literal, Self
 
 import torch
 from torch import Tensor, nn
 from torch.autograd import forward_ad
+from torch.func import functional_call
 
+from spaces.core.fast.cell import Fused, Job
+from spaces.core.fast.plan import Plan, read
 from spaces.core.genotype import DartsGenotype, NatsGenotype
 from spaces.core.operations import (
     BatchNorm,
@@ -22,6 +30,7 @@ from spaces.core.operations import (
     ResidualReduction,
     build,
     convolution,
+    frozen_statistics,
     relu_conv_bn,
     strided,
 )
@@ -29,6 +38,11 @@ from spaces.core.streams import Source
 
 BatchNormMode = Literal["running", "batch"]
 """Whether running statistics are kept and used by `eval()`, or the batch's own are used always."""
+
+Engine = Literal["reference", "fast"]
+
+Precision = Literal["fp32", "bf16"]
+"""Of a pass: single precision throughout, or bfloat16 wherever torch's autocast has it."""
 
 Choice = Mapping[str, Tensor | float]
 """The operations of one edge that are computed, each with its weight (a scalar)."""
@@ -51,10 +65,40 @@ class MixedEdge(nn.ModuleDict):
         return reduce(torch.add, terms) if terms else None
 
 
+KEPT_PLANS = 16
+"""Of a cell: a method that samples operations has a plan for each sample."""
+
+
+@dataclass(frozen=True)
+class CellWeights:
+    """How the operations of a cell are weighed: a table `[edges, operations]`, and which of it is computed at all.
+
+    `live[edge]` are the columns of the table that are. Each edge has its auxiliary skip-connection beside them where
+    its weight is not zero.
+    """
+
+    operations: tuple[str, ...]
+    table: Tensor
+    live: tuple[tuple[int, ...], ...]
+    auxiliary: float
+
+    @cached_property
+    def choices(self) -> list[Choice]:
+        """For each edge the operations to compute, with their weights."""
+        # One unbind, not an index for each weight: the backward pass then gathers all gradients at once.
+        scalars, width = self.table.flatten().unbind(), len(self.operations)
+        beside: Choice = {AUXILIARY: self.auxiliary} if self.auxiliary else {}
+        return [
+            {**{self.operations[column]: scalars[edge * width + column] for column in columns}, **beside}
+            for edge, columns in enumerate(self.live)
+        ]
+
+
 class MixedCell(nn.Module):
     """The edges of a searched cell, between given input nodes and intermediate nodes that sum what reaches them.
 
-    `node_norm` makes a norm for each intermediate node, applied to its sum.
+    `joined` says what the cell gives: all intermediate nodes side by side, or the last one. `node_norm` makes a norm
+    for each intermediate node, applied to its sum.
     """
 
     def __init__(
@@ -63,17 +107,35 @@ class MixedCell(nn.Module):
         wiring: Sequence[tuple[int, int]],
         edges: Sequence[MixedEdge],
         stride: int,
+        random: Source,
         node_norm: Callable[[], nn.Module] | None = None,
+        *,
+        joined: bool,
     ) -> None:
         super().__init__()
         self.kind = kind
         self.stride = stride
+        self.joined = joined
+        self.random = random
+        self.engine: Engine = "reference"
         self.edges = nn.ModuleList(edges)
         # Target node -> its incoming edges, as (number, source).
         self.incoming: dict[int, list[tuple[int, int]]] = {}
         for number, (source, target) in enumerate(wiring):
             self.incoming.setdefault(target, []).append((number, source))
         self.node_norms = nn.ModuleList(node_norm() for _ in self.incoming) if node_norm else None
+        self._plans: dict[tuple[object, ...], Plan] = {}
+
+    def mix(self, inputs: Sequence[Tensor], weights: CellWeights) -> Tensor:
+        """What the searched edges make of the input nodes, `[N, C or nodes · C, H, W]`."""
+        if self.engine == "fast" and not _transformed() and not torch.is_autocast_enabled(inputs[0].device.type):
+            return self._fused(inputs, weights)
+        return self.join(self.nodes(inputs, weights.choices))
+
+    def join(self, states: Sequence[Tensor]) -> Tensor:
+        """The cell's output, of the states of all its nodes."""
+        nodes = list(states[-len(self.incoming) :])
+        return torch.cat(nodes, dim=1) if self.joined else nodes[-1]
 
     def nodes(self, inputs: Sequence[Tensor], choices: Sequence[Choice]) -> list[Tensor]:
         """The states of all nodes, inputs first, under one choice an edge."""
@@ -85,6 +147,56 @@ class MixedCell(nn.Module):
             state = reduce(torch.add, terms) if terms else torch.zeros_like(strided(inputs[0], self.stride))
             states.append(self.node_norms[place](state) if self.node_norms else state)
         return states
+
+    def _fused(self, inputs: Sequence[Tensor], weights: CellWeights) -> Tensor:
+        plan = self._plan(weights)
+        draws = self.random.state()
+
+        def reference(tensors: Sequence[Tensor]) -> Tensor:
+            """The same by the reference, with the same draws: it serves whatever differentiates a gradient again."""
+            states, (table, *parameters) = tensors[: len(inputs)], tensors[len(inputs) :]
+            held = replace(weights, table=table)
+            replaced = {f"cell.{name}": p for name, p in zip(plan.names, parameters, strict=True)}
+            with self.random.again(draws), frozen_statistics(self):
+                return functional_call(ByReference(self), replaced, (states, held))
+
+        job = Job(plan, len(inputs), self.stride, self.joined, weights.auxiliary, reference)
+        parameters = chain.from_iterable(plan.parameters())
+        output: Tensor = Fused.apply(job, *inputs, weights.table, *parameters)
+        return output
+
+    def _plan(self, weights: CellWeights) -> Plan:
+        key = (weights.live, bool(weights.auxiliary))
+        if key not in self._plans:
+            if len(self._plans) >= KEPT_PLANS:
+                self._plans.clear()
+            width = len(weights.operations)
+            operations = []
+            for edge, (module, columns) in enumerate(zip(self.edges, weights.live, strict=True)):
+                assert isinstance(module, MixedEdge)
+                found = [(edge * width + column, module[weights.operations[column]]) for column in columns]
+                operations.append([*found, (-1, module[AUXILIARY])] if weights.auxiliary else found)
+            self._plans[key] = plan = read(self.incoming, operations, self.node_norms or ())  # type: ignore[arg-type]
+            names = {id(parameter): name for name, parameter in self.named_parameters()}
+            plan.names = [names[id(parameter)] for parameter in chain.from_iterable(plan.parameters())]
+        return self._plans[key]
+
+
+class ByReference(nn.Module):
+    """A cell as the reference computes it, whatever its engine."""
+
+    def __init__(self, cell: MixedCell) -> None:
+        super().__init__()
+        self.cell = cell
+
+    def forward(self, inputs: Sequence[Tensor], weights: CellWeights) -> Tensor:
+        """See `MixedCell.mix`."""
+        return self.cell.join(self.cell.nodes(inputs, weights.choices))
+
+
+def _transformed() -> bool:
+    """Whether a functional transform or forward-mode differentiation is under way, which a fused cell knows not of."""
+    return torch._C._functorch.peek_interpreter_stack() is not None or forward_ad._current_level >= 0
 
 
 class Supernet(nn.Module, ABC):
@@ -109,9 +221,30 @@ class Supernet(nn.Module, ABC):
         self.random = Source()
         self.auxiliary_skip = auxiliary_skip
         self.auxiliary_weight = 1.0
+        self._engine: Engine = "reference"
+        self.precision: Precision = "fp32"
         self._skip_dropout = 0.0
         computed = torch.tensor([name != "none" for name in operations], device="cpu")
         self._present = {kind: rows & computed for kind, rows in mask.items()}
+
+    @property
+    def engine(self) -> Engine:
+        """What computes the searched cells; both give the same function."""
+        return self._engine
+
+    @engine.setter
+    def engine(self, engine: Engine) -> None:
+        self._engine = engine
+        for module in self.modules():
+            if isinstance(module, MixedCell):
+                module.engine = engine
+
+    def reference(self) -> Self:
+        """A supernet of the same parameters and running statistics, not copies, computed by the reference."""
+        shared = {id(tensor): tensor for tensor in chain(self.parameters(), self.buffers())}
+        twin = deepcopy(self, shared)
+        twin.engine = "reference"
+        return twin
 
     @property
     def skip_dropout(self) -> float:
@@ -127,7 +260,6 @@ class Supernet(nn.Module, ABC):
             if isinstance(module, DroppedSkip):
                 module.rate = rate
 
-    @abstractmethod
     def forward(self, images: Tensor, weights: Mapping[str, Tensor]) -> Tensor:
         """Logits `[N, classes]` of images `[N, C, H, W]`.
 
@@ -135,8 +267,17 @@ class Supernet(nn.Module, ABC):
         an operation that the edge lacks is ignored. An operation is not computed where its weight is known on the
         host to be zero: on the CPU, and not being differentiated.
 
-        Raises `ValueError` for weights of another shape.
+        In bf16 the reference computes whatever the engine is. Raises `ValueError` for weights of another shape.
         """
+        if self.engine == "fast":  # whose cells have channels innermost
+            images = images.contiguous(memory_format=torch.channels_last)
+        with torch.autocast(images.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
+            logits = self.logits(images, weights)
+        return logits.float() if logits.dtype == torch.bfloat16 else logits
+
+    @abstractmethod
+    def logits(self, images: Tensor, weights: Mapping[str, Tensor]) -> Tensor:
+        """What `forward` returns, in the precision under way."""
 
     def mixed_edges(
         self, kind: str, channels: int, norm: Norm, strides: Sequence[int], pool: Norm | None = None
@@ -157,11 +298,11 @@ class Supernet(nn.Module, ABC):
             edges.append(edge)
         return edges
 
-    def choices(self, weights: Mapping[str, Tensor]) -> dict[str, list[list[Choice]]]:
-        """For each kind, for each of its cells, for each edge: the operations to compute, with their weights."""
-        return {kind: self._choices(kind, weights[kind]) for kind in self._present}
+    def read(self, weights: Mapping[str, Tensor]) -> dict[str, list[CellWeights]]:
+        """For each kind, for each of its cells, how its operations are weighed."""
+        return {kind: self._read(kind, weights[kind]) for kind in self._present}
 
-    def _choices(self, kind: str, weights: Tensor) -> list[list[Choice]]:
+    def _read(self, kind: str, weights: Tensor) -> list[CellWeights]:
         present, cells = self._present[kind], self.cells_of[kind]
         if weights.shape not in (present.shape, (cells, *present.shape)):
             raise ValueError(
@@ -172,24 +313,17 @@ class Supernet(nn.Module, ABC):
         live = present.expand(tables.shape)
         if _known(weights):
             live = live & (tables != 0)
-        # One unbind, not an index for each weight: the backward pass then gathers all gradients at once.
-        scalars = tables.flatten().unbind()
-        width = len(self.operations)
-        auxiliary: Choice = {AUXILIARY: self.auxiliary_weight} if self.auxiliary_skip and self.auxiliary_weight else {}
-        edges: list[Choice] = [
-            {
-                **{
-                    name: scalar
-                    for name, scalar, on in zip(self.operations, scalars[first : first + width], row, strict=True)
-                    if on
-                },
-                **auxiliary,
-            }
-            for first, row in zip(range(0, len(scalars), width), live.flatten(0, 1).tolist(), strict=True)
+        auxiliary = self.auxiliary_weight if self.auxiliary_skip else 0.0
+        found = [
+            CellWeights(
+                self.operations,
+                table,
+                tuple(tuple(column for column, on in enumerate(row) if on) for row in rows),
+                auxiliary,
+            )
+            for table, rows in zip(tables.unbind(), live.tolist(), strict=True)
         ]
-        rows = len(present)
-        read = [edges[first : first + rows] for first in range(0, len(edges), rows)]
-        return read * (cells // len(read))
+        return found * (cells // len(found))
 
 
 def _known(weights: Tensor) -> bool:
@@ -209,22 +343,22 @@ class DartsCell(MixedCell):
         channels_in: tuple[int, int],
         channels: int,
         norm: Norm,
+        random: Source,
         *,
         after_reduction: bool,
         node_norm: Callable[[], nn.Module] | None = None,
     ) -> None:
         stride = 2 if kind == "reduce" else 1
-        super().__init__(kind, DartsGenotype.possible_edges(), edges, stride, node_norm)
+        super().__init__(kind, DartsGenotype.possible_edges(), edges, stride, random, node_norm, joined=True)
         older, newer = channels_in
         self.preprocess0: nn.Module = (
             FactorizedReduce(older, channels, norm) if after_reduction else relu_conv_bn(older, channels, 1, 1, norm)
         )
         self.preprocess1 = relu_conv_bn(newer, channels, 1, 1, norm)
 
-    def forward(self, older: Tensor, newer: Tensor, choices: Sequence[Choice]) -> Tensor:
+    def forward(self, older: Tensor, newer: Tensor, weights: CellWeights) -> Tensor:
         """The concatenated intermediate nodes, `[N, 4 * channels, H, W]`."""
-        states = self.nodes((self.preprocess0(older), self.preprocess1(newer)), choices)
-        return torch.cat(states[DartsGenotype.inputs :], dim=1)
+        return self.mix((self.preprocess0(older), self.preprocess1(newer)), weights)
 
 
 class DartsSupernet(Supernet):
@@ -269,6 +403,7 @@ class DartsSupernet(Supernet):
                 (older, newer),
                 channels,
                 norm,
+                self.random,
                 after_reduction=after_reduction,
                 node_norm=partial(plain, channels) if node_norm else None,
             )
@@ -276,13 +411,13 @@ class DartsSupernet(Supernet):
             older, newer, after_reduction = newer, DartsGenotype.nodes * channels, reduces
         self.classifier = nn.Linear(newer, classes)
 
-    def forward(self, images: Tensor, weights: Mapping[str, Tensor]) -> Tensor:
+    def logits(self, images: Tensor, weights: Mapping[str, Tensor]) -> Tensor:
         """Logits `[N, classes]`."""
-        choices = {kind: iter(cells) for kind, cells in self.choices(weights).items()}
+        read = {kind: iter(cells) for kind, cells in self.read(weights).items()}
         older = newer = self.stem(images)
         for cell in self.cells:
             assert isinstance(cell, DartsCell)
-            older, newer = newer, cell(older, newer, next(choices[cell.kind]))
+            older, newer = newer, cell(older, newer, next(read[cell.kind]))
         logits: Tensor = self.classifier(newer.mean((2, 3)))
         return logits
 
@@ -290,9 +425,9 @@ class DartsSupernet(Supernet):
 class NatsCell(MixedCell):
     """A cell with one input; its output is its last node."""
 
-    def forward(self, x: Tensor, choices: Sequence[Choice]) -> Tensor:
+    def forward(self, x: Tensor, weights: CellWeights) -> Tensor:
         """The last node, same shape as `x`."""
-        return self.nodes((x,), choices)[-1]
+        return self.mix((x,), weights)
 
 
 class NatsSupernet(Supernet):
@@ -329,15 +464,15 @@ class NatsSupernet(Supernet):
             for _ in range(cells_of["cell"] // 3):
                 edges = self.mixed_edges("cell", channels, norm, [1] * len(wiring))
                 after = partial(norm, channels, affine=False) if node_norm else None
-                self.cells.append(NatsCell("cell", wiring, edges, stride=1, node_norm=after))
+                self.cells.append(NatsCell("cell", wiring, edges, 1, self.random, after, joined=False))
         self.last = nn.Sequential(fixed(channels), nn.ReLU())
         self.classifier = nn.Linear(channels, classes)
 
-    def forward(self, images: Tensor, weights: Mapping[str, Tensor]) -> Tensor:
+    def logits(self, images: Tensor, weights: Mapping[str, Tensor]) -> Tensor:
         """Logits `[N, classes]`."""
-        choices = iter(self.choices(weights)["cell"])
+        read = iter(self.read(weights)["cell"])
         x = self.stem(images)
         for cell in self.cells:
-            x = cell(x, next(choices)) if isinstance(cell, NatsCell) else cell(x)
+            x = cell(x, next(read)) if isinstance(cell, NatsCell) else cell(x)
         logits: Tensor = self.classifier(self.last(x).mean((2, 3)))
         return logits

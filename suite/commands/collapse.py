@@ -7,7 +7,7 @@ import typer
 
 from spaces.core.errors import InputError
 from suite.commands.options import DataRoot
-from suite.commands.report import print_table, rows_of
+from suite.commands.printing import print_table, rows
 from suite.console import Json, console, emit, plain_errors
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def collapse(
 
         seen = landscape_page.gather(whole_table(data_root), records)
         document["landscape"] = [] if seen is None else seen.statements
-        document["landscape_results"] = [] if seen is None else rows_of(seen.tables[0].frame)
+        document["landscape_results"] = [] if seen is None else rows(seen.tables[0].frame)
 
     def show() -> None:
         _show(found)
@@ -80,15 +80,15 @@ def _document(found: "Collapse") -> dict[str, Any]:
                 "space": part.block.space,
                 "dataset": part.block.dataset,
                 "conditions": part.block.conditions,
-                "shares": rows_of(part.shares.frame),
-                "trials": rows_of(part.verdicts.frame),
-                "survival": rows_of(part.curves),
+                "shares": rows(part.shares.frame),
+                "trials": rows(part.verdicts.frame),
+                "survival": rows(part.curves),
                 "statements": part.statements,
             }
             for part in found.parts
         ],
-        "early_warning": rows_of(found.warnings.frame) if found.warnings else [],
-        "rules": rows_of(found.rules.frame),
+        "early_warning": rows(found.warnings.frame) if found.warnings else [],
+        "rules": rows(found.rules.frame),
         "statements": found.statements,
     }
 

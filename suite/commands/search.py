@@ -10,7 +10,16 @@ import typer
 from rich.markup import escape
 
 from spaces.core.errors import InputError
-from suite.commands.options import DataRoot, Device, Probes, Set, names, overrides
+from suite.commands.options import (
+    DataRoot,
+    Device,
+    EngineOption,
+    PrecisionOption,
+    Probes,
+    Set,
+    names,
+    overrides,
+)
 from suite.console import Json, console, emit, errors, plain_errors, table
 
 if TYPE_CHECKING:
@@ -39,6 +48,8 @@ def search(
     probe_every: Annotated[int | None, typer.Option(help="Measure probes every so many epochs [1].")] = None,
     out: Annotated[Path | None, typer.Option(help="The runs folder [runs/search].")] = None,
     device: Device = "auto",
+    engine: EngineOption = "fast",
+    precision: PrecisionOption = "fp32",
     data_root: DataRoot = None,
     download: Annotated[bool, typer.Option("--download", help="Fetch the data set if it is missing.")] = False,
     method_option: Annotated[str | None, typer.Option("--method", help="The method, instead of METHOD.")] = None,
@@ -71,6 +82,8 @@ def search(
         protocol or "quick",
         overrides(settings),
         device,
+        engine,
+        precision,
         probes=dict.fromkeys(names(probes), 1 if probe_every is None else probe_every),
     )
     runs = out or Path("runs/search")
@@ -118,6 +131,8 @@ def run(
     out: Annotated[Path | None, typer.Option(help="The runs folder [runs/STUDY].")] = None,
     report: Annotated[Path | None, typer.Option(help="Write a report to this folder at the end.")] = None,
     device: Device = "auto",
+    engine: EngineOption = "fast",
+    precision: PrecisionOption = "fp32",
     data_root: DataRoot = None,
     download: Annotated[bool, typer.Option("--download", help="Fetch data sets that are missing.")] = False,
     as_json: Json = False,
@@ -134,7 +149,16 @@ def run(
         from reports.render import check_out
 
         check_out(report)
-    expansion = studies.expand(studies.read(path), path, root, protocol=protocol, device=device, all_available=download)
+    expansion = studies.expand(
+        studies.read(path),
+        path,
+        root,
+        protocol=protocol,
+        device=device,
+        engine=engine,
+        precision=precision,
+        all_available=download,
+    )
     runs = out or Path("runs") / path.stem
     try:
         missing = [plan for plan in expansion.plans if record_for(plan, runs / key_of(plan, root, download)) is None]

@@ -22,7 +22,7 @@ from methods.rarts import (
     twin,
 )
 from spaces import get_space
-from spaces.core.cost import milliseconds, multiply_adds, operation_costs
+from spaces.core.cost import cost_tables, milliseconds, multiply_adds, operation_costs
 
 
 def flat(alpha: Alpha) -> Tensor:
@@ -120,7 +120,7 @@ def test_table_of_multiply_adds() -> None:
     space = get_space("nats-tss")
     net = space.supernet(channels=4, cells=1, classes=3)
     before = {name: value.clone() for name, value in net.state_dict().items()}
-    costs = operation_costs(net, torch.randn(1, 3, 8, 8), multiply_adds)["cell"]
+    costs = cost_tables(operation_costs(net, torch.randn(1, 3, 8, 8), multiply_adds), space, cells=1)["cell"]
     assert costs.shape == (3, 6, 5)
     assert costs[:, 0].tolist() == [[0, 0, 1024, 9216, 0]] * 3
     assert torch.equal(costs, costs[:1, :1].expand_as(costs))
@@ -137,7 +137,7 @@ def test_latency_is_measured_once_for_each_operation_and_shape() -> None:
         asked.append(x.shape)
         return milliseconds(operation, x, repeats=1)
 
-    tables = operation_costs(net, torch.randn(2, 3, 8, 8), cost)
+    tables = cost_tables(operation_costs(net, torch.randn(2, 3, 8, 8), cost), space, cells=3)
     assert {kind: tuple(table.shape) for kind, table in tables.items()} == {"normal": (1, 14, 2), "reduce": (2, 14, 2)}
     assert all((table > 0).all() for table in tables.values())
     # Three cells, of which two reduce: 1 normal shape, 2 strided and 2 not, of two operations each.

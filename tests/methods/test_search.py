@@ -1,14 +1,16 @@
 """The loop: every method on every space, the same bits whatever interrupts it."""
 
 import io
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Iterator
 
 import pytest
 import torch
+from torch.optim.optimizer import register_optimizer_step_pre_hook
 
 from methods import METHODS, Search, get_method
 from methods.core.settings import Settings, resolve
-from spaces import IMAGE_SPACES, get_space
+from spaces import get_space
 from spaces.core.errors import InputError
 
 
@@ -33,20 +35,41 @@ def same(one: Search, other: Search) -> bool:
 
 
 def pairs() -> list[object]:
-    """Every method on every space of images; beyond one space of each family, only the simplest are fast."""
-    simple, fast = ("darts-1st", "darts+es", "random"), ("nats-tss", "s1")
-    return [
-        pytest.param(method, space, marks=[] if method in simple or space in fast else [pytest.mark.slow])
-        for method in METHODS
-        for space in IMAGE_SPACES
-    ]
+    """Every method on every space that it declares; beyond one space of each family, only the simplest are fast."""
+    simple, pairs = ("darts-1st", "darts+es", "random"), []
+    for method in METHODS:
+        spaces = get_method(method).spaces
+        fast = [space for space in ("nats-tss", "s1") if space in spaces] or ["s2"]
+        slow = [space for space in spaces if method not in simple and space not in fast]
+        pairs += [pytest.param(method, s, marks=[pytest.mark.slow] if s in slow else []) for s in spaces]
+    return pairs
+
+
+@pytest.fixture
+def finite_gradients() -> Iterator[list[int]]:
+    """Whatever any optimiser steps along is finite; how many tensors of each step had a gradient."""
+    seen = []
+
+    def check(optimiser: torch.optim.Optimizer, args: object, kwargs: object) -> None:
+        gradients = [p.grad for group in optimiser.param_groups for p in group["params"] if p.grad is not None]
+        assert all(gradient.isfinite().all() for gradient in gradients)
+        seen.append(len(gradients))
+
+    hook = register_optimizer_step_pre_hook(check)
+    yield seen
+    hook.remove()
 
 
 @pytest.mark.parametrize(("method", "space"), pairs())
-def test_conformance(make_search: Callable[..., Search], method: str, space: str) -> None:
-    """Finite numbers, the right shapes, a genotype that round-trips, and determinism across an interruption."""
+def test_conformance(make_search: Callable[..., Search], finite_gradients: list[int], method: str, space: str) -> None:
+    """Finite gradients, the right shapes, a genotype that round-trips, and determinism across an interruption."""
     whole = make_search(method, space)
     rows = list(whole)
+    assert len(finite_gradients) >= whole.steps_taken
+    assert all(finite_gradients)
+    masks, weights, alpha = get_space(space).mask, whole.learner.weights(), whole.learner.alpha()
+    assert all(weights[kind].shape[-2:] == masks[kind].shape for kind in masks)
+    assert all(alpha[kind].shape == masks[kind].shape for kind in alpha)
     assert rows
     assert rows == whole.history
     for row in rows:
@@ -54,8 +77,9 @@ def test_conformance(make_search: Callable[..., Search], method: str, space: str
         parsed = get_space(space).parse(row["genotype"])
         assert str(parsed) == row["genotype"]
         assert 0 <= row["skip_share"] <= 1
-        for kind, mask in get_space(space).mask.items():
+        for kind, mask in masks.items():
             assert len(row[f"weights.{kind}"]) == mask.numel()
+            assert all(map(math.isfinite, row[f"weights.{kind}"] + row.get(f"alpha.{kind}", [])))
 
     torch.randn(7)  # the global generator is nobody's business
     interrupted = make_search(method, space)

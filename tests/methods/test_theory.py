@@ -1,11 +1,13 @@
 """The theory's studies: architectures as asked for, closed forms, and descent that descends."""
 
+import copy
 from collections.abc import Callable
 
 import pytest
 import torch
 
-from methods import Search
+from methods import METHODS, Search, get_method
+from methods.core.learner import sgd
 from methods.theory import (
     SHARES,
     deep,
@@ -16,10 +18,10 @@ from methods.theory import (
     skip_genotypes,
     spectrum,
     theory_cell,
-    training_losses,
 )
 from spaces import get_space
 from spaces.core.errors import InputError
+from suite.plan import plan
 
 
 @pytest.mark.parametrize("space", ["s2", "s3", "darts"])
@@ -58,13 +60,46 @@ def test_spaces_that_cannot_hold_the_study(space: str) -> None:
             study()
 
 
-def test_training_losses_fall_and_repeat(make_search: Callable[..., Search]) -> None:
-    task = make_search("darts-1st", "s2", epochs=3).task
-    genotype = skip_genotypes(task.space, seed=0)[0.625]
-    losses = training_losses(task, genotype)
-    assert len(losses) == 3
-    assert losses[-1] < losses[0]
-    assert training_losses(task, genotype) == losses
+FIXED = [name for name in METHODS if name.startswith("fixed-")]
+
+
+@pytest.mark.parametrize("method", FIXED)
+def test_fixed_architectures_search_nothing(make_search: Callable[..., Search], method: str) -> None:
+    """The same architecture from the first epoch to the last, its loss falling, its draws the seed's."""
+    rows = list(make_search(method, "s2", epochs=4))
+    space, declared = get_space("s2"), get_method(method).declaration()
+    assert declared["title"].startswith("No search: ")
+    shares = dict(zip(FIXED, [*SHARES, 0, 0], strict=True))
+    assert {row["skip_share"] for row in rows} == {shares[method]}
+    assert len({row["genotype"] for row in rows}) == 1
+    assert rows[-1]["train_loss"] < rows[0]["train_loss"]
+    drawn = str(skip_genotypes(space, seed=0)[shares[method]]) if "skips" in method else None
+    expected = drawn or str(depth_genotypes(space)[method.removeprefix("fixed-")])
+    assert rows[0]["genotype"] == expected
+
+
+def test_fixed_architectures_train_on_the_same_batches_as_a_search(make_search: Callable[..., Search]) -> None:
+    """One step by hand: the derived network's own loss on the search's first batch, then SGD's step."""
+    search = make_search("fixed-skips-37.5", "s2", epochs=1, batches=(1, 1))
+    images, labels = search.task.train.batch(0, 0)
+    net = copy.deepcopy(search.learner.net)  # type: ignore[attr-defined]
+    net.train()
+    loss = torch.nn.functional.cross_entropy(net(images), labels)
+    loss.backward()
+    torch.nn.utils.clip_grad_norm_(net.parameters(), search.task.settings.gradient_clip)
+    sgd(net, search.task.settings).step()
+    row = next(iter(search))
+    assert row["train_loss"] == pytest.approx(loss.item())
+    for expected, found in zip(net.parameters(), search.learner.net.parameters(), strict=True):  # type: ignore[attr-defined]
+        assert torch.equal(expected, found)
+
+
+@pytest.mark.parametrize("space", ["nats-tss", "s1", "s4"])
+def test_fixed_architectures_are_not_planned_where_they_make_no_sense(space: str) -> None:
+    for method in FIXED:
+        assert space not in get_method(method).spaces
+        with pytest.raises(InputError, match=f"makes no sense on {space}: choose darts, s2, s3"):
+            plan(method, space, "digits", 0)
 
 
 def test_rate_is_theorem_1s() -> None:

@@ -73,6 +73,7 @@ def make_study(
                 "epochs": epochs,
                 "scale": "4 channels, 3 cells, 4 epochs, all of the data",
                 "device": "cpu",
+                "engine": "fast, fp32",
                 "threads": 1,
                 "version": "0.1.0",
                 "dataset_digest": "3a1f5c9e",

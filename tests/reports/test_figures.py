@@ -36,6 +36,18 @@ def test_trajectory_shows_each_seed_and_their_mean(block_of):
     assert f"random {expected.mean(axis=1)[-1]:.2f} % after epoch 4" in drawn.alt
 
 
+def test_losses_are_the_histories_training_losses(block_of):
+    block, histories = block_of("darts", methods=("random",))
+    drawn = figures.losses(block, histories.assign(train_loss=histories["train_loss"] + histories["seed"]))
+    *seeds, mean = curves(drawn)
+    by_hand = [2.0, 1.0, 2.0 / 3, 0.5]
+    assert np.allclose(np.sort(seeds, axis=0), [np.add(by_hand, seed) for seed in range(3)])
+    assert np.allclose(mean, np.add(by_hand, 1))
+    assert drawn.figure.axes[0].get_ylabel() == "Training loss (cross-entropy)"
+    assert "random 1.50 after epoch 4" in drawn.alt
+    assert figures.losses(block, histories.iloc[:0]) is None
+
+
 def test_trajectory_without_a_table_says_it_is_the_supernets(block_of):
     block, histories = block_of("darts")
     drawn = figures.trajectory(block, histories)

@@ -100,7 +100,7 @@ def test_none_contributes_nothing() -> None:
 @pytest.mark.parametrize("name", ["nats-tss", "darts"])
 def test_zero_weights_are_computed_only_where_a_derivative_passes(name: str) -> None:
     space = get_space(name)
-    net, x = small(space), images()
+    net, x = small(space, engine="reference"), images()  # whose operations are called one by one
     calls: list[str] = []
     for module_name, module in net.named_modules():
         if module_name.endswith("_3x3"):
@@ -311,7 +311,7 @@ def test_node_norm_adds_statistics_of_each_nodes_sum_and_nothing_else(name: str)
     nets = []
     for options in ({}, {"node_norm": True}):
         torch.manual_seed(0)
-        nets.append(small(space, **options))
+        nets.append(small(space, **options, engine="reference"))
     plain, normed = (net.state_dict() for net in nets)
     added = {key for key in normed if ".node_norms." in key}
     assert normed.keys() - plain.keys() == added

@@ -48,6 +48,19 @@ def test_command_line_prints_the_papers_point() -> None:
     assert [found[key] for key in ("alpha", "w", "y")] == pytest.approx([1.053, 1.018, 0.947], abs=1e-3)
 
 
+@pytest.mark.parametrize("draw", range(3))
+def test_command_line_reaches_the_closed_form_for_any_penalties(draw: int) -> None:
+    """λ > 1/2 and β > 3/2 drawn at random over two orders of magnitude; RARTS, section III-D."""
+    exponents = torch.rand(2, generator=torch.Generator().manual_seed(draw), dtype=torch.float64)
+    penalty, coupling = (start + 10 ** (2 * e - 0.5) for start, e in zip((0.5, 1.5), exponents.tolist(), strict=True))
+    result = dartboard("rarts", "--set", f"lambda={penalty}", "--set", f"beta={coupling}", "--json")
+    assert result.exit_code == 0, result.output
+    found = json.loads(result.stdout)
+    alpha = 2 / (2 - 1 / (2 * penalty) - 1 / coupling)
+    exact = [alpha, alpha * (1 - 1 / (2 * penalty)), 2 - alpha]
+    assert [found[key] for key in ("alpha", "w", "y")] == pytest.approx(exact, abs=1e-3)
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [

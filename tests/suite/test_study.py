@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from methods import METHODS, get_method
 from spaces.core.errors import InputError
 from suite.plan import plan
 from suite.study import expand, find, names, read
@@ -25,6 +26,15 @@ def write(path: Path, text: str) -> Path:
     file = path / "study.toml"
     file.write_text(text)
     return file
+
+
+def test_the_quick_study_runs_every_search() -> None:
+    """On a data set that is always here. What is registered and is no search has studies of its own."""
+    run = {method for block in read(find("quick")).trials if not block.when_available for method in block.methods}
+    searches = {m for m in METHODS if not get_method(m).declaration()["title"].startswith("No search")}
+    assert run == searches
+    own = {m for name in names() if name != "quick" for block in read(find(name)).trials for m in block.methods}
+    assert own == set(METHODS) - searches
 
 
 def test_product_and_overrides(tmp_path: Path) -> None:

@@ -1,0 +1,8 @@
+"""The fast engine: a searched cell as one function, computing what the reference cell does.
+
+- `plan`: which operations a cell has to compute, read off the reference cell's modules.
+- `groups`: the operations of one source node, computed together.
+- `statistics`: batch norm as coefficients of a node's sum.
+- `cell`: forward and backward of a cell, for autograd.
+- `portable`: the arithmetic in plain torch, on every device; `native` and `kernels/`: the same in C++ for CPUs.
+"""

@@ -1,0 +1,312 @@
+"""A searched cell as one differentiable function: what the reference cell computes, in far fewer passes over memory.
+
+Operations on one node are computed together (`groups.py`), and what reaches a node is summed in one pass that batch
+norm is folded into (`statistics.py`). Parameters are those of the reference cell's modules.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from spaces.core.fast import native, portable
+from spaces.core.fast.groups import Back, Kernels
+from spaces.core.fast.plan import Plan
+from spaces.core.fast.portable import Slope, pixels, planes
+from spaces.core.fast.statistics import Statistics, move_running
+from spaces.core.operations import BatchNorm, DroppedSkip, Noise
+
+
+def kernels_for(x: Tensor) -> Kernels:
+    """The fastest kernels that there are for images like `x` [N, H, W, C]."""
+    return native if native.covers(x) else portable
+
+
+@dataclass(frozen=True)
+class Job:
+    """One call of a cell: what is computed, and what serves it where a gradient is differentiated once more.
+
+    `joined`: the output is all intermediate nodes side by side; else the last one. `reference` computes the same from
+    the same tensors, with the same draws.
+    """
+
+    plan: Plan
+    inputs: int
+    stride: int
+    joined: bool
+    auxiliary_weight: float
+    reference: Callable[[Sequence[Tensor]], Tensor]
+
+
+@dataclass
+class Pass:
+    """What a pass leaves for the way back: tensors by where they belong."""
+
+    states: list[Tensor]
+    values: list[list[Tensor]]
+    kept: list[list[Tensor]]
+    drawn: dict[int, Tensor]  # term -> noise, or the share of each element that a dropped skip-connection passes on
+    sums: list[Tensor]  # of the nodes, before their batch norm, where they have one
+    statistics: Statistics
+
+
+class Cell:
+    """The arithmetic of one call of a cell."""
+
+    def __init__(self, job: Job, tensors: Sequence[Tensor]) -> None:
+        self.job, self.plan = job, job.plan
+        self.inputs = [pixels(x) for x in tensors[: job.inputs]]
+        self.table = tensors[job.inputs]
+        self.kernels = kernels_for(self.inputs[0])
+        self.dtype = self.inputs[0].dtype
+        parts = _split(tensors[job.inputs + 1 :], self.plan.sizes)
+        *groups, self.scales, self.shifts = (list(part) for part in parts)
+        self.parameters = groups
+        images, height, width, self.channels = self.inputs[0].shape
+        self.shape = (images, -(-height // job.stride), -(-width // job.stride), self.channels)
+        self.count = images * self.shape[1] * self.shape[2]
+
+    def weights(self) -> Tensor:
+        """Of each term, float64 `[terms, 1]`."""
+        flat = self.table.flatten().double()
+        if auxiliary := self.job.auxiliary_weight:  # at the place before the first
+            flat = torch.cat([flat, flat.new_tensor([auxiliary])])
+        return flat[self.plan.places.to(flat.device)][:, None]
+
+    def scale_and_shift(self) -> tuple[Tensor, Tensor]:
+        """γ and β of each term, float64 `[terms, C]`, or `[terms, 1]` where none learns any."""
+        count = len(self.plan.terms)
+        blank = torch.zeros(count, self.channels if self.scales else 1, dtype=torch.float64, device=self.table.device)
+        scale, shift = blank + 1, blank
+        if self.scales:
+            scale[self.plan.affine] = torch.stack(self.scales).double()
+            shift[self.plan.affine] = torch.stack(self.shifts).double()
+        return scale, shift
+
+    def forward(self) -> tuple[Tensor, Pass]:
+        """The output `[N, H, W, C or nodes · C]`, and what the way back needs."""
+        plan, kernels, job = self.plan, self.kernels, self.job
+        norms = [norm for row in plan.normed if (norm := plan.norms[row]) is not None]
+        of_batch = any(norm.training or not norm.track_running_stats for norm in norms[:1])
+        columns = plan.columns.to(self.inputs[0].device)
+        statistics = Statistics.of(plan.norms, columns, self.channels, of_batch=of_batch)
+        images, height, width, channels = self.shape
+        blank = self.inputs[0].new_empty
+        if job.joined:
+            output = blank(images, height, width, len(plan.nodes) * channels)
+            nodes = list(output.chunk(len(plan.nodes), -1))
+        else:
+            nodes = [blank(self.shape) for _ in plan.nodes]
+            output = nodes[-1]
+        done = Pass([*self.inputs], [[]] * len(plan.groups), [[]] * len(plan.groups), {}, [], statistics)
+        computed: set[int] = set()
+        weights, (scale, shift) = self.weights(), self.scale_and_shift()
+        for place, rows in enumerate(plan.nodes):
+            terms = []
+            for row in range(rows.start, rows.stop):
+                term = plan.terms[row]
+                if term.group >= 0 and term.group not in computed:
+                    group, x = plan.groups[term.group], done.states[term.source]
+                    done.values[term.group], done.kept[term.group] = group.forward(
+                        kernels, x, self.parameters[term.group], statistics
+                    )
+                    computed.add(term.group)
+                terms.append(self.value(row, done, draw=True))
+            coefficients = weights[rows] * scale[rows] * statistics.spread(rows)
+            bias = (weights[rows] * shift[rows] - coefficients * statistics.mean[rows]).sum(0)
+            total = nodes[place] if not plan.node_rows else blank(self.shape)
+            kernels.combine(terms, coefficients.to(self.dtype), bias.to(self.dtype), total)
+            if plan.node_rows:
+                row = plan.node_rows[place]
+                statistics.measure(kernels, row, total)
+                spread = statistics.spread(slice(row, row + 1))
+                constant = (-spread[0] * statistics.mean[row]).to(self.dtype)
+                kernels.combine([total], spread.to(self.dtype), constant, nodes[place])
+                done.sums.append(total)
+            done.states.append(nodes[place])
+        if norms and moves(norms[0]):
+            move_running(norms, statistics.mean[plan.normed], statistics.variance[plan.normed], self.count)
+        return output, done
+
+    def value(self, row: int, done: Pass, *, draw: bool = False) -> Tensor:
+        """What a term weighs: `[N, H, W, C]`."""
+        term = self.plan.terms[row]
+        state = done.states[term.source]
+        if term.group >= 0:
+            return done.values[term.group][term.member]
+        if isinstance(term.module, Noise):
+            if draw:
+                done.drawn[row] = pixels(term.module(planes(state)))
+            return done.drawn[row]
+        if isinstance(term.module, DroppedSkip) and term.module.training and term.module.rate:
+            if draw:
+                done.drawn[row] = pixels(term.module(planes(torch.ones_like(state))))
+            return state * done.drawn[row]
+        return state
+
+    def backward(
+        self, done: Pass, slope: Tensor, *, inputs: Sequence[bool], weights: bool
+    ) -> tuple[list[Tensor | None], Tensor, list[list[Tensor | None]]]:
+        """Gradients of the inputs, of the table, and of the parameters as the plan has them."""
+        plan, job = self.plan, self.job
+        blank = slope.new_empty
+        self.done = done
+        if job.joined:
+            gradients = list(slope.clone().chunk(len(plan.nodes), -1))
+            self.filled = [True] * len(plan.nodes)
+        else:
+            gradients = [*(blank(self.shape) for _ in plan.nodes[1:]), slope]
+            self.filled = [False] * (len(plan.nodes) - 1) + [True]
+        self.gradients = gradients
+        self.slopes: list[Slope | None] = [None] * len(plan.terms)
+        self.of_parameters: list[list[Tensor | None]] = [[None] * len(part) for part in self.parameters]
+        term_weights, (scale, shift) = self.weights(), self.scale_and_shift()
+        of_weights, of_scale, of_shift = [], [], []
+        for place in reversed(range(len(plan.nodes))):
+            rows = plan.nodes[place]
+            self.leave(job.inputs + place, gradients[place], filled=self.filled[place], weights=weights)
+            if plan.node_rows:
+                gradients[place] = self.through_node_norm(place, gradients[place])
+            sums = self.kernels.reduce(
+                gradients[place], [self.value(row, done) for row in range(rows.start, rows.stop)]
+            )
+            q, d = sums[0], sums[1:]
+            found, p = done.statistics.slopes(rows, q, d, term_weights[rows] * scale[rows], self.count, self.dtype)
+            self.slopes[rows] = found
+            of_weights.append((scale[rows] * p + shift[rows] * q).sum(1))
+            if self.scales:
+                of_scale.append(term_weights[rows] * p)
+                of_shift.append(term_weights[rows] * q)
+        of_inputs: list[Tensor | None] = []
+        for place, wanted in enumerate(inputs):
+            gx = blank(self.inputs[place].shape) if wanted or weights else None
+            if gx is not None:
+                self.leave(place, gx, filled=False, weights=weights)
+            of_inputs.append(planes(gx) if gx is not None and wanted else None)
+        of_table = torch.zeros(self.table.numel() + 1, dtype=torch.float64, device=self.table.device)
+        of_table[plan.places.to(of_table.device)] = torch.cat(of_weights[::-1])
+        norms: list[list[Tensor | None]] = [[], []]
+        if self.scales:
+            norms = [
+                list(torch.cat(part[::-1])[plan.affine].to(self.dtype).unbind())
+                if weights
+                else [None] * len(self.scales)
+                for part in (of_scale, of_shift)
+            ]
+        return of_inputs, of_table[:-1].view_as(self.table).to(self.table.dtype), [*self.of_parameters, *norms]
+
+    def leave(self, state: int, gx: Tensor, *, filled: bool, weights: bool) -> None:
+        """Add to gx, or write, the gradient at a state from all terms that read it; all nodes behind it are done."""
+        plan, kernels = self.plan, self.kernels
+        passed = [row for row, term in enumerate(plan.terms) if term.source == state and term.group < 0]
+        passed = [row for row in passed if not isinstance(plan.terms[row].module, Noise)]
+        whole = [row for row in passed if row not in self.done.drawn]
+        if whole:
+            gradients = [self.gradients[plan.node_of[row]] for row in whole]
+            coefficients = torch.stack([self.slope(row).of_gradient for row in whole])
+            kernels.combine(gradients, coefficients, None, gx, accumulate=filled)
+        elif not filled:
+            gx.zero_()
+        for row in passed:
+            if row in self.done.drawn:
+                gx.addcmul_(self.gradients[plan.node_of[row]] * self.slope(row).of_gradient, self.done.drawn[row])
+        for number, group in enumerate(plan.groups):
+            if group.source == state:
+                back = Back(
+                    [self.gradients[plan.node_of[row]] for row in group.rows],
+                    [self.slope(row) for row in group.rows],
+                    self.done.statistics,
+                    weights,
+                )
+                x, values, kept = self.done.states[state], self.done.values[number], self.done.kept[number]
+                self.of_parameters[number] = group.backward(kernels, x, values, kept, self.parameters[number], back, gx)
+
+    def slope(self, row: int) -> Slope:
+        """Of a term whose node is done."""
+        found = self.slopes[row]
+        assert found is not None
+        return found
+
+    def through_node_norm(self, place: int, gradient: Tensor) -> Tensor:
+        """The gradient before the batch norm behind a node's sum."""
+        total, row = self.done.sums[place], self.plan.node_rows[place]
+        q, *d = self.kernels.reduce(gradient, [total])
+        rows, one = slice(row, row + 1), torch.ones_like(q)[None]
+        (slope,), _ = self.done.statistics.slopes(rows, q, d[0][None], one, self.count, self.dtype)
+        before = torch.empty_like(total)
+        self.kernels.combine([gradient, total], torch.stack(slope[:2]), slope.constant, before)
+        return before
+
+
+def moves(norm: BatchNorm) -> bool:
+    """Whether a pass moves the norm's running statistics."""
+    return norm.training and norm.track_running_stats and not norm.frozen
+
+
+def _split(tensors: Sequence[Tensor], sizes: Sequence[int]) -> Iterator[Sequence[Tensor]]:
+    first = 0
+    for size in sizes:
+        yield tensors[first : first + size]
+        first += size
+
+
+class Fused(torch.autograd.Function):
+    """`Cell` for autograd: (job, inputs, table, parameters) to the output, images as `[N, C, H, W]`."""
+
+    @staticmethod
+    def forward(ctx: Any, job: Job, *tensors: Tensor) -> Tensor:
+        """Computes the cell."""
+        output, done = Cell(job, tensors).forward()
+        flat = [*done.states[job.inputs :], *(v for part in (*done.values, *done.kept) for v in part)]
+        flat += [*done.drawn.values(), *done.sums]
+        ctx.job, ctx.statistics, ctx.drawn = job, done.statistics, list(done.drawn)
+        ctx.sizes = [len(part) for part in (*done.values, *done.kept)]
+        ctx.given = len(tensors)
+        result = planes(output)
+        if not job.joined:  # the output itself, which nothing on the way back reads
+            flat[len(job.plan.nodes) - 1] = result.new_empty(0)
+        ctx.save_for_backward(*tensors, *flat)
+        return result
+
+    @staticmethod
+    def backward(ctx: Any, slope: Tensor) -> Any:
+        """First derivatives here; where they are to be differentiated, by the reference cell."""
+        saved = ctx.saved_tensors
+        tensors, rest = saved[: ctx.given], list(saved[ctx.given :])
+        job: Job = ctx.job
+        if torch.is_grad_enabled():
+            return None, *_differentiable(job, tensors, slope)
+        cell = Cell(job, tensors)
+        take = iter(rest)
+        states = [*cell.inputs, *(next(take) for _ in job.plan.nodes)]
+        parts = [[next(take) for _ in range(size)] for size in ctx.sizes]
+        values, kept = parts[: len(job.plan.groups)], parts[len(job.plan.groups) :]
+        drawn = {row: next(take) for row in ctx.drawn}
+        done = Pass(states, values, kept, drawn, list(take), ctx.statistics)
+        inputs = [_wanted(ctx, number) for number in range(job.inputs)]
+        weights = any(_wanted(ctx, number) for number in range(job.inputs + 1, len(tensors)))
+        of_inputs, of_table, of_parameters = cell.backward(done, pixels(slope), inputs=inputs, weights=weights)
+        return None, *of_inputs, of_table, *(g for part in of_parameters for g in part)
+
+
+def _wanted(ctx: Any, number: int) -> bool:
+    """Whether this backward pass is asked for the gradient of a tensor, where torch tells; else whether it could be."""
+    node = ctx.next_functions[number][0]  # of tensors alone
+    if node is None:
+        return False
+    try:
+        return torch._C._will_engine_execute_node(node)
+    except RuntimeError:  # raised for a leaf that autograd.grad was asked for
+        return True
+
+
+def _differentiable(job: Job, tensors: Sequence[Tensor], slope: Tensor) -> list[Tensor | None]:
+    """The gradients as a graph of the reference cell's."""
+    # Views, so that the derivative ends at this cell's own inputs and does not run on to where they come from.
+    own = [t.view_as(t) for t in tensors]
+    wanted = [t for t in own if t.requires_grad]
+    output = job.reference(own)
+    found = iter(torch.autograd.grad(output, wanted, slope, create_graph=True, allow_unused=True))
+    return [next(found) if t.requires_grad else None for t in own]

@@ -1,0 +1,61 @@
+// A vector of channels, and what every kernel needs: loops over the pixels of a chunk, a thread's share and its memory.
+
+#pragma once
+
+#include <algorithm>
+#include <cstring>
+#include <vector>
+
+namespace {
+
+template <class T, int L>
+using Vec __attribute__((vector_size(sizeof(T) * L), aligned(sizeof(T)), may_alias)) = T;
+
+template <class T, int L>
+inline Vec<T, L> load(const T* p) {
+  return *reinterpret_cast<const Vec<T, L>*>(p);
+}
+
+template <class T, int L>
+inline void store(T* p, Vec<T, L> v) {
+  *reinterpret_cast<Vec<T, L>*>(p) = v;
+}
+
+template <class T, int L>
+inline Vec<T, L> relu(Vec<T, L> v) {
+  return v > T(0) ? v : Vec<T, L>{};
+}
+
+constexpr long kChunk = 64;  // pixels: a few channels of so many fit into the first cache
+
+inline long share(long total, long thread, long threads) { return total * thread / threads; }
+
+// A thread's own scratch memory, kept from call to call.
+template <class T>
+T* scratch(int slot, size_t count) {
+  thread_local std::vector<T> slots[8];
+  if (slots[slot].size() < count) slots[slot].resize(count);
+  return slots[slot].data();
+}
+
+// Sums over the pixels of a chunk, four at a time so that no addition waits for the one before: `add(p, lane)` adds what
+// pixel p has to the accumulators of one of four lanes.
+template <class F>
+inline void by_four(long start, long end, const F& add) {
+  long p = start;
+  for (; p + 4 <= end; p += 4) {
+    add(p, 0);
+    add(p + 1, 1);
+    add(p + 2, 2);
+    add(p + 3, 3);
+  }
+  for (; p < end; ++p) add(p, 0);
+}
+
+template <class T, int L>
+inline void flush(const Vec<T, L> (&lanes)[4], double* sums) {
+  const auto total = (lanes[0] + lanes[1]) + (lanes[2] + lanes[3]);
+  for (int l = 0; l < L; ++l) sums[l] += double(total[l]);
+}
+
+}  // namespace

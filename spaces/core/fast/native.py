@@ -1,0 +1,267 @@
+"""The kernels in C++: compiled once a machine where there is a compiler, called through ctypes.
+
+The interface is that of `portable.py`.
+"""
+
+import ctypes
+import hashlib
+import os
+import platform
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from contextlib import suppress
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import torch
+from platformdirs import user_cache_path
+from torch import Tensor
+
+from spaces.core.fast import portable
+
+SOURCES = Path(__file__).with_name("kernels")
+FLAGS = ("-O3", "-march=native", "-std=c++17", "-fopenmp", "-fPIC", "-shared")
+LANES = 4  # the channels of an image must be a multiple of so many
+
+
+def _processor() -> str:
+    """What `-march=native` looks at: a library that another processor compiled is not ours."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        return "\n".join(sorted({line for line in lines if line.startswith(("model name", "flags", "Features"))}))
+    except OSError:
+        return platform.processor()
+
+
+def _compile(compiler: str, out: Path) -> None:
+    out.parent.mkdir(parents=True, exist_ok=True)
+    # Under another name first: a second process must never load half a library.
+    with tempfile.TemporaryDirectory(dir=out.parent) as folder:
+        made = Path(folder) / out.name
+        subprocess.run(
+            [compiler, *FLAGS, str(SOURCES / "kernels.cpp"), "-o", str(made)],
+            check=True,
+            capture_output=True,
+            timeout=300,
+        )
+        os.replace(made, out)
+
+
+@cache
+def library() -> ctypes.CDLL | str:
+    """The compiled kernels, or in words why there are none. Compiles them where that was not yet done (seconds)."""
+    if os.environ.get("DARTBOARD_KERNELS") == "portable":
+        return "DARTBOARD_KERNELS=portable"
+    compiler = shutil.which(os.environ.get("CXX", "g++"))
+    if compiler is None:
+        return "no C++ compiler"
+    sources = [path.read_text(encoding="utf-8") for path in sorted(SOURCES.iterdir())]
+    text = "\n".join([*sources, compiler, *FLAGS, _processor()])
+    digest = hashlib.sha256(text.encode()).hexdigest()[:16]
+    out = user_cache_path("dartboard") / "kernels" / f"{digest}.so"
+    try:
+        if not out.exists():
+            _compile(compiler, out)
+        kernels = ctypes.CDLL(str(out))
+    except (OSError, subprocess.SubprocessError) as error:
+        return f"the compiler failed: {str(error).splitlines()[0]}"
+    keep_memory()
+    return kernels
+
+
+def keep_memory() -> None:
+    """Let this process keep the memory it frees: the C library would hand every large block back to the system.
+
+    A pass allocates hundreds of tensors of some megabytes. Handed back and asked for anew, each of their pages is first
+    touched again, which costs more than what is computed on it. Where the C library is not glibc nothing happens.
+    """
+    with suppress(AttributeError, OSError):
+        allocator = ctypes.CDLL(None).mallopt
+        for parameter, value in ((M_MMAP_MAX, 0), (M_TRIM_THRESHOLD, -1)):
+            allocator(ctypes.c_int(parameter), ctypes.c_int(value))
+
+
+M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # glibc's malloc.h
+
+
+def covers(x: Tensor) -> bool:
+    """Whether these kernels can be used on images like `x` [N, H, W, C]."""
+    return (
+        x.device.type == "cpu"
+        and x.dtype in (torch.float32, torch.float64)
+        and x.shape[-1] % LANES == 0
+        and not isinstance(library(), str)
+    )
+
+
+def _ld(x: Tensor) -> int:
+    """The distance between two pixels of `x` [N, H, W, C], which may be a slice of wider images."""
+    return x.shape[-1] if x.is_contiguous() else x.stride(2)
+
+
+def _at(x: Tensor | None) -> int | None:
+    return None if x is None else x.data_ptr()
+
+
+def _table(tensors: Sequence[Tensor]) -> "ctypes.Array[ctypes.c_void_p]":
+    return (ctypes.c_void_p * len(tensors))(*[x.data_ptr() for x in tensors])
+
+
+def _numbers(values: Sequence[int]) -> "ctypes.Array[ctypes.c_long]":
+    return (ctypes.c_long * len(values))(*values)
+
+
+def _pointers(images: Sequence[Tensor]) -> "tuple[ctypes.Array[ctypes.c_void_p], ctypes.Array[ctypes.c_long]]":
+    return _table(images), _numbers([_ld(x) for x in images])
+
+
+@cache
+def _kernel(name: str, dtype: torch.dtype, count: int) -> "ctypes._NamedFuncPointer":
+    kernels = library()
+    assert not isinstance(kernels, str)
+    kernel = getattr(kernels, f"{name}_{'float32' if dtype == torch.float32 else 'float64'}")
+    # All parameters are pointers or `long`, which are as wide as each other wherever these kernels are compiled.
+    kernel.argtypes = [ctypes.c_long] * count
+    kernel.restype = None
+    return kernel
+
+
+def _call(name: str, dtype: torch.dtype, *arguments: "int | ctypes.Array[Any] | None") -> None:
+    """Call a kernel with numbers, addresses (None: there is nothing) and arrays, whose addresses it is given."""
+    words = [a if type(a) is int else 0 if a is None else ctypes.addressof(a) for a in arguments]  # type: ignore[arg-type]
+    _kernel(name, dtype, len(words) + 1)(*words, torch.get_num_threads())
+
+
+def _pixels(x: Tensor) -> int:
+    return x.shape[0] * x.shape[1] * x.shape[2]
+
+
+def moments(y: Tensor, mean: Tensor, variance: Tensor) -> None:
+    """See `portable.moments`."""
+    images, height, width, channels = y.shape
+    _call("moments", y.dtype, _at(y), _ld(y), images, height * width, channels, _at(mean), _at(variance))
+
+
+def reduce(g: Tensor, terms: Sequence[Tensor]) -> Tensor:
+    """See `portable.reduce`."""
+    channels = g.shape[-1]
+    sums = torch.empty(1 + len(terms), channels, dtype=torch.float64)
+    _call("reduce", g.dtype, _at(g), _ld(g), _pixels(g), channels, len(terms), *_pointers(terms), _at(sums))
+    return sums
+
+
+def combine(
+    terms: Sequence[Tensor], coefficients: Tensor, bias: Tensor | None, out: Tensor, *, accumulate: bool = False
+) -> None:
+    """See `portable.combine`."""
+    pointers, lds = _pointers(terms)
+    where = (_at(coefficients), _at(bias), _at(out), _ld(out), int(accumulate))
+    _call("combine", out.dtype, _pixels(out), out.shape[-1], len(terms), pointers, lds, *where)
+
+
+def rectify(x: Tensor) -> Tensor:
+    """See `portable.rectify`."""
+    out = x.new_empty(x.shape)
+    _call("rectify", x.dtype, _at(x), _ld(x), _pixels(x), x.shape[-1], _at(out))
+    return out
+
+
+def rectify_backward(slope: Tensor, x: Tensor, gx: Tensor) -> None:
+    """See `portable.rectify_backward`."""
+    _call("rectify_backward", x.dtype, _at(slope), _at(x), _ld(x), _pixels(x), x.shape[-1], _at(gx), _ld(gx))
+
+
+def pool(x: Tensor, stride: int, *, largest: bool) -> Tensor:
+    """See `portable.pool`."""
+    images, height, width, channels = x.shape
+    out = x.new_empty(images, -(-height // stride), -(-width // stride), channels)
+    _call("pool", x.dtype, _at(x), _ld(x), *x.shape, stride, int(largest), _at(out))
+    return out
+
+
+def pool_backward(slope: Tensor, x: Tensor, pooled: Tensor, stride: int, gx: Tensor, *, largest: bool) -> None:
+    """See `portable.pool_backward`."""
+    where = (_at(slope), _at(x), _ld(x), _at(pooled))
+    _call("pool_backward", x.dtype, *where, *x.shape, stride, int(largest), _at(gx), _ld(gx))
+
+
+def dense(
+    x: Tensor, weights: Sequence[Tensor], means: Sequence[Tensor] | None, variances: Sequence[Tensor] | None
+) -> list[Tensor]:
+    """See `portable.dense`."""
+    out = list(x.new_empty(len(weights), *x.shape).unbind())
+    sizes = _numbers([weight.shape[-1] for weight in weights])
+    statistics = [None if tables is None else _table(tables) for tables in (means, variances)]
+    where = (_table(weights), _table(out), *statistics)
+    _call("dense", x.dtype, *x.shape, _at(x), _ld(x), len(weights), sizes, *where)
+    return out
+
+
+def dense_backward(
+    gradients: Sequence[Tensor],
+    values: Sequence[Tensor],
+    slopes: Sequence[portable.Slope],
+    x: Tensor,
+    weights: Sequence[Tensor],
+    gx: Tensor,
+    *,
+    of_weights: bool,
+) -> list[Tensor | None]:
+    """See `portable.dense_backward`."""
+    count = len(weights)
+    sizes = _numbers([weight.shape[-1] for weight in weights])
+    coefficients = torch.stack([part for slope in slopes for part in slope])
+    grads = [torch.empty_like(weight) for weight in weights] if of_weights else None
+    inputs = (_at(x), _ld(x), count, sizes, _table(weights), _table(values), *_pointers(gradients), _at(coefficients))
+    _call("dense_backward", x.dtype, *x.shape, *inputs, _at(gx), _ld(gx), None if grads is None else _table(grads))
+    return list(grads) if grads is not None else [None] * count
+
+
+def _shape(x: Tensor, form: portable.Form) -> "ctypes.Array[ctypes.c_long]":
+    return _numbers([*x.shape, *form])
+
+
+def separable(
+    x: Tensor,
+    scale: Tensor | None,
+    shift: Tensor | None,
+    depthwise: Tensor,
+    pointwise: Tensor,
+    form: portable.Form,
+    mean: Tensor | None,
+    variance: Tensor | None,
+) -> Tensor:
+    """See `portable.separable`."""
+    images, height, width, channels = x.shape
+    out = x.new_empty(images, -(-height // form.stride), -(-width // form.stride), channels)
+    inputs = (_at(x), _ld(x), _at(scale), _at(shift), _at(depthwise), _at(pointwise))
+    _call("separable", x.dtype, _shape(x, form), *inputs, _at(out), channels, _at(mean), _at(variance))
+    return out
+
+
+def separable_backward(
+    g: Tensor,
+    y: Tensor,
+    slope: portable.Slope,
+    x: Tensor,
+    scale: Tensor | None,
+    shift: Tensor | None,
+    depthwise: Tensor,
+    pointwise: Tensor,
+    form: portable.Form,
+    gx: Tensor,
+    *,
+    accumulate: bool,
+    weights: bool,
+) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
+    """See `portable.separable_backward`."""
+    sums = None if accumulate else torch.empty(2, x.shape[-1], dtype=torch.float64)
+    grads = (torch.empty_like(depthwise), torch.empty_like(pointwise)) if weights else (None, None)
+    outer = (_at(g), _ld(g), _at(y), _ld(y), *map(_at, slope))
+    inner = (_at(x), _ld(x), _at(scale), _at(shift), _at(depthwise), _at(pointwise))
+    where = (_at(gx), _ld(gx), int(accumulate), _at(sums), *map(_at, grads))
+    _call("separable_backward", x.dtype, _shape(x, form), *outer, *inner, *where)
+    return sums, *grads

@@ -1,0 +1,166 @@
+"""What a fast cell has to compute: the reference cell's modules, read once for a set of live operations."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from spaces.core.fast.groups import Convolutions, Group, Module, Pooling, Reductions, Separable
+from spaces.core.operations import BatchNorm, DroppedSkip, FactorizedReduce, Noise
+
+Wiring = Mapping[int, Sequence[tuple[int, int]]]
+"""Target node -> its incoming edges, as (number, source)."""
+
+Operations = Sequence[Sequence[tuple[int, nn.Module]]]
+"""For each edge its live operations: the place of its weight in the cell's flat table (-1: none), and the module."""
+
+
+class Term(NamedTuple):
+    """What one operation of one edge adds to a node."""
+
+    source: int
+    place: int  # of its weight in the flat table; -1: the auxiliary weight
+    module: nn.Module | None  # what passes the source's state on or draws; None: a group computes it
+    group: int = -1
+    member: int = -1
+
+
+@dataclass
+class Plan:
+    """Terms, the groups that compute them, and the norms of the statistics' rows.
+
+    The first rows are the terms', node by node; then those of batch norms within an operation and behind a node.
+    """
+
+    terms: list[Term] = field(default_factory=list)
+    nodes: list[slice] = field(default_factory=list)
+    groups: list[Group] = field(default_factory=list)
+    norms: list[BatchNorm | None] = field(default_factory=list)
+    node_rows: list[int] = field(default_factory=list)
+    names: list[str] = field(default_factory=list)  # of the parameters, within the cell
+
+    @cached_property
+    def node_of(self) -> list[int]:
+        """For each term the number of its node."""
+        return [place for place, rows in enumerate(self.nodes) for _ in range(rows.start, rows.stop)]
+
+    @cached_property
+    def sizes(self) -> list[int]:
+        """How many parameters each part of `parameters` has."""
+        return [len(part) for part in self.parameters()]
+
+    @cached_property
+    def places(self) -> Tensor:
+        """Of the terms' weights in the flat table, int64 `[terms]`."""
+        return torch.tensor([term.place for term in self.terms], dtype=torch.int64, device="cpu")
+
+    @cached_property
+    def normed(self) -> list[int]:
+        """The rows of statistics that a batch norm wants."""
+        return [row for row, norm in enumerate(self.norms) if norm is not None]
+
+    @cached_property
+    def columns(self) -> Tensor:
+        """ε of each row's batch norm, and 1 where there is one: float64 `[2, rows, 1]`."""
+        eps = [0.0 if norm is None else norm.eps for norm in self.norms]
+        there = [float(norm is not None) for norm in self.norms]
+        return torch.tensor([eps, there], dtype=torch.float64, device="cpu")[..., None]
+
+    @cached_property
+    def affine(self) -> list[int]:
+        """The terms whose batch norm learns scale and shift."""
+        rows = range(len(self.terms))
+        return [row for row in rows if (norm := self.norms[row]) is not None and norm.affine]
+
+    def parameters(self) -> list[list[Tensor]]:
+        """Each group's, then the terms' scales, then their shifts: read now, since they may be replaced for a call."""
+        norms = [norm for row in self.affine if (norm := self.norms[row]) is not None]
+        return [
+            *(group.parameters() for group in self.groups),
+            [norm.weight for norm in norms],
+            [norm.bias for norm in norms],
+        ]
+
+
+def read(wiring: Wiring, operations: Operations, node_norms: Iterable[BatchNorm]) -> Plan:
+    """The plan for these operations on these edges."""
+    plan = Plan()
+    shared: dict[tuple[object, ...], int] = {}
+
+    def join(key: tuple[object, ...], group: Group) -> tuple[int, int]:
+        """The number of the group under `key`, or of a new one, and the new member's place in it."""
+        if key not in shared:
+            shared[key] = len(plan.groups)
+            plan.groups.append(group)
+        number = shared[key]
+        plan.groups[number].rows.append(len(plan.terms))
+        return number, len(plan.groups[number].rows) - 1
+
+    between: list[Separable] = []
+    for incoming in wiring.values():
+        first = len(plan.terms)
+        for number, source in incoming:
+            for place, module in operations[number]:
+                norm: BatchNorm | None = None
+                at: tuple[int, int] | None = None
+                match parts(module):
+                    case [nn.Identity() | DroppedSkip() | Noise()]:
+                        pass
+                    case [FactorizedReduce() as halving]:
+                        at = join(("halving", source), Reductions(source))
+                        group = plan.groups[at[0]]
+                        assert isinstance(group, Reductions)
+                        group.modules.append(halving)
+                        norm = halving.norm  # type: ignore[assignment]
+                    case [nn.MaxPool2d() | nn.AvgPool2d() as pool, *rest] if standard(pool):
+                        norm = rest[0] if rest else None  # type: ignore[assignment]
+                        largest, stride = isinstance(pool, nn.MaxPool2d), int(pool.stride)  # type: ignore[arg-type]
+                        key = ("pool", source, largest, stride, norm is None)
+                        at = join(key, Pooling(source, largest=largest, stride=stride, normed=norm is not None))
+                    case [nn.ReLU(), nn.Conv2d() as convolution, BatchNorm() as norm] if plain(convolution):
+                        at = join(("convolution", source), Convolutions(source))
+                        group = plan.groups[at[0]]
+                        assert isinstance(group, Convolutions)
+                        group.convolutions.append(convolution)
+                    case [nn.ReLU(), nn.Conv2d() as d, nn.Conv2d() as p, BatchNorm() as norm]:
+                        at = join((module,), Separable(source, stages=((d, p),)))
+                    case [
+                        nn.ReLU(), nn.Conv2d() as d, nn.Conv2d() as p, BatchNorm() as inner,
+                        nn.ReLU(), nn.Conv2d() as e, nn.Conv2d() as q, BatchNorm() as norm,
+                    ]:  # fmt: skip
+                        group = Separable(source, stages=((d, p), (e, q)), between=inner)
+                        between.append(group)
+                        at = join((module,), group)
+                    case _:
+                        at = join((module,), Module(source, module=module))
+                plan.norms.append(norm)
+                plan.terms.append(Term(source, place, module) if at is None else Term(source, place, None, *at))
+        plan.nodes.append(slice(first, len(plan.terms)))
+    for group in between:
+        group.between_row = len(plan.norms)
+        plan.norms.append(group.between)
+    for norm in node_norms:
+        plan.node_rows.append(len(plan.norms))
+        plan.norms.append(norm)
+    return plan
+
+
+def parts(module: nn.Module) -> list[nn.Module]:
+    """The modules of a sequence, or the module alone."""
+    return list(module) if isinstance(module, nn.Sequential) else [module]
+
+
+def plain(convolution: nn.Conv2d) -> bool:
+    """Whether a convolution is a dense one that keeps size and channels, of kernel 1 or 3, without bias."""
+    c, size = convolution, convolution.kernel_size[0]
+    form = (c.out_channels, c.kernel_size, c.stride, c.padding, c.dilation, c.groups, c.bias)
+    return size in (1, 3) and form == (c.in_channels, (size, size), (1, 1), (size // 2, size // 2), (1, 1), 1, None)
+
+
+def standard(pool: nn.MaxPool2d | nn.AvgPool2d) -> bool:
+    """Whether a pooling is the one that the kernels know: 3 x 3, padding 1 and that not counted."""
+    counted = isinstance(pool, nn.AvgPool2d) and pool.count_include_pad
+    return pool.kernel_size == 3 and pool.padding == 1 and not counted

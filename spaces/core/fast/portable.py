@@ -1,0 +1,236 @@
+"""The pieces that a fast cell is made of, in plain torch: they run on every device, in every precision.
+
+Images are `[N, H, W, C]` here, channels innermost; a tensor may be a slice of the channels of a wider one. Statistics
+and sums over a batch are float64 `[C]`, or `[terms, C]`.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+class Form(NamedTuple):
+    """The shape of a depthwise kernel: its size, dilation and stride; padded to keep the size at stride 1."""
+
+    kernel: int
+    dilation: int
+    stride: int
+
+
+class Slope(NamedTuple):
+    """dL/dy = A g + B y + K, a channel `[C]` each: what batch norm makes of the gradient g behind it."""
+
+    of_gradient: Tensor
+    of_value: Tensor
+    constant: Tensor
+
+
+def planes(x: Tensor) -> Tensor:
+    """`[N, H, W, C]` as torch's operations want it, `[N, C, H, W]`, without a copy."""
+    return x.permute(0, 3, 1, 2)
+
+
+def pixels(x: Tensor) -> Tensor:
+    """`[N, C, H, W]` as the pieces here want it, `[N, H, W, C]`, channels innermost."""
+    return x.permute(0, 2, 3, 1).contiguous()
+
+
+def moments(y: Tensor, mean: Tensor, variance: Tensor) -> None:
+    """Write the mean and the (biased) variance of each channel."""
+    found = torch.var_mean(y, (0, 1, 2), correction=0)
+    variance.copy_(found[0])
+    mean.copy_(found[1])
+
+
+def reduce(g: Tensor, terms: Sequence[Tensor]) -> Tensor:
+    """Σ g, then Σ g · term for each term, over all pixels: float64 `[1 + terms, C]`."""
+    return torch.stack([g.sum((0, 1, 2)), *((g * term).sum((0, 1, 2)) for term in terms)]).double()
+
+
+def combine(
+    terms: Sequence[Tensor], coefficients: Tensor, bias: Tensor | None, out: Tensor, *, accumulate: bool = False
+) -> None:
+    """The sum bias + Σ coefficient · term written to out, for coefficients `[terms, C]`; added to `out` if so asked."""
+    if not accumulate:
+        out.zero_()
+    if bias is not None:
+        out.add_(bias)
+    for term, coefficient in zip(terms, coefficients, strict=True):
+        out.addcmul_(term, coefficient)
+
+
+def rectify(x: Tensor) -> Tensor:
+    """ReLU."""
+    return F.relu(x).contiguous()
+
+
+def rectify_backward(slope: Tensor, x: Tensor, gx: Tensor) -> None:
+    """Add to gx what of `slope` passes a ReLU of x."""
+    gx.add_(slope * (x > 0))
+
+
+def _pooled(x: Tensor, stride: int, largest: bool) -> Tensor:
+    if largest:
+        return F.max_pool2d(planes(x), 3, stride, padding=1)
+    return F.avg_pool2d(planes(x), 3, stride, padding=1, count_include_pad=False)
+
+
+def pool(x: Tensor, stride: int, *, largest: bool) -> Tensor:
+    """Maximum or mean of 3 x 3 windows, the padding not counted."""
+    return pixels(_pooled(x, stride, largest))
+
+
+def pool_backward(slope: Tensor, x: Tensor, pooled: Tensor, stride: int, gx: Tensor, *, largest: bool) -> None:
+    """Add to gx the gradient of `pool` at x."""
+    with torch.enable_grad():
+        leaf = x.detach().requires_grad_()
+        (found,) = torch.autograd.grad(_pooled(leaf, stride, largest), leaf, planes(slope))
+    gx.add_(found)
+
+
+def dense(
+    x: Tensor, weights: Sequence[Tensor], means: Sequence[Tensor] | None, variances: Sequence[Tensor] | None
+) -> list[Tensor]:
+    """A convolution of relu(x), of stride 1, for each of `weights`; mean and variance of each written if asked for."""
+    rectified = rectify(x)
+    out: list[Tensor] = [x] * len(weights)
+    for places, stacked in _stacks(weights):
+        value = pixels(F.conv2d(planes(rectified), stacked, padding=stacked.shape[-1] // 2))
+        for place, y in zip(places, value.chunk(len(places), -1), strict=True):
+            out[place] = y
+    if means is not None and variances is not None:
+        for y, mean, variance in zip(out, means, variances, strict=True):
+            moments(y, mean, variance)
+    return out
+
+
+def dense_backward(
+    gradients: Sequence[Tensor],
+    values: Sequence[Tensor],
+    slopes: Sequence[Slope],
+    x: Tensor,
+    weights: Sequence[Tensor],
+    gx: Tensor,
+    *,
+    of_weights: bool,
+) -> list[Tensor | None]:
+    """Add to gx the gradient of `dense`, whose results were `values`, where A g + B y + K comes back to each.
+
+    Returns the gradients of `weights` if they are asked for.
+    """
+    rectified = rectify(x)
+    found: list[Tensor | None] = [None] * len(weights)
+    for places, stacked in _stacks(weights):
+        back = torch.cat([_back(gradients[place], values[place], slopes[place]) for place in places], -1)
+        padding = [stacked.shape[-1] // 2] * 2
+        of_x, of_stacked, _ = _convolution_backward(
+            planes(back), planes(rectified), stacked, 1, padding, 1, 1, of_weights
+        )
+        rectify_backward(pixels(of_x), x, gx)
+        if of_stacked is not None:
+            for place, of_weight in zip(places, of_stacked.chunk(len(places)), strict=True):
+                found[place] = of_weight
+    return found
+
+
+def _stacks(weights: Sequence[Tensor]) -> Iterator[tuple[list[int], Tensor]]:
+    """The kernels of each size, one convolution's worth: their places and all of them together."""
+    for size in sorted({weight.shape[-1] for weight in weights}):
+        places = [place for place, weight in enumerate(weights) if weight.shape[-1] == size]
+        yield places, torch.cat([weights[place] for place in places])
+
+
+def _back(g: Tensor, y: Tensor, slope: Slope) -> Tensor:
+    return slope.of_gradient * g + slope.of_value * y + slope.constant
+
+
+def _rectified(x: Tensor, scale: Tensor | None, shift: Tensor | None) -> Tensor:
+    return F.relu(x if scale is None or shift is None else x * scale + shift)
+
+
+def _depthwise(x: Tensor, weight: Tensor, form: Form) -> Tensor:
+    padding = form.dilation * (form.kernel // 2)
+    return F.conv2d(planes(x), weight, None, form.stride, padding, form.dilation, groups=x.shape[-1])
+
+
+def separable(
+    x: Tensor,
+    scale: Tensor | None,
+    shift: Tensor | None,
+    depthwise: Tensor,
+    pointwise: Tensor,
+    form: Form,
+    mean: Tensor | None,
+    variance: Tensor | None,
+) -> Tensor:
+    """pointwise(depthwise(relu(scale · x + shift))), its mean and variance written if asked for; no scale: relu(x)."""
+    y = pixels(F.conv2d(_depthwise(_rectified(x, scale, shift), depthwise, form), pointwise))
+    if mean is not None and variance is not None:
+        moments(y, mean, variance)
+    return y
+
+
+def separable_backward(
+    g: Tensor,
+    y: Tensor,
+    slope: Slope,
+    x: Tensor,
+    scale: Tensor | None,
+    shift: Tensor | None,
+    depthwise: Tensor,
+    pointwise: Tensor,
+    form: Form,
+    gx: Tensor,
+    *,
+    accumulate: bool,
+    weights: bool,
+) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
+    """The gradient of `separable`, whose result was y, where A g + B y + K comes back.
+
+    Writes dL/d(scale · x + shift) to gx, or adds it. Returns Σ gx and Σ gx · x (float64 `[2, C]`) unless added, and
+    the gradients of both kernels if `weights` are asked for.
+    """
+    back = planes(_back(g, y, slope))
+    rectified = _rectified(x, scale, shift)
+    padding = [form.dilation * (form.kernel // 2)] * 2
+    middle = _depthwise(rectified, depthwise, form)
+    of_middle, of_pointwise, _ = _convolution_backward(back, middle, pointwise, 1, [0, 0], 1, 1, weights)
+    if form.stride == 1:
+        # The transpose of a depthwise convolution is one with its kernel flipped, which libraries do much faster.
+        of_input = _depthwise(pixels(of_middle), depthwise.flip(2, 3), form)
+        _, of_depthwise, _ = _convolution_backward(
+            of_middle, planes(rectified), depthwise, 1, padding, form.dilation, x.shape[-1], weights, inputs=False
+        )
+    else:
+        of_input, of_depthwise, _ = _convolution_backward(
+            of_middle, planes(rectified), depthwise, form.stride, padding, form.dilation, x.shape[-1], weights
+        )
+    passed = of_input.permute(0, 2, 3, 1) * (rectified > 0)
+    if accumulate:
+        gx.add_(passed)
+        return None, of_depthwise, of_pointwise
+    gx.copy_(passed)
+    return reduce(gx, [x]), of_depthwise, of_pointwise
+
+
+def _convolution_backward(
+    slope: Tensor,
+    x: Tensor,
+    weight: Tensor,
+    stride: int,
+    padding: Sequence[int],
+    dilation: int,
+    groups: int,
+    weights: bool,
+    *,
+    inputs: bool = True,
+) -> tuple[Tensor, Tensor | None, Tensor | None]:
+    if not inputs and not weights:
+        return slope, None, None
+    found: tuple[Tensor, Tensor | None, Tensor | None] = torch.ops.aten.convolution_backward(
+        slope, x, weight, None, [stride] * 2, padding, [dilation] * 2, False, [0, 0], groups, [inputs, weights, False]
+    )
+    return found

@@ -1,0 +1,94 @@
+"""`dartboard latency` measures what the operations of a supernet take on this device."""
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from spaces.core.errors import InputError
+from suite.console import Json, console, emit, plain_errors, table
+
+
+def register(app: typer.Typer) -> None:
+    """Put `latency` on `app`."""
+    app.command()(plain_errors(latency))
+
+
+def latency(
+    space: Annotated[str, typer.Option(help="A search space of images.")] = "nats-tss",
+    channels: Annotated[int | None, typer.Option(min=1, help="Initial channels [as `rarts` searches: 16].")] = None,
+    cells: Annotated[
+        int | None, typer.Option(min=1, help="Cells [as `rarts` searches: 5 a stage nats-tss, 8 in all darts].")
+    ] = None,
+    size: Annotated[int, typer.Option(min=1, help="Height and width of an image, pixels.")] = 32,
+    batch: Annotated[int, typer.Option(min=1, help="Images a pass.")] = 1,
+    device: Annotated[str, typer.Option(help="auto (cuda if it is here), cpu or cuda.")] = "auto",
+    threads: Annotated[int, typer.Option(min=1, max=1024, help="Threads, on a CPU.")] = 1,
+    repeats: Annotated[int, typer.Option(min=1, help="Passes whose median counts.")] = 20,
+    out: Annotated[Path, typer.Option(help="The table's file.")] = Path("latency.json"),
+    as_json: Json = False,
+) -> None:
+    """Measure a latency table: milliseconds for each operation and shape of a supernet, for `rarts` to be told of.
+
+    `dartboard search rarts --set latency_table=FILE --set latency_weight=0.002` searches with it.
+    """
+    from importlib.metadata import version
+
+    from methods import get_method
+    from methods.core.settings import resolve
+    from spaces import get_space
+    from spaces.core.latency import LatencyTable, measure
+    from suite.environment import device_name, make_deterministic
+    from suite.plan import pick_device
+
+    searched, method = get_space(space), get_method("rarts")
+    if searched.scalar:
+        raise InputError(f"{space} has no operations that could take time: choose a space of images")
+    usual, _ = resolve(method.options, method.layers(space))
+    channels, cells = channels or usual.channels, cells or usual.cells
+    for kind in searched.kinds:
+        searched.cells_of(kind, cells)
+    kind_of_device = pick_device(device, usual="cuda")
+    if out.is_dir():
+        raise InputError(f"{out} is a folder: name a file")
+    make_deterministic(threads)
+    try:
+        costs = measure(searched, channels, cells, size, batch, kind_of_device, repeats)
+    except RuntimeError as error:  # torch: images that shrink to nothing, or more than the memory holds
+        reason = " ".join(str(error).split())[:200]
+        raise InputError(
+            f"no {space} supernet of {channels} channels and {cells} cells runs on {batch} images of {size} x {size}: "
+            f"change --size, --batch or --channels ({reason})"
+        ) from error
+    found = LatencyTable(
+        space=space,
+        channels=channels,
+        cells=cells,
+        size=size,
+        batch=batch,
+        device=device_name(kind_of_device),
+        threads=threads,
+        torch=version("torch"),
+        date=datetime.now(UTC).isoformat(timespec="seconds"),
+        costs=tuple(costs),
+    )
+    found.write(out)
+    rows = [
+        {
+            "operation": each.operation,
+            "input": " x ".join(map(str, each.input)),
+            "output": " x ".join(map(str, each.output)),
+            "ms": f"{each.cost:.4g}",
+            "stands at": f"{len(each.at)} {'edge' if len(each.at) == 1 else 'edges'}",
+        }
+        for each in sorted(found.costs, key=lambda c: (searched.operations.index(c.operation), c.input[1:], c.output))
+    ]
+    title = f"{space}, {channels} channels, {cells} cells, on {found.where}: milliseconds a pass"
+
+    def show() -> None:
+        console.print(table(title, rows))
+        console.print(f"table: {out}", markup=False, soft_wrap=True)
+
+    emit({"file": str(out), **json.loads(found.model_dump_json())}, as_json, show)
