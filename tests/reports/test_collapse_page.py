@@ -57,7 +57,7 @@ def test_the_report_shows_it_offline(html) -> None:
     assert section.count('class="fold" id="trial-') == 1
     assert "1 of 3 trials collapsed, in the median at epoch 3" in section
     assert "data:image/png;base64," in section  # the film
-    addresses = re.findall(r'(?:href|src)="([^"]*)"', html)
+    addresses = re.findall(r'(?:href|src)="([^"]*)"', section)
     assert all(address.startswith(("#", "data:")) for address in addresses)
     assert "<script" not in section
 
