@@ -6,9 +6,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 
-from reports.core.axes import Style, canvas, legend, plain, styles
+from reports.core.axes import Style, canvas, legend, over_epochs, styles
 from reports.core.blocks import Block, slug
 from reports.core.drawn import Drawn
 from reports.core.sentences import plain as number
@@ -87,9 +86,7 @@ def _curves(
         axes.plot(mean.index, mean.to_numpy(dtype=float), linewidth=2.2, **style, **marker)
         entries[f"{method} (n = {curves.shape[1]})"] = style
         ends.append(f"{method} {number(mean.iloc[-1])}{unit} after epoch {mean.index[-1]}")
-    plain(axes, "Epoch", axis)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    legend(axes, entries, loc="upper left", bbox_to_anchor=(1.0, 1.0))
+    over_epochs(axes, axis, entries)
     return figure, ends
 
 

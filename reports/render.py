@@ -12,9 +12,13 @@ from typing import Any
 import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from reports.core import audit_page, latex, page
+from reports import landscape_page
+from reports.core import audit_page, collapse_page, latex, page
 from reports.core.across import Across, across
-from reports.core.page import Section, SpaceOf
+from reports.core.blocks import SpaceOf
+from reports.core.collapse_page import Collapse
+from reports.core.page import Section
+from reports.landscape_page import Landscape
 from reports.standings import STANDING_NOTES
 from reports.statistics import METHOD_NOTES
 from spaces import get_space
@@ -25,13 +29,21 @@ MANIFEST = ".dartboard-report"
 """The file that lists the files of a report, a line each; a folder with others is somebody's and is left alone."""
 
 
-def build(records: pd.DataFrame, histories: pd.DataFrame, out: Path, *, space_of: SpaceOf = get_space) -> Path:
+def build(
+    records: pd.DataFrame,
+    histories: pd.DataFrame,
+    out: Path,
+    *,
+    space_of: SpaceOf = get_space,
+    table: pd.DataFrame | None = None,
+) -> Path:
     """Write the report of `records` and `histories` (docs/architecture.md) to the folder `out`; its page's path.
 
     `out` gets `index.html` and, of no run, `audit.html`, which need nothing else and ask for nothing, and `report.tex`,
     which compiles as it stands, with `tables/*.tex` for input elsewhere and `figures/*.pdf`. It is written beside `out`
     and then put in its place, so `out` holds a whole report or what it held before. An earlier report there is
-    replaced, which its `MANIFEST` tells from anybody's files.
+    replaced, which its `MANIFEST` tells from anybody's files. With the whole tabular benchmark
+    (`spaces.core.tabular.Table.frame`) as `table`, the landscape of it is shown.
 
     Raises `InputError` when there are no records, a column is missing, a value is not finite, a trial stands there
     twice, a genotype does not parse, or as `check_out`.
@@ -40,19 +52,23 @@ def build(records: pd.DataFrame, histories: pd.DataFrame, out: Path, *, space_of
     out = out.resolve()
     sections = page.sections(records, histories, space_of)
     views = across(records)
+    collapse = collapse_page.gather(records, histories, space_of)
+    landscape = None if table is None else landscape_page.gather(table, records)
     content = {
         "sections": sections,
         "views": views,
         "conditions": page.conditions(records),
         "recipes": page.recipes(records),
         "notes": METHOD_NOTES + STANDING_NOTES,
+        "landscape": landscape,
+        "collapse": collapse,
         "summary": _summary(records),
     }
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         with TemporaryDirectory(prefix=".report-", dir=out.parent) as scratch:
             new = Path(scratch) / "new"
-            _write(new, [*sections, *views], content)
+            _write(new, [*sections, *views, collapse, *([landscape] if landscape else [])], content)
             if out.exists():
                 out.rename(Path(scratch) / "old")
             new.rename(out)
@@ -96,7 +112,7 @@ def _foreign(out: Path) -> str | None:
     return None
 
 
-def _write(folder: Path, parts: Sequence[Section | Across], content: dict[str, Any]) -> None:
+def _write(folder: Path, parts: Sequence[Section | Across | Collapse | Landscape], content: dict[str, Any]) -> None:
     for name in ("tables", "figures"):
         (folder / name).mkdir(parents=True)
     for part in parts:

@@ -60,6 +60,22 @@ class DerivedLearner(ABC):
         """None: there is no alpha."""
         return {}
 
+    def sees(self, epoch: int, number: int, train: Batch, valid: Batch) -> None:
+        """Nothing: there is no supernet."""
+        return
+
+    def accuracy(self, weights: Weights) -> float:
+        """Of the network in training, in %: there are no weights to choose."""
+        return self.validation()[1]
+
+    def heed(self, history: Sequence[dict[str, Any]]) -> None:
+        """Nothing changes."""
+        return
+
+    def answer(self, history: Sequence[dict[str, Any]]) -> int:
+        """The last row, which has the best of all."""
+        return len(history) - 1
+
     def stop(self, history: Sequence[dict[str, Any]]) -> bool:
         """Never: the budget is spent in full."""
         return False

@@ -62,8 +62,14 @@ class Learner(Protocol):
     def step(self, epoch: int, number: int, train: Batch, valid: Batch) -> tuple[Tensor, Tensor]:
         """Take one step; returns the training batch's loss (scalar) and number of hits (scalar), before it."""
 
+    def sees(self, epoch: int, number: int, train: Batch, valid: Batch) -> Step | None:
+        """What a step on these batches starts from, for probes; None where there is no supernet. Nothing moves."""
+
     def measure(self) -> dict[str, float]:
         """Loss and accuracy (%) on the alpha half after an epoch: the keys of a history row."""
+
+    def accuracy(self, weights: Weights) -> float:
+        """That of the supernet at `weights` on the alpha half, in %, as `discrete_accuracy` is measured."""
 
     def weights(self) -> Weights:
         """The operation weights as they stand."""
@@ -74,8 +80,14 @@ class Learner(Protocol):
     def genotype(self) -> Genotype:
         """The architecture that the search would return now."""
 
+    def heed(self, history: Sequence[dict[str, Any]]) -> None:
+        """Change, for the epochs that follow, what the method changes for the sake of its history."""
+
     def stop(self, history: Sequence[dict[str, Any]]) -> bool:
         """Is the search over before its epochs are?"""
+
+    def answer(self, history: Sequence[dict[str, Any]]) -> int:
+        """Which row's architecture the search returns."""
 
     def state_dict(self) -> dict[str, Any]:
         """All that the next step depends on; tensors and plain values only."""
@@ -165,13 +177,15 @@ class SupernetLearner:
         self.memory: dict[str, Any] = {}
         self._last = (0, 0)  # epoch and number of the latest step
         self.twin: Parameters | None = None  # set by a learner that trains a second set of weights
+        self._weight_decay = self.recipe.weight_decay((), task.settings)
         self._enter(0, task.space)
 
     def _enter(self, stage: int, space: Space) -> None:
         """Start a stage of the search: over `space`, a fresh supernet, alpha and optimisers, an empty memory."""
         task = self.task
         self.stage, self.space = stage, space
-        self.settings = s = replace(task.settings, cells=depth(self.recipe.stages, stage, task.settings.cells))
+        cells = depth(self.recipe.stages, stage, task.settings.cells)
+        self.settings = s = replace(task.settings, cells=cells, weight_decay=self._weight_decay)
         seed = streams.derive(task.seed, "stage", stage) if stage else task.seed
         with streams.seeded(seed, "supernet"):
             self.net = space.supernet(
@@ -197,6 +211,17 @@ class SupernetLearner:
 
         The first step of a stage starts from the operations that the stage before leaves it.
         """
+        step = self.sees(epoch, number, train, valid)
+        self._last = (epoch, number)
+        if self.task.settings.order == "alpha-weights":
+            self._alpha_step(step)
+            return self._weight_step(step)
+        result = self._weight_step(step)
+        self._alpha_step(step)
+        return result
+
+    def sees(self, epoch: int, number: int, train: Batch, valid: Batch) -> Step:
+        """The step as its pieces see it, the stage entered and the rates set that it needs."""
         stages, s = self.recipe.stages, self.task.settings
         stage = stage_of(stages, s.epochs, epoch)
         if stage != self.stage:
@@ -204,12 +229,11 @@ class SupernetLearner:
         first, end = bounds(stages, s.epochs)[stage : stage + 2]
         rate = cosine(s.learning_rate, s.learning_rate_min, (epoch - first) / (end - first))
         self.optimiser.param_groups[0]["lr"] = rate
-        self._last = (epoch, number)
         if not self.net.training:  # walking through its modules takes milliseconds
             self.net.train()
         moment = self._moment(epoch, number)
         self._regulate(moment)
-        step = Step(
+        return Step(
             **vars(moment),
             net=self.net,
             alpha=self._alpha,
@@ -221,12 +245,6 @@ class SupernetLearner:
             valid=valid,
             twin=self.twin,
         )
-        if s.order == "alpha-weights":
-            self._alpha_step(step)
-            return self._weight_step(step)
-        result = self._weight_step(step)
-        self._alpha_step(step)
-        return result
 
     def _regulate(self, moment: Moment) -> None:
         """Set the rates that the supernet's passes follow at `moment`."""
@@ -297,25 +315,28 @@ class SupernetLearner:
         is always measured with the batch's own, and without what a derived network lacks: an auxiliary skip-connection
         and dropout.
         """
-        held = self.weights()
-        chosen = {kind: w.to(self.task.device) for kind, w in self.task.space.encode(self.genotype()).items()}
-        size = self.task.settings.batch_size
-
-        def passed(weights: Weights) -> Any:
-            def forward(images: Tensor, number: int) -> Tensor:
-                self.net.random.reseed(self.task.seed, "noise", "measure", number)
-                return self.net(images, weights)
-
-            return forward
-
         self._regulate(self._moment(*self._last))
         self.net.eval()
-        loss, mixed = accuracy(passed(held), self.task.valid, size)
+        loss, mixed = self._on_alpha_half(self.weights())
+        discrete = self.accuracy(self.task.space.encode(self.genotype()))
+        return {"valid_loss": loss, "valid_accuracy": mixed, "discrete_accuracy": discrete}
+
+    def accuracy(self, weights: Weights) -> float:
+        """Of the supernet at `weights`, with the batch's own statistics and without what a derived network lacks."""
         self.net.train()
+        rates = self.net.skip_dropout, self.net.auxiliary_weight
         self.net.skip_dropout = self.net.auxiliary_weight = 0.0
         with frozen_statistics(self.net):
-            _, discrete = accuracy(passed(chosen), self.task.valid, size)
-        return {"valid_loss": loss, "valid_accuracy": mixed, "discrete_accuracy": discrete}
+            found = self._on_alpha_half({kind: w.to(self.task.device) for kind, w in weights.items()})[1]
+        self.net.skip_dropout, self.net.auxiliary_weight = rates
+        return found
+
+    def _on_alpha_half(self, weights: Weights) -> tuple[float, float]:
+        def forward(images: Tensor, number: int) -> Tensor:
+            self.net.random.reseed(self.task.seed, "noise", "measure", number)
+            return self.net(images, weights)
+
+        return accuracy(forward, self.task.valid, self.task.settings.batch_size)
 
     def _point(self) -> dict[str, float]:
         """The validation loss and, since there is nothing to classify, `alpha`, `w` and, where a method has it, `y`."""
@@ -341,9 +362,19 @@ class SupernetLearner:
         """What the recipe selects from the weights."""
         return self.recipe.selection(self.space, self.weights())
 
+    def heed(self, history: Sequence[dict[str, Any]]) -> None:
+        """The weight decay is what the recipe's piece makes of the history."""
+        self._weight_decay = self.recipe.weight_decay(history, self.task.settings)
+        self.settings = replace(self.settings, weight_decay=self._weight_decay)
+        self.optimiser.param_groups[0]["weight_decay"] = self._weight_decay
+
     def stop(self, history: Sequence[dict[str, Any]]) -> bool:
         """As the recipe's `stop` piece says."""
         return self.recipe.stop(history, self.task.settings)
+
+    def answer(self, history: Sequence[dict[str, Any]]) -> int:
+        """As the recipe's `answer` piece says."""
+        return self.recipe.answer(history, self.task.settings)
 
     def state_dict(self) -> dict[str, Any]:
         """The stage, weights with running statistics, alpha, both optimisers, pieces' memory, and the latest step."""

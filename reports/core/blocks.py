@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +22,10 @@ NOISE = {"tabular": "search noise", "retrained": "search and retraining noise"}
 where each search is retrained once, both vary and cannot be told apart.
 """
 SAME = ["space", "dataset", "protocol", "scale", "evaluation", "dataset_digest"]
+
+
+SpaceOf = Callable[[str], Any]
+"""From a space's name to what knows its notation: `.parse(text) -> Genotype` and `.operations`, names in order."""
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,6 @@
 """What a report says, gathered once for the page and for LaTeX: one `Section` a block, the conditions, the methods."""
 
 import json
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,13 +10,10 @@ import pandas as pd
 from reports import figures, tables
 from reports.bests import bests
 from reports.core.axes import Style, styles
-from reports.core.blocks import Block, blocks, flat, scale_words
+from reports.core.blocks import Block, SpaceOf, blocks, flat, scale_words
 from reports.core.drawn import Drawn
 from reports.tables import Row, Table, named_rows
 from spaces.core.errors import InputError
-
-SpaceOf = Callable[[str], Any]
-"""From a space's name to what knows its notation: `.parse(text) -> Genotype` and `.operations`, names in order."""
 
 
 @dataclass(frozen=True)

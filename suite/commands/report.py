@@ -28,18 +28,25 @@ def report(
     emit(document, as_json, show)
 
 
-def build_report(runs: Path, out: Path) -> tuple[dict[str, Any], Callable[[], None]]:
+def build_report(runs: Path, out: Path, root: Path | None = None) -> tuple[dict[str, Any], Callable[[], None]]:
     """Report the records below `runs` to `out`; the page's path and main tables for JSON, and what prints them.
+
+    The tabular benchmark is looked for in the data root `root`.
 
     Raises `InputError` as `suite.store.load_frames` and `reports.render.build`.
     """
     from reports import tables
     from reports.core.blocks import blocks
     from reports.render import build
+    from spaces.core.tabular import Table
+    from spaces.core.tabular_files import ARCHITECTURES
+    from suite.core.root import data_root as root_of
     from suite.store import load_frames
 
     records, histories = load_frames(runs)
-    page = build(records, histories, out)
+    # Where something was looked up in the table, and that is still here, its landscape is shown.
+    table = Table.open(root or root_of(None)) if "tabular" in set(records["evaluation"]) else None
+    page = build(records, histories, out, table=table.frame if table and len(table) == ARCHITECTURES else None)
     mains = [tables.main(block, tables.comparison(block)) for block in blocks(records)]
     document = {
         "report": str(page),

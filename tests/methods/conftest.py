@@ -1,6 +1,6 @@
 """A small step and a small search on random images, for any space and method."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import pytest
@@ -10,6 +10,7 @@ from torch import Tensor
 
 from methods import Search, get_method
 from methods.core.learner import Task
+from methods.core.probes import Watched
 from methods.core.recipe import Method
 from methods.core.settings import resolve
 from methods.core.step import Batch, Step
@@ -48,7 +49,12 @@ def small_settings(chosen: Method, space: str, **changes: Any) -> Any:
 @pytest.fixture
 def make_search() -> Callable[..., Search]:
     def make(
-        method: str | Method, space: str, seed: int = 0, batches: tuple[int, int] = (2, 2), **changes: Any
+        method: str | Method,
+        space: str,
+        seed: int = 0,
+        batches: tuple[int, int] = (2, 2),
+        probes: Sequence[Watched] = (),
+        **changes: Any,
     ) -> Search:
         chosen = get_method(method) if isinstance(method, str) else method
         return Search(
@@ -60,6 +66,7 @@ def make_search() -> Callable[..., Search]:
             classes=3,
             in_channels=3,
             seed=seed,
+            probes=probes,
         )
 
     return make
