@@ -19,9 +19,9 @@ import torch
 from torch import Tensor
 
 from methods.core.layers import (
+    aligned_kind,
     cosine,
     divisor,
-    layer_gradients,
     loss_at,
     mean_over_pairs,
     no_shift,
@@ -89,9 +89,19 @@ def _step_along(gradients: Tensor, measure: Measure) -> tuple[Tensor, Tensor]:
     return delta / divisor(length), length / comb(len(delta), 2)
 
 
+def _here(step: Step, batch: Batch, leaves: Sequence[Tensor]) -> tuple[Tensor, Sequence[Tensor]]:
+    """The layers' gradients on `batch`, and ∇L for `leaves`: those of the weight step, where that was its pass."""
+    if step.found is not None and batch is step.train:
+        return step.found.layers[aligned_kind(step.space)], step.found.parameters
+    shift = no_shift(step).requires_grad_()
+    gradients, *others = _derivatives(loss_at(step, batch, shift), [shift, *leaves])
+    return gradients, others
+
+
 def central(step: Step, batch: Batch, leaves: Sequence[Tensor], measure: Measure) -> list[Tensor]:
     """A central difference (eq. 13) of radius ε0 / ‖Δ‖_F."""
-    unit, scale = _step_along(layer_gradients(step, batch), measure)
+    gradients, _ = _here(step, batch, ())
+    unit, scale = _step_along(gradients, measure)
     radius = float(step.settings.options["epsilon0"])
     plus, minus = (_derivatives(loss_at(step, batch, side * radius * unit), leaves) for side in (1, -1))
     return [scale * (p - m) / (2 * radius) for p, m in zip(plus, minus, strict=True)]
@@ -101,8 +111,7 @@ def interleaved(step: Step, batch: Batch, leaves: Sequence[Tensor], measure: Mea
     """A forward (eq. 24) and a backward difference (eq. 25) in turn, from one mini-batch to the next."""
     side = step.memory.get("lambda-darts side", 1)
     step.memory["lambda-darts side"] = -side
-    shift = no_shift(step).requires_grad_()
-    gradients, *here = _derivatives(loss_at(step, batch, shift), [shift, *leaves])
+    gradients, here = _here(step, batch, leaves)
     unit, scale = _step_along(gradients, measure)
     radius = float(step.settings.options["epsilon0"])
     there = _derivatives(loss_at(step, batch, side * radius * unit), leaves)
@@ -171,6 +180,7 @@ LAMBDA_DARTS = replace(
     title="Λ-DARTS, layer alignment",
     source=SOURCE,
     inner=(aligned_layers,),
+    layerwise=True,
     without={"darts": ("none",)},
     options={"lambda": 0.25, "epsilon0": 1e-4, "difference": "central"},
     per_space={"nats-tss": ON_NATS},
@@ -190,6 +200,7 @@ LAMBDA_DARTS_OUTER = replace(
     name="lambda-darts-outer",
     title="Λ-DARTS, layer alignment in the outer objective",
     inner=(),
+    layerwise=False,
     outer=(aligned_layers_of_alpha,),
     per_space={"nats-tss": {**ON_NATS, "epochs": 50, "alpha_learning_rate": 3e-4}},
 )
@@ -210,5 +221,6 @@ LAMBDA_P_DARTS = replace(
     title="P-DARTS with Λ-DARTS's layer alignment for its priors",
     source=SOURCE,
     inner=LAMBDA_DARTS.inner,
+    layerwise=True,
     options=LAMBDA_DARTS.options,
 )

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from methods.core.settings import Settings
 from methods.core.stages import bounds, depth, prune, stage_of
-from methods.core.step import Alpha, Batch, Moment, Parameters, Step, Weights
+from methods.core.step import Alpha, Batch, Found, Moment, Parameters, Step, Weights
 from spaces.core import streams
 from spaces.core.genotype import Genotype
 from spaces.core.operations import frozen_statistics
@@ -136,12 +136,15 @@ def parameters_of(optimiser: torch.optim.Optimizer) -> list[Tensor]:
     return [parameter for group in optimiser.param_groups for parameter in group["params"]]
 
 
-def weight_gradients(loss: Tensor, optimiser: torch.optim.Optimizer) -> tuple[Tensor, ...]:
-    """∇ of `loss` for all that `optimiser` trains, in its order; zero for what the loss does not depend on.
+def weight_gradients(
+    loss: Tensor, optimiser: torch.optim.Optimizer, others: Sequence[Tensor] = ()
+) -> tuple[Tensor, ...]:
+    """∇ of `loss` for all that `optimiser` trains, in its order, then `others`; zero where it depends on none.
 
     A derived network may have such: an operation whose output goes nowhere, or comes from nothing but `none`.
     """
-    return torch.autograd.grad(loss, parameters_of(optimiser), allow_unused=True, materialize_grads=True)
+    leaves = [*parameters_of(optimiser), *others]
+    return torch.autograd.grad(loss, leaves, allow_unused=True, materialize_grads=True)
 
 
 def descend(optimiser: torch.optim.Optimizer, gradients: Sequence[Tensor], clip: float) -> None:
@@ -273,14 +276,26 @@ class SupernetLearner:
         """∇w of the training loss and the inner terms, that loss, and the hits; running statistics move."""
         # The inner objective stands at the alpha that the perturbation gives: its terms see the same.
         step = replace(step, alpha=self.recipe.perturbation(step))
-        logits = step.logits(step.train, move_statistics=True)
+        tables = self._layers(step) if self.recipe.layerwise else {}
+        logits = step.logits(step.train, weights=tables or None, move_statistics=True)
         loss = step.space.loss(logits, step.train.labels)
-        gradients: Sequence[Tensor] = weight_gradients(loss, self.optimiser)
+        gradients: Sequence[Tensor] = weight_gradients(loss, self.optimiser, list(tables.values()))
+        if tables:  # what the pass finds beside the weights' gradients need not be computed again
+            count = len(gradients) - len(tables)
+            gradients, layers = gradients[:count], gradients[count:]
+            step = replace(step, found=Found(gradients, dict(zip(tables, layers, strict=True))))
         for piece in self.recipe.watch:
             piece(step, gradients)
         for term in self.recipe.inner:
             gradients = [g + extra for g, extra in zip(gradients, term(step), strict=True)]
         return gradients, loss.detach(), step.space.hits(logits.detach(), step.train.labels)
+
+    def _layers(self, step: Step) -> Weights:
+        """The operation weights as tables of each cell's own, to be differentiated."""
+        return {
+            kind: w.detach().repeat(self.space.cells_of(kind, self.settings.cells), 1, 1).requires_grad_()
+            for kind, w in step.relaxation(step.alpha, step, "train").items()
+        }
 
     def _moment(self, epoch: int, number: int) -> Moment:
         task = self.task

@@ -171,6 +171,7 @@ class Recipe:
     watch: tuple[WatchPiece, ...] = ()
     log: tuple[LogPiece, ...] = ()
     inner: tuple[InnerTerm, ...] = ()
+    layerwise: bool = False  # the inner terms are given what the weight step's pass finds of each layer (`Step.found`)
     outer: tuple[OuterTerm, ...] = ()
     constraint: ConstraintPiece = unconstrained
     perturbation: PerturbationPiece = unperturbed

@@ -194,7 +194,7 @@ def test_radius_is_that_of_the_paper(make_step: Callable[..., Step], monkeypatch
 
     monkeypatch.setattr(lambda_darts, "loss_at", watched)
     central(step, step.train, list(step.net.parameters()), COSINE)
-    plus, minus = shifts
+    _, plus, minus = shifts  # the first is where the layers themselves are
     assert float(plus.norm()) == pytest.approx(1e-4)
     torch.testing.assert_close(minus, -plus)
     torch.testing.assert_close(plus.flatten(1), 1e-4 * delta / delta.norm())
@@ -345,3 +345,17 @@ def test_settings_are_those_of_the_paper() -> None:
         "noise_start": 0.03,
         "noise_end": 0.3,
     }
+
+
+@pytest.mark.parametrize(("difference", "passes"), [("central", 3), ("interleaved", 2)])
+def test_the_weight_steps_own_pass_gives_the_layers_gradients(
+    make_search: Callable[..., Search], difference: str, passes: int
+) -> None:
+    """As in the paper, two passes more than DARTS with the central difference, and one with the interleaved."""
+    search = make_search("lambda-darts", "nats-tss", difference=difference, epochs=2)
+    while search.epoch < 1:  # the first epoch is plain DARTS
+        search.advance()
+    calls = []
+    search.learner.net.register_forward_hook(lambda *_: calls.append(1))
+    search.advance()
+    assert len(calls) == passes + 1  # and the alpha step's
