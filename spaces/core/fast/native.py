@@ -99,7 +99,10 @@ def covers(x: Tensor) -> bool:
 
 def _ld(x: Tensor) -> int:
     """The distance between two pixels of `x` [N, H, W, C], which may be a slice of wider images."""
-    return x.shape[-1] if x.is_contiguous() else x.stride(2)
+    if x.is_contiguous():
+        return x.shape[-1]
+    # The stride of a dimension of size 1 says nothing.
+    return next(x.stride(dimension) for dimension in (2, 1, 0) if x.shape[dimension] > 1)
 
 
 def _at(x: Tensor | None) -> int | None:
