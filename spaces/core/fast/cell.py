@@ -90,6 +90,8 @@ class Cell:
         plan, kernels, job = self.plan, self.kernels, self.job
         norms = [norm for row in plan.normed if (norm := plan.norms[row]) is not None]
         of_batch = any(norm.training or not norm.track_running_stats for norm in norms[:1])
+        if of_batch and self.count == 1:
+            raise ValueError("batch norm in training mode needs more than one value a channel: one image of one pixel")
         columns = plan.columns.to(self.inputs[0].device)
         statistics = Statistics.of(plan.norms, columns, self.channels, of_batch=of_batch)
         images, height, width, channels = self.shape
@@ -136,15 +138,14 @@ class Cell:
         state = done.states[term.source]
         if term.group >= 0:
             return done.values[term.group][term.member]
-        if isinstance(term.module, Noise):
-            if draw:
-                done.drawn[row] = pixels(term.module(planes(state)))
-            return done.drawn[row]
-        if isinstance(term.module, DroppedSkip) and term.module.training and term.module.rate:
-            if draw:
-                done.drawn[row] = pixels(term.module(planes(torch.ones_like(state))))
-            return state * done.drawn[row]
-        return state
+        noise = isinstance(term.module, Noise)
+        if draw and noise:
+            done.drawn[row] = pixels(term.module(planes(state)))
+        elif draw and isinstance(term.module, DroppedSkip) and term.module.training and term.module.rate:
+            done.drawn[row] = pixels(term.module(planes(torch.ones_like(state))))
+        if row not in done.drawn:
+            return state
+        return done.drawn[row] if noise else state * done.drawn[row]
 
     def backward(
         self, done: Pass, slope: Tensor, *, inputs: Sequence[bool], weights: bool

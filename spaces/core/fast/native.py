@@ -195,6 +195,7 @@ def dense(
     x: Tensor, weights: Sequence[Tensor], means: Sequence[Tensor] | None, variances: Sequence[Tensor] | None
 ) -> list[Tensor]:
     """See `portable.dense`."""
+    weights = [weight.contiguous() for weight in weights]
     out = list(x.new_empty(len(weights), *x.shape).unbind())
     sizes = _numbers([weight.shape[-1] for weight in weights])
     statistics = [None if tables is None else _table(tables) for tables in (means, variances)]
@@ -214,7 +215,7 @@ def dense_backward(
     of_weights: bool,
 ) -> list[Tensor | None]:
     """See `portable.dense_backward`."""
-    count = len(weights)
+    count, weights = len(weights), [weight.contiguous() for weight in weights]
     sizes = _numbers([weight.shape[-1] for weight in weights])
     coefficients = torch.stack([part for slope in slopes for part in slope])
     grads = [torch.empty_like(weight) for weight in weights] if of_weights else None
@@ -239,6 +240,7 @@ def separable(
 ) -> Tensor:
     """See `portable.separable`."""
     images, height, width, channels = x.shape
+    depthwise, pointwise = depthwise.contiguous(), pointwise.contiguous()
     out = x.new_empty(images, -(-height // form.stride), -(-width // form.stride), channels)
     inputs = (_at(x), _ld(x), _at(scale), _at(shift), _at(depthwise), _at(pointwise))
     _call("separable", x.dtype, _shape(x, form), *inputs, _at(out), channels, _at(mean), _at(variance))
@@ -261,6 +263,7 @@ def separable_backward(
     weights: bool,
 ) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
     """See `portable.separable_backward`."""
+    depthwise, pointwise = depthwise.contiguous(), pointwise.contiguous()
     sums = None if accumulate else torch.empty(2, x.shape[-1], dtype=torch.float64)
     grads = (torch.empty_like(depthwise), torch.empty_like(pointwise)) if weights else (None, None)
     outer = (_at(g), _ld(g), _at(y), _ld(y), *map(_at, slope))
