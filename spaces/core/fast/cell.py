@@ -273,11 +273,11 @@ class Fused(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, slope: Tensor) -> Any:
-        """First derivatives here; where they are to be differentiated, by the reference cell."""
+        """First derivatives here; where they are to be differentiated or come in batches, by the reference cell."""
         saved = ctx.saved_tensors
         tensors, rest = saved[: ctx.given], list(saved[ctx.given :])
         job: Job = ctx.job
-        if torch.is_grad_enabled():
+        if torch.is_grad_enabled() or not torch._C._has_storage(slope):
             return None, *_differentiable(job, tensors, slope)
         cell = Cell(job, tensors)
         take = iter(rest)
@@ -305,9 +305,10 @@ def _wanted(ctx: Any, number: int) -> bool:
 
 def _differentiable(job: Job, tensors: Sequence[Tensor], slope: Tensor) -> list[Tensor | None]:
     """The gradients as a graph of the reference cell's."""
-    # Views, so that the derivative ends at this cell's own inputs and does not run on to where they come from.
-    own = [t.view_as(t) for t in tensors]
-    wanted = [t for t in own if t.requires_grad]
-    output = job.reference(own)
-    found = iter(torch.autograd.grad(output, wanted, slope, create_graph=True, allow_unused=True))
+    with torch.enable_grad():
+        # Views, so that the derivative ends at this cell's own inputs and does not run on to where they come from.
+        own = [t.view_as(t) for t in tensors]
+        wanted = [t for t in own if t.requires_grad]
+        output = job.reference(own)
+        found = iter(torch.autograd.grad(output, wanted, slope, create_graph=True, allow_unused=True))
     return [next(found) if t.requires_grad else None for t in own]

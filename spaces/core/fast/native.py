@@ -66,8 +66,13 @@ def library() -> ctypes.CDLL | str:
         if not out.exists():
             _compile(compiler, out)
         kernels = ctypes.CDLL(str(out))
-    except (OSError, subprocess.SubprocessError) as error:
-        return f"the compiler failed: {str(error).splitlines()[0]}"
+    except subprocess.CalledProcessError as error:
+        said = [line for line in error.stderr.decode(errors="replace").splitlines() if "error" in line]
+        return f"{compiler} failed: {said[0] if said else f'exit status {error.returncode}'}"
+    except subprocess.TimeoutExpired as error:
+        return f"{compiler} took more than {error.timeout:.0f} s"
+    except OSError as error:
+        return f"no compiled kernels at {out}: {error.strerror or error}"
     keep_memory()
     return kernels
 
