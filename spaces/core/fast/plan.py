@@ -115,9 +115,10 @@ def read(wiring: Wiring, operations: Operations, node_norms: Iterable[BatchNorm]
                         assert isinstance(group, Reductions)
                         group.modules.append(halving)
                         norm = halving.norm  # type: ignore[assignment]
-                    case (
-                        [nn.MaxPool2d() | nn.AvgPool2d() as pool] | [nn.MaxPool2d() | nn.AvgPool2d() as pool, BatchNorm()]
-                    ) if standard(pool):
+                    case [nn.MaxPool2d() | nn.AvgPool2d() as pool] | [
+                        nn.MaxPool2d() | nn.AvgPool2d() as pool,
+                        BatchNorm(),
+                    ] if standard(pool):
                         norm = module[1] if isinstance(module, nn.Sequential) else None  # type: ignore[assignment]
                         largest, stride = isinstance(pool, nn.MaxPool2d), int(pool.stride)  # type: ignore[arg-type]
                         key = ("pool", source, largest, stride, norm is None)
