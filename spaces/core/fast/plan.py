@@ -115,11 +115,8 @@ def read(wiring: Wiring, operations: Operations, node_norms: Iterable[BatchNorm]
                         assert isinstance(group, Reductions)
                         group.modules.append(halving)
                         norm = halving.norm  # type: ignore[assignment]
-                    case [nn.MaxPool2d() | nn.AvgPool2d() as pool] | [
-                        nn.MaxPool2d() | nn.AvgPool2d() as pool,
-                        BatchNorm(),
-                    ] if standard(pool):
-                        norm = module[1] if isinstance(module, nn.Sequential) else None  # type: ignore[assignment]
+                    case [nn.MaxPool2d() | nn.AvgPool2d() as pool, *rest] if standard(pool, rest):
+                        norm = rest[0] if rest else None  # type: ignore[assignment]
                         largest, stride = isinstance(pool, nn.MaxPool2d), int(pool.stride)  # type: ignore[arg-type]
                         key = ("pool", source, largest, stride, norm is None)
                         at = join(key, Pooling(source, largest=largest, stride=stride, normed=norm is not None))
@@ -163,7 +160,7 @@ def plain(convolution: nn.Conv2d) -> bool:
 
 
 def separable(depthwise: nn.Conv2d, pointwise: nn.Conv2d) -> bool:
-    """Whether two convolutions are a depthwise one of kernel 3 or 5, of any stride and dilation, and a pointwise one."""
+    """Whether two convolutions are a depthwise one of kernel 3 or 5 and a pointwise one."""
     each = depthwise.kernel_size[0] in (3, 5) and depthwise.groups == depthwise.in_channels
     return each and keeping(depthwise) and pointwise.kernel_size == (1, 1) and plain(pointwise)
 
@@ -176,8 +173,10 @@ def keeping(c: nn.Conv2d) -> bool:
     return form == (c.in_channels, (size,) * 2, (dilation,) * 2, (stride,) * 2, (pad,) * 2, "zeros", None)
 
 
-def standard(pool: nn.MaxPool2d | nn.AvgPool2d) -> bool:
-    """Whether a pooling is the one that the kernels know: 3 x 3, padding 1 and that not counted."""
+def standard(pool: nn.MaxPool2d | nn.AvgPool2d, rest: Sequence[nn.Module]) -> bool:
+    """Whether a pooling is the one that the kernels know: 3 x 3, padding 1 and that not counted; at most a norm after."""
+    if [type(module) for module in rest] not in ([], [BatchNorm]):
+        return False
     if isinstance(pool, nn.AvgPool2d):
         same = not pool.count_include_pad and pool.divisor_override is None
     else:

@@ -166,11 +166,6 @@ def test_noise_and_dropped_skips_are_drawn_alike_the_second_time(pair: Any, agre
         found = second_order(both, net, 0)
         nexts.append({**found, "next": torch.randn(4, generator=net.random.on(torch.device("cpu")))})
     agree(*nexts)
-    other = pair("s4")
-    other.fast.random.reseed = lambda *purpose: type(other.fast.random).reseed(other.fast.random, 1)  # type: ignore[method-assign]
-    assert not torch.allclose(
-        second_order(other, other.fast, 0)["second table normal"], nexts[0]["second table normal"]
-    )
 
 
 @pytest.mark.parametrize("space", ["nats-tss", "s2"])
