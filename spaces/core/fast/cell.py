@@ -90,6 +90,8 @@ class Cell:
         plan, kernels, job = self.plan, self.kernels, self.job
         norms = [norm for row in plan.normed if (norm := plan.norms[row]) is not None]
         of_batch = any(norm.training or not norm.track_running_stats for norm in norms[:1])
+        if of_batch and self.count == 1:
+            raise ValueError("batch norm in training mode needs more than one value a channel: one image of one pixel")
         columns = plan.columns.to(self.inputs[0].device)
         statistics = Statistics.of(plan.norms, columns, self.channels, of_batch=of_batch)
         images, height, width, channels = self.shape
@@ -136,15 +138,14 @@ class Cell:
         state = done.states[term.source]
         if term.group >= 0:
             return done.values[term.group][term.member]
-        if isinstance(term.module, Noise):
-            if draw:
-                done.drawn[row] = pixels(term.module(planes(state)))
-            return done.drawn[row]
-        if isinstance(term.module, DroppedSkip) and term.module.training and term.module.rate:
-            if draw:
-                done.drawn[row] = pixels(term.module(planes(torch.ones_like(state))))
-            return state * done.drawn[row]
-        return state
+        noise = isinstance(term.module, Noise)
+        if draw and noise:
+            done.drawn[row] = pixels(term.module(planes(state)))
+        elif draw and isinstance(term.module, DroppedSkip) and term.module.training and term.module.rate:
+            done.drawn[row] = pixels(term.module(planes(torch.ones_like(state))))
+        if row not in done.drawn:
+            return state
+        return done.drawn[row] if noise else state * done.drawn[row]
 
     def backward(
         self, done: Pass, slope: Tensor, *, inputs: Sequence[bool], weights: bool
@@ -272,11 +273,11 @@ class Fused(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, slope: Tensor) -> Any:
-        """First derivatives here; where they are to be differentiated, by the reference cell."""
+        """First derivatives here; where they are to be differentiated or come in batches, by the reference cell."""
         saved = ctx.saved_tensors
         tensors, rest = saved[: ctx.given], list(saved[ctx.given :])
         job: Job = ctx.job
-        if torch.is_grad_enabled():
+        if torch.is_grad_enabled() or not torch._C._has_storage(slope):
             return None, *_differentiable(job, tensors, slope)
         cell = Cell(job, tensors)
         take = iter(rest)
@@ -304,9 +305,10 @@ def _wanted(ctx: Any, number: int) -> bool:
 
 def _differentiable(job: Job, tensors: Sequence[Tensor], slope: Tensor) -> list[Tensor | None]:
     """The gradients as a graph of the reference cell's."""
-    # Views, so that the derivative ends at this cell's own inputs and does not run on to where they come from.
-    own = [t.view_as(t) for t in tensors]
-    wanted = [t for t in own if t.requires_grad]
-    output = job.reference(own)
-    found = iter(torch.autograd.grad(output, wanted, slope, create_graph=True, allow_unused=True))
+    with torch.enable_grad():
+        # Views, so that the derivative ends at this cell's own inputs and does not run on to where they come from.
+        own = [t.view_as(t) for t in tensors]
+        wanted = [t for t in own if t.requires_grad]
+        output = job.reference(own)
+        found = iter(torch.autograd.grad(output, wanted, slope, create_graph=True, allow_unused=True))
     return [next(found) if t.requires_grad else None for t in own]

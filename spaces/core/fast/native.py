@@ -66,8 +66,13 @@ def library() -> ctypes.CDLL | str:
         if not out.exists():
             _compile(compiler, out)
         kernels = ctypes.CDLL(str(out))
-    except (OSError, subprocess.SubprocessError) as error:
-        return f"the compiler failed: {str(error).splitlines()[0]}"
+    except subprocess.CalledProcessError as error:
+        said = [line for line in error.stderr.decode(errors="replace").splitlines() if "error" in line]
+        return f"{compiler} failed: {said[0] if said else f'exit status {error.returncode}'}"
+    except subprocess.TimeoutExpired as error:
+        return f"{compiler} took more than {error.timeout:.0f} s"
+    except OSError as error:
+        return f"no compiled kernels at {out}: {error.strerror or error}"
     keep_memory()
     return kernels
 
@@ -99,7 +104,10 @@ def covers(x: Tensor) -> bool:
 
 def _ld(x: Tensor) -> int:
     """The distance between two pixels of `x` [N, H, W, C], which may be a slice of wider images."""
-    return x.shape[-1] if x.is_contiguous() else x.stride(2)
+    if x.is_contiguous():
+        return x.shape[-1]
+    # The stride of a dimension of size 1 says nothing.
+    return next(x.stride(dimension) for dimension in (2, 1, 0) if x.shape[dimension] > 1)
 
 
 def _at(x: Tensor | None) -> int | None:
@@ -192,6 +200,7 @@ def dense(
     x: Tensor, weights: Sequence[Tensor], means: Sequence[Tensor] | None, variances: Sequence[Tensor] | None
 ) -> list[Tensor]:
     """See `portable.dense`."""
+    weights = [weight.contiguous() for weight in weights]
     out = list(x.new_empty(len(weights), *x.shape).unbind())
     sizes = _numbers([weight.shape[-1] for weight in weights])
     statistics = [None if tables is None else _table(tables) for tables in (means, variances)]
@@ -211,7 +220,7 @@ def dense_backward(
     of_weights: bool,
 ) -> list[Tensor | None]:
     """See `portable.dense_backward`."""
-    count = len(weights)
+    count, weights = len(weights), [weight.contiguous() for weight in weights]
     sizes = _numbers([weight.shape[-1] for weight in weights])
     coefficients = torch.stack([part for slope in slopes for part in slope])
     grads = [torch.empty_like(weight) for weight in weights] if of_weights else None
@@ -236,6 +245,7 @@ def separable(
 ) -> Tensor:
     """See `portable.separable`."""
     images, height, width, channels = x.shape
+    depthwise, pointwise = depthwise.contiguous(), pointwise.contiguous()
     out = x.new_empty(images, -(-height // form.stride), -(-width // form.stride), channels)
     inputs = (_at(x), _ld(x), _at(scale), _at(shift), _at(depthwise), _at(pointwise))
     _call("separable", x.dtype, _shape(x, form), *inputs, _at(out), channels, _at(mean), _at(variance))
@@ -258,6 +268,7 @@ def separable_backward(
     weights: bool,
 ) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
     """See `portable.separable_backward`."""
+    depthwise, pointwise = depthwise.contiguous(), pointwise.contiguous()
     sums = None if accumulate else torch.empty(2, x.shape[-1], dtype=torch.float64)
     grads = (torch.empty_like(depthwise), torch.empty_like(pointwise)) if weights else (None, None)
     outer = (_at(g), _ld(g), _at(y), _ld(y), *map(_at, slope))

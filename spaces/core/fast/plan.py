@@ -115,7 +115,7 @@ def read(wiring: Wiring, operations: Operations, node_norms: Iterable[BatchNorm]
                         assert isinstance(group, Reductions)
                         group.modules.append(halving)
                         norm = halving.norm  # type: ignore[assignment]
-                    case [nn.MaxPool2d() | nn.AvgPool2d() as pool, *rest] if standard(pool):
+                    case [nn.MaxPool2d() | nn.AvgPool2d() as pool, *rest] if standard(pool, rest):
                         norm = rest[0] if rest else None  # type: ignore[assignment]
                         largest, stride = isinstance(pool, nn.MaxPool2d), int(pool.stride)  # type: ignore[arg-type]
                         key = ("pool", source, largest, stride, norm is None)
@@ -125,12 +125,12 @@ def read(wiring: Wiring, operations: Operations, node_norms: Iterable[BatchNorm]
                         group = plan.groups[at[0]]
                         assert isinstance(group, Convolutions)
                         group.convolutions.append(convolution)
-                    case [nn.ReLU(), nn.Conv2d() as d, nn.Conv2d() as p, BatchNorm() as norm]:
+                    case [nn.ReLU(), nn.Conv2d() as d, nn.Conv2d() as p, BatchNorm() as norm] if separable(d, p):
                         at = join((module,), Separable(source, stages=((d, p),)))
                     case [
                         nn.ReLU(), nn.Conv2d() as d, nn.Conv2d() as p, BatchNorm() as inner,
                         nn.ReLU(), nn.Conv2d() as e, nn.Conv2d() as q, BatchNorm() as norm,
-                    ]:  # fmt: skip
+                    ] if separable(d, p) and separable(e, q):  # fmt: skip
                         group = Separable(source, stages=((d, p), (e, q)), between=inner)
                         between.append(group)
                         at = join((module,), group)
@@ -155,12 +155,30 @@ def parts(module: nn.Module) -> list[nn.Module]:
 
 def plain(convolution: nn.Conv2d) -> bool:
     """Whether a convolution is a dense one that keeps size and channels, of kernel 1 or 3, without bias."""
-    c, size = convolution, convolution.kernel_size[0]
-    form = (c.out_channels, c.kernel_size, c.stride, c.padding, c.dilation, c.groups, c.bias)
-    return size in (1, 3) and form == (c.in_channels, (size, size), (1, 1), (size // 2, size // 2), (1, 1), 1, None)
+    one = convolution.kernel_size[0] in (1, 3) and convolution.stride == convolution.dilation == (1, 1)
+    return one and convolution.groups == 1 and keeping(convolution)
 
 
-def standard(pool: nn.MaxPool2d | nn.AvgPool2d) -> bool:
-    """Whether a pooling is the one that the kernels know: 3 x 3, padding 1 and that not counted."""
-    counted = isinstance(pool, nn.AvgPool2d) and pool.count_include_pad
-    return pool.kernel_size == 3 and pool.padding == 1 and not counted
+def separable(depthwise: nn.Conv2d, pointwise: nn.Conv2d) -> bool:
+    """Whether two convolutions are a depthwise one of kernel 3 or 5 and a pointwise one."""
+    each = depthwise.kernel_size[0] in (3, 5) and depthwise.groups == depthwise.in_channels
+    return each and keeping(depthwise) and pointwise.kernel_size == (1, 1) and plain(pointwise)
+
+
+def keeping(c: nn.Conv2d) -> bool:
+    """Whether a square convolution without bias keeps the channels and, at stride 1, the size, by zeros around it."""
+    (size, _), (dilation, _), (stride, _) = c.kernel_size, c.dilation, c.stride
+    pad = dilation * (size // 2)
+    form = (c.out_channels, c.kernel_size, c.dilation, c.stride, c.padding, c.padding_mode, c.bias)
+    return form == (c.in_channels, (size,) * 2, (dilation,) * 2, (stride,) * 2, (pad,) * 2, "zeros", None)
+
+
+def standard(pool: nn.MaxPool2d | nn.AvgPool2d, rest: Sequence[nn.Module]) -> bool:
+    """Whether a pooling is the one that the kernels know: 3 x 3, padding 1 and that not counted; at most a norm after."""
+    if [type(module) for module in rest] not in ([], [BatchNorm]):
+        return False
+    if isinstance(pool, nn.AvgPool2d):
+        same = not pool.count_include_pad and pool.divisor_override is None
+    else:
+        same = pool.dilation == 1 and not pool.return_indices
+    return same and isinstance(pool.stride, int) and (pool.kernel_size, pool.padding, pool.ceil_mode) == (3, 1, False)

@@ -69,7 +69,7 @@ def rectify(x: Tensor) -> Tensor:
 
 def rectify_backward(slope: Tensor, x: Tensor, gx: Tensor) -> None:
     """Add to gx what of `slope` passes a ReLU of x."""
-    gx.add_(slope * (x > 0))
+    gx.add_(slope.masked_fill(x <= 0, 0.0))
 
 
 def _pooled(x: Tensor, stride: int, largest: bool) -> Tensor:
@@ -208,7 +208,7 @@ def separable_backward(
         of_input, of_depthwise, _ = _convolution_backward(
             of_middle, planes(rectified), depthwise, form.stride, padding, form.dilation, x.shape[-1], weights
         )
-    passed = of_input.permute(0, 2, 3, 1) * (rectified > 0)
+    passed = of_input.permute(0, 2, 3, 1).masked_fill(rectified <= 0, 0.0)
     if accumulate:
         gx.add_(passed)
         return None, of_depthwise, of_pointwise

@@ -2,8 +2,6 @@
 
 #pragma once
 
-#include <omp.h>
-
 #include "convolution.hpp"
 #include "sums.hpp"
 
@@ -72,49 +70,47 @@ void dense_backward(long images, long height, long width, long channels, const T
 #pragma omp for schedule(static)
     for (long m = 0; m < count; ++m)
       by_tap(weights[m], sizes[m] * sizes[m], channels, true, kernels.data() + m * 9 * square);
-    const long thread = omp_get_thread_num();
     T* framed = scratch<T>(0, s.padded_height() * row);
     T* slope = scratch<T>(1, s.padded_height() * row);
     T* total = scratch<T>(2, pixels * channels);
     std::memset(slope, 0, sizeof(T) * s.padded_height() * row);
     T* inner = slope + row + channels;
-    for (long i = share(images, thread, threads); i < share(images, thread + 1, threads); ++i) {
-      frame<T, L>(s, x + i * pixels * ld, ld, nullptr, nullptr, framed);
-      for (long m = 0; m < count; ++m) {
-        const T *A = slopes + m * 3 * channels, *B = A + channels, *K = B + channels;
-        const T *g = gs[m] + i * pixels * ldgs[m], *y = ys[m] + i * pixels * channels;
+#pragma omp for schedule(static)
+    for (long thread = 0; thread < threads; ++thread)
+      for (long i = share(images, thread, threads); i < share(images, thread + 1, threads); ++i) {
+        frame<T, L>(s, x + i * pixels * ld, ld, nullptr, nullptr, framed);
+        for (long m = 0; m < count; ++m) {
+          const T *A = slopes + m * 3 * channels, *B = A + channels, *K = B + channels;
+          const T *g = gs[m] + i * pixels * ldgs[m], *y = ys[m] + i * pixels * channels;
+          for (long r = 0; r < height; ++r)
+            for (long q = 0; q < width; ++q)
+              for (long c = 0; c < channels; c += L) {
+                const long p = r * width + q;
+                store<T, L>(inner + r * row + q * channels + c,
+                            load<T, L>(g + p * ldgs[m] + c) * load<T, L>(A + c) +
+                                load<T, L>(y + p * channels + c) * load<T, L>(B + c) + load<T, L>(K + c));
+              }
+          const T* kernel = kernels.data() + m * 9 * square;
+          const T* in = sizes[m] == 3 ? slope : inner;
+          for (long r = 0; r < height; ++r)
+            dense_row<T, L>(in + r * row, row, sizes[m], kernel, width, channels, total + r * width * channels, channels,
+                            m > 0);
+          if (!grads) continue;
+          T* own = parts.data() + (thread * count + m) * 9 * square;
+          if (sizes[m] == 3)
+            dense_weights<T, L>(s, framed, row, inner, row, own);
+          else
+            for (long r = 0; r < height; ++r)
+              outer<T, L>(inner + r * row, framed + (r + 1) * row + channels, width, channels, own);
+        }
         for (long r = 0; r < height; ++r)
           for (long q = 0; q < width; ++q)
             for (long c = 0; c < channels; c += L) {
-              const long p = r * width + q;
-              store<T, L>(inner + r * row + q * channels + c,
-                          load<T, L>(g + p * ldgs[m] + c) * load<T, L>(A + c) +
-                              load<T, L>(y + p * channels + c) * load<T, L>(B + c) + load<T, L>(K + c));
+              const auto u = load<T, L>(framed + (r + 1) * row + (q + 1) * channels + c);
+              T* o = gx + (i * pixels + r * width + q) * ldg + c;
+              store<T, L>(o, load<T, L>(o) + passed<T, L>(u, load<T, L>(total + (r * width + q) * channels + c)));
             }
-        const T* kernel = kernels.data() + m * 9 * square;
-        const T* in = sizes[m] == 3 ? slope : inner;
-        for (long r = 0; r < height; ++r)
-          dense_row<T, L>(in + r * row, row, sizes[m], kernel, width, channels, total + r * width * channels, channels,
-                          m > 0);
-        if (!grads) continue;
-        T* own = parts.data() + (thread * count + m) * 9 * square;
-        if (sizes[m] == 3)
-          dense_weights<T, L>(s, framed, row, inner, row, own);
-        else
-          for (long r = 0; r < height; ++r)
-            outer<T, L>(inner + r * row, framed + (r + 1) * row + channels, width, channels, own);
       }
-      for (long r = 0; r < height; ++r)
-        for (long q = 0; q < width; ++q)
-          for (long c = 0; c < channels; c += L) {
-            const auto passed = load<T, L>(framed + (r + 1) * row + (q + 1) * channels + c) > T(0)
-                                    ? load<T, L>(total + (r * width + q) * channels + c)
-                                    : Vec<T, L>{};
-            T* o = gx + (i * pixels + r * width + q) * ldg + c;
-            store<T, L>(o, load<T, L>(o) + passed);
-          }
-    }
-#pragma omp barrier
     if (grads) {
 #pragma omp for schedule(static)
       for (long m = 0; m < count; ++m) {

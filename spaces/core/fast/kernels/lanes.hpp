@@ -23,11 +23,19 @@ inline void store(T* p, Vec<T, L> v) {
 
 template <class T, int L>
 inline Vec<T, L> relu(Vec<T, L> v) {
-  return v > T(0) ? v : Vec<T, L>{};
+  return v <= T(0) ? Vec<T, L>{} : v;  // NaN stays
+}
+
+// What of the gradient v passes a ReLU whose input, or output, was u.
+template <class T, int L>
+inline Vec<T, L> passed(Vec<T, L> u, Vec<T, L> v) {
+  return u <= T(0) ? Vec<T, L>{} : v;
 }
 
 constexpr long kChunk = 64;  // pixels: a few channels of so many fit into the first cache
 
+// Where the part of `total` begins that falls to a thread. Who sums over a batch goes through the shares of all threads
+// in an OpenMP loop: the team may be smaller than was asked for.
 inline long share(long total, long thread, long threads) { return total * thread / threads; }
 
 // A thread's own scratch memory, kept from call to call.

@@ -33,7 +33,7 @@ void pool(const T* x, long ld, long images, long height, long width, long channe
           for (long r = w.top; r < w.bottom; ++r)
             for (long s = w.left; s < w.right; ++s) {
               const auto v = load<T, L>(image + (r * width + s) * ld + c);
-              value = largest ? (v > value ? v : value) : value + v;
+              value = largest ? ((v > value) | (v != v) ? v : value) : value + v;  // NaN stays
             }
           store<T, L>(o + c, largest ? value : value * scale);
         }
@@ -64,9 +64,10 @@ void pool_backward(const T* slope, const T* x, long ld, const T* pooled, long im
                 store<T, L>(to, load<T, L>(to) + g);
                 continue;
               }
-              const auto here = load<T, L>(x + pixel * ld + c) == peak;
-              store<T, L>(to, load<T, L>(to) + (here ? g : Vec<T, L>{}));
-              g = here ? Vec<T, L>{} : g;
+              const auto v = load<T, L>(x + pixel * ld + c);
+              const auto other = (v < peak) | (v > peak);
+              store<T, L>(to, load<T, L>(to) + (other ? Vec<T, L>{} : g));
+              g = other ? g : Vec<T, L>{};
             }
         }
       }

@@ -2,8 +2,6 @@
 
 #pragma once
 
-#include <omp.h>
-
 #include "convolution.hpp"
 #include "sums.hpp"
 
@@ -69,9 +67,8 @@ void separable_backward(const Shape& s, const T* g, long ldg, const T* y, long l
   const size_t square = channels * channels, weights = taps * channels + square;
   std::vector<T> parts(grad_dw ? threads * weights : 0, T(0));
   std::vector<double> image_sums(sums ? 2 * s.images * channels : 0, 0.0);
-#pragma omp parallel num_threads(threads)
-  {
-    const long thread = omp_get_thread_num();
+#pragma omp parallel for schedule(static) num_threads(threads)
+  for (long thread = 0; thread < threads; ++thread) {
     T* framed = scratch<T>(0, s.padded_height() * row);
     T* slope_y = scratch<T>(1, pixels * channels);
     const size_t slope_size = (gather ? oh + 2 * pad : oh) * slope_row;
@@ -125,9 +122,9 @@ void separable_backward(const Shape& s, const T* g, long ldg, const T* y, long l
           const T* v = inner + r * inner_row + q * channels;
           T* o = out + ((i * s.height + r) * s.width + q) * ldo;
           for (long c = 0; c < channels; c += L) {
-            auto passed = load<T, L>(u + c) > T(0) ? load<T, L>(v + c) : Vec<T, L>{};
-            if (accumulate) passed += load<T, L>(o + c);
-            store<T, L>(o + c, passed);
+            auto w = passed<T, L>(load<T, L>(u + c), load<T, L>(v + c));
+            if (accumulate) w += load<T, L>(o + c);
+            store<T, L>(o + c, w);
           }
         }
       if (sums) {

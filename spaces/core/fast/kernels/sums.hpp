@@ -2,8 +2,6 @@
 
 #pragma once
 
-#include <omp.h>
-
 #include "lanes.hpp"
 
 namespace {
@@ -71,9 +69,8 @@ void reduce(const T* g, long ldg, long pixels, long channels, long count, const 
             double* sums, int threads) {
   const long size = (1 + count) * channels, chunks = (pixels + kChunk - 1) / kChunk;
   std::vector<double> parts(size_t(threads) * size, 0.0);
-#pragma omp parallel num_threads(threads)
-  {
-    const long thread = omp_get_thread_num();
+#pragma omp parallel for schedule(static) num_threads(threads)
+  for (long thread = 0; thread < threads; ++thread) {
     double* own = parts.data() + thread * size;
     for (long chunk = share(chunks, thread, threads); chunk < share(chunks, thread + 1, threads); ++chunk) {
       const long start = chunk * kChunk, end = std::min(pixels, start + kChunk);
@@ -116,9 +113,8 @@ template <class T, int L>
 void combine(long pixels, long channels, long count, const T* const* terms, const long* lds, const T* coefficients,
              const T* bias, T* out, long ldo, int accumulate, int threads) {
   const long chunks = (pixels + kChunk - 1) / kChunk;
-#pragma omp parallel num_threads(threads)
-  {
-    const long thread = omp_get_thread_num();
+#pragma omp parallel for schedule(static) num_threads(threads)
+  for (long thread = 0; thread < threads; ++thread) {
     for (long chunk = share(chunks, thread, threads); chunk < share(chunks, thread + 1, threads); ++chunk) {
       const long start = chunk * kChunk, end = std::min(pixels, start + kChunk);
       for (long c = 0; c < channels; c += L) {
@@ -166,8 +162,8 @@ void rectify_backward(const T* slope, const T* x, long ld, long pixels, long cha
 #pragma omp parallel for schedule(static) num_threads(threads)
   for (long p = 0; p < pixels; ++p)
     for (long c = 0; c < channels; c += L) {
-      const auto passed = load<T, L>(x + p * ld + c) > T(0) ? load<T, L>(slope + p * channels + c) : Vec<T, L>{};
-      store<T, L>(gx + p * ldg + c, load<T, L>(gx + p * ldg + c) + passed);
+      const auto v = passed<T, L>(load<T, L>(x + p * ld + c), load<T, L>(slope + p * channels + c));
+      store<T, L>(gx + p * ldg + c, load<T, L>(gx + p * ldg + c) + v);
     }
 }
 
