@@ -17,9 +17,10 @@ from torch import Tensor, nn
 
 from spaces.core.errors import InputError
 from spaces.core.genotype import Edge, Genotype
+from spaces.core.mixed_cell import Engine
 from spaces.core.network import Network, Stem
 from spaces.core.space import Space
-from spaces.core.supernet import BatchNormMode, Engine, Supernet
+from spaces.core.supernet import BatchNormMode, Supernet
 
 
 @dataclass(frozen=True)

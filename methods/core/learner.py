@@ -14,9 +14,10 @@ from methods.core.stages import bounds, depth, prune, stage_of
 from methods.core.step import Alpha, Batch, Found, Moment, Parameters, Step, Weights
 from spaces.core import streams
 from spaces.core.genotype import Genotype
+from spaces.core.mixed_cell import Engine
 from spaces.core.operations import frozen_statistics
 from spaces.core.space import Space
-from spaces.core.supernet import Engine, Precision
+from spaces.core.supernet import Precision
 
 if TYPE_CHECKING:
     from methods.core.recipe import Recipe

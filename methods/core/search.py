@@ -11,8 +11,9 @@ from methods.core.recipe import Method
 from methods.core.settings import Settings, resolve
 from methods.core.step import Batch
 from spaces.core.genotype import Genotype
+from spaces.core.mixed_cell import Engine
 from spaces.core.space import Space
-from spaces.core.supernet import Engine, Precision
+from spaces.core.supernet import Precision
 
 Row = dict[str, Any]  # one epoch of a history
 

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from spaces.core.supernet import MixedCell, Supernet
+from spaces.core.mixed_cell import MixedCell
+from spaces.core.supernet import Supernet
 
 if TYPE_CHECKING:
     from spaces.core.space import Space

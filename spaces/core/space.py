@@ -12,9 +12,10 @@ from torch import Tensor
 from spaces.core.cost import multiply_adds
 from spaces.core.errors import InputError, unknown
 from spaces.core.genotype import Genotype
+from spaces.core.mixed_cell import Engine
 from spaces.core.network import Network, Stem
 from spaces.core.streams import generator, seeded
-from spaces.core.supernet import BatchNormMode, Engine, Supernet
+from spaces.core.supernet import BatchNormMode, Supernet
 
 
 class Space(ABC):

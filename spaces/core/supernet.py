@@ -9,19 +9,16 @@ takes a cell's operations one by one and adds them up as the papers write it, wh
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
-from dataclasses import dataclass, replace
-from functools import cached_property, partial, reduce
+from functools import partial
 from itertools import chain
 from typing import Literal, Self
 
 import torch
 from torch import Tensor, nn
 from torch.autograd import forward_ad
-from torch.func import functional_call
 
-from spaces.core.fast.cell import Fused, Job
-from spaces.core.fast.plan import Plan, read
 from spaces.core.genotype import DartsGenotype, NatsGenotype
+from spaces.core.mixed_cell import AUXILIARY, CellWeights, Engine, MixedCell, MixedEdge
 from spaces.core.operations import (
     BatchNorm,
     DroppedSkip,
@@ -30,174 +27,20 @@ from spaces.core.operations import (
     ResidualReduction,
     build,
     convolution,
-    frozen_statistics,
-    in_mode,
     relu_conv_bn,
-    strided,
 )
 from spaces.core.streams import Source
 
 BatchNormMode = Literal["running", "batch"]
 """Whether running statistics are kept and used by `eval()`, or the batch's own are used always."""
 
-Engine = Literal["reference", "fast"]
-
 Precision = Literal["fp32", "bf16"]
 """Of a pass: single precision throughout, or bfloat16 wherever torch's autocast has it."""
-
-Choice = Mapping[str, Tensor | float]
-"""The operations of one edge that are computed, each with its weight (a scalar)."""
-
-AUXILIARY = "auxiliary_skip"
-"""The name on an edge of the skip-connection that no alpha weighs."""
 
 
 def reductions(cells: int) -> frozenset[int]:
     """Where the DARTS networks reduce: the cells at 1/3 and 2/3 of the depth."""
     return frozenset({cells // 3, 2 * cells // 3})
-
-
-class MixedEdge(nn.ModuleDict):
-    """The operations of one edge by name, summed with their weights."""
-
-    def forward(self, x: Tensor, choice: Choice) -> Tensor | None:
-        """The weighted sum of the operations in `choice`, or `None` where nothing is chosen."""
-        terms = [weight * self[name](x) for name, weight in choice.items()]
-        return reduce(torch.add, terms) if terms else None
-
-
-KEPT_PLANS = 16
-"""Of a cell: a method that samples operations has a plan for each sample."""
-
-
-@dataclass(frozen=True)
-class CellWeights:
-    """How the operations of a cell are weighed: a table `[edges, operations]`, and which of it is computed at all.
-
-    `live[edge]` are the columns of the table that are. Each edge has its auxiliary skip-connection beside them where
-    its weight is not zero.
-    """
-
-    operations: tuple[str, ...]
-    table: Tensor
-    live: tuple[tuple[int, ...], ...]
-    auxiliary: float
-
-    @cached_property
-    def choices(self) -> list[Choice]:
-        """For each edge the operations to compute, with their weights."""
-        # One unbind, not an index for each weight: the backward pass then gathers all gradients at once.
-        scalars, width = self.table.flatten().unbind(), len(self.operations)
-        beside: Choice = {AUXILIARY: self.auxiliary} if self.auxiliary else {}
-        return [
-            {**{self.operations[column]: scalars[edge * width + column] for column in columns}, **beside}
-            for edge, columns in enumerate(self.live)
-        ]
-
-
-class MixedCell(nn.Module):
-    """The edges of a searched cell, between given input nodes and intermediate nodes that sum what reaches them.
-
-    `joined` says what the cell gives: all intermediate nodes side by side, or the last one. `node_norm` makes a norm
-    for each intermediate node, applied to its sum.
-    """
-
-    def __init__(
-        self,
-        kind: str,
-        wiring: Sequence[tuple[int, int]],
-        edges: Sequence[MixedEdge],
-        stride: int,
-        random: Source,
-        node_norm: Callable[[], nn.Module] | None = None,
-        *,
-        joined: bool,
-    ) -> None:
-        super().__init__()
-        self.kind = kind
-        self.stride = stride
-        self.joined = joined
-        self.random = random
-        self.engine: Engine = "reference"
-        self.edges = nn.ModuleList(edges)
-        # Target node -> its incoming edges, as (number, source).
-        self.incoming: dict[int, list[tuple[int, int]]] = {}
-        for number, (source, target) in enumerate(wiring):
-            self.incoming.setdefault(target, []).append((number, source))
-        self.node_norms = nn.ModuleList(node_norm() for _ in self.incoming) if node_norm else None
-        self._plans: dict[tuple[object, ...], Plan] = {}
-
-    def mix(self, inputs: Sequence[Tensor], weights: CellWeights) -> Tensor:
-        """What the searched edges make of the input nodes, `[N, C or nodes · C, H, W]`."""
-        if self.engine == "fast" and not _transformed() and not torch.is_autocast_enabled(inputs[0].device.type):
-            return self._fused(inputs, weights)
-        return self.join(self.nodes(inputs, weights.choices))
-
-    def join(self, states: Sequence[Tensor]) -> Tensor:
-        """The cell's output, of the states of all its nodes."""
-        nodes = list(states[-len(self.incoming) :])
-        return torch.cat(nodes, dim=1) if self.joined else nodes[-1]
-
-    def nodes(self, inputs: Sequence[Tensor], choices: Sequence[Choice]) -> list[Tensor]:
-        """The states of all nodes, inputs first, under one choice an edge."""
-        states = list(inputs)
-        for place, incoming in enumerate(self.incoming.values()):
-            sums = (self.edges[number](states[source], choices[number]) for number, source in incoming)
-            terms = [term for term in sums if term is not None]
-            # Where nothing reaches a node, or only `none` does, it is zero.
-            state = reduce(torch.add, terms) if terms else torch.zeros_like(strided(inputs[0], self.stride))
-            states.append(self.node_norms[place](state) if self.node_norms else state)
-        return states
-
-    def _fused(self, inputs: Sequence[Tensor], weights: CellWeights) -> Tensor:
-        plan = self._plan(weights)
-        draws, training = self.random.state(), self.training
-
-        def reference(tensors: Sequence[Tensor]) -> Tensor:
-            """The same by the reference, drawing the same: it serves whatever differentiates a gradient once more."""
-            states, (table, *parameters) = tensors[: len(inputs)], tensors[len(inputs) :]
-            held = replace(weights, table=table)
-            replaced = {f"cell.{name}": p for name, p in zip(plan.names, parameters, strict=True)}
-            with self.random.again(draws), in_mode(self, training), frozen_statistics(self):
-                return functional_call(ByReference(self), replaced, (states, held))
-
-        job = Job(plan, len(inputs), self.stride, self.joined, weights.auxiliary, reference)
-        parameters = chain.from_iterable(plan.parameters())
-        output: Tensor = Fused.apply(job, *inputs, weights.table, *parameters)
-        return output
-
-    def _plan(self, weights: CellWeights) -> Plan:
-        key = (weights.live, bool(weights.auxiliary))
-        if key not in self._plans:
-            if len(self._plans) >= KEPT_PLANS:
-                self._plans.clear()
-            width = len(weights.operations)
-            operations = []
-            for edge, (module, columns) in enumerate(zip(self.edges, weights.live, strict=True)):
-                assert isinstance(module, MixedEdge)
-                found = [(edge * width + column, module[weights.operations[column]]) for column in columns]
-                operations.append([*found, (-1, module[AUXILIARY])] if weights.auxiliary else found)
-            self._plans[key] = plan = read(self.incoming, operations, self.node_norms or ())  # type: ignore[arg-type]
-            names = {id(parameter): name for name, parameter in self.named_parameters()}
-            plan.names = [names[id(parameter)] for parameter in chain.from_iterable(plan.parameters())]
-        return self._plans[key]
-
-
-class ByReference(nn.Module):
-    """A cell as the reference computes it, whatever its engine."""
-
-    def __init__(self, cell: MixedCell) -> None:
-        super().__init__()
-        self.cell = cell
-
-    def forward(self, inputs: Sequence[Tensor], weights: CellWeights) -> Tensor:
-        """See `MixedCell.mix`."""
-        return self.cell.join(self.cell.nodes(inputs, weights.choices))
-
-
-def _transformed() -> bool:
-    """Whether a functional transform or forward-mode differentiation is under way, which a fused cell knows not of."""
-    return torch._C._functorch.peek_interpreter_stack() is not None or forward_ad._current_level >= 0
 
 
 class Supernet(nn.Module, ABC):

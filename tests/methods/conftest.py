@@ -16,7 +16,7 @@ from methods.core.settings import resolve
 from methods.core.step import Batch, Step
 from spaces import get_space
 from spaces.core import streams
-from spaces.core.supernet import ByReference, MixedCell
+from spaces.core.mixed_cell import ByReference, MixedCell
 
 SIZES = {"nats-tss": {"channels": 4, "cells": 1}}
 

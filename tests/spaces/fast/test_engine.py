@@ -14,8 +14,8 @@ from torch import Tensor, nn
 
 from spaces import IMAGE_SPACES
 from spaces.core.fast import groups, native, portable
+from spaces.core.mixed_cell import MixedCell
 from spaces.core.operations import BatchNorm
-from spaces.core.supernet import MixedCell
 
 SPACES = sorted(IMAGE_SPACES)
 
