@@ -174,7 +174,7 @@ def keeping(c: nn.Conv2d) -> bool:
 
 
 def standard(pool: nn.MaxPool2d | nn.AvgPool2d, rest: Sequence[nn.Module]) -> bool:
-    """Whether a pooling is the one that the kernels know: 3 x 3, padding 1 and that not counted; at most a norm after."""
+    """Whether a pooling is the one that the kernels know: 3 x 3, its padding of 1 not counted, at most a norm after."""
     if [type(module) for module in rest] not in ([], [BatchNorm]):
         return False
     if isinstance(pool, nn.AvgPool2d):
