@@ -12,6 +12,7 @@ from torch import Tensor
 
 from methods.core.derived import DerivedLearner
 from methods.core.learner import Task, cosine
+from methods.core.probes import Watched
 from methods.core.recipe import FileRead
 from methods.core.settings import Settings, Value
 from methods.core.step import Batch
@@ -53,6 +54,7 @@ class FixedArchitecture:
     words: str
     architecture: Callable[[Space, int], Genotype]
     options: Mapping[str, Value] = field(default_factory=dict)
+    probes: tuple[Watched, ...] = ()
     spaces: tuple[str, ...] = ("darts", "s2", "s3")  # where every edge can be a skip-connection or a convolution
 
     def removes(self, space: str) -> tuple[str, ...]:

@@ -12,94 +12,42 @@ where Λ (eq. 5) is the mean cosine between the gradients of two layers, or Λ±
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from itertools import count
 from math import comb
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
+from methods.core.layers import (
+    aligned_kind,
+    cosine,
+    divisor,
+    loss_at,
+    mean_over_pairs,
+    no_shift,
+    norm,
+    sign_agreement,
+)
 from methods.core.settings import Value
 from methods.core.step import Alpha, Batch, Step
 from methods.darts import DARTS_1ST, NATS
 from methods.p_darts import P_DARTS_NO_PRIORS
 from methods.sdarts import SDARTS_RS
-from spaces.core.errors import InputError, unknown
-from spaces.core.space import Space
+from spaces.core.errors import unknown
 
-# --- The gradients of the layers (section 3.1) -----------------------------------------------------------------------
-
-
-def aligned_kind(space: Space) -> str:
-    """The kind of cell that is aligned: of normal and reduction cells only the normal ones.
-
-    "We only apply the regularization term to the normal cell, since the performance collapse is not usually
-    associated with the reduction cell" (A.9.2).
-    """
-    return next(kind for kind in space.kinds if kind != "reduce")
-
-
-def no_shift(step: Step) -> Tensor:
-    """Zeros [cells, edges, operations], one table for each layer of the aligned kind.
-
-    Raises `InputError` where there is no pair of layers to align.
-    """
-    kind, size = aligned_kind(step.space), step.settings.cells
-    layers = step.space.cells_of(kind, size)
-    if layers < 2:
-        needed = next(n for n in count(size) if step.space.cells_of(kind, n) >= 2)
-        raise InputError(
-            f"cells = {size}: layer alignment needs two {kind} cells and a supernet of {step.space.name} of that size "
-            f"has {layers}; set cells to {needed} or more"
-        )
-    return step.alpha[kind].new_zeros((layers, *step.alpha[kind].shape))
-
-
-def loss_at(step: Step, batch: Batch, shift: Tensor) -> Tensor:
-    """L(ω, P + shift): the loss where each layer has operation weights of its own, P their common ones (eq. 11)."""
-    weights = step.relaxation(step.alpha, step, batch.half)
-    kind = aligned_kind(step.space)
-    return step.loss(batch, weights={**weights, kind: weights[kind] + shift})
-
-
-def layer_gradients(step: Step, batch: Batch) -> Tensor:
-    """∇_{ℓp} L (eq. 16) for each layer ℓ, [cells, edges, operations]; zero for operations that an edge lacks."""
-    shift = no_shift(step).requires_grad_()
-    (gradients,) = torch.autograd.grad(loss_at(step, batch, shift), [shift])
-    return gradients
-
-
-# --- Layer alignment (eqs. 5, 7) and its derivative (eqs. 10, 12) ----------------------------------------------------
-# The paper assumes that no gradient is zero. Where one is, dividing by infinity makes its terms 0, as if orthogonal.
-
-
-def _divisor(x: Tensor) -> Tensor:
-    return x.masked_fill(x == 0, torch.inf)
-
-
-def _norm(x: Tensor) -> Tensor:
-    return torch.linalg.vector_norm(x, dim=-1, keepdim=True)
-
-
-def cosine(own: Tensor, other: Tensor) -> Tensor:
-    """The summand of eq. 5 for gradients [..., n]: their cosine, [...]."""
-    return (own / _divisor(_norm(own)) * other / _divisor(_norm(other))).sum(-1)
+# --- The derivative of layer alignment (eqs. 10, 12) ------------------------------------------------------------------
+# The gradients of the layers, Λ (eq. 5) and Λ± (eq. 7) stand in methods/core/layers.py, since probes measure them too.
 
 
 def cosine_delta(own: Tensor, other: Tensor) -> Tensor:
     """δ_Λ (eq. 10): the derivative of `cosine` for `own`, [..., n]."""
-    unit, pull = own / _divisor(_norm(own)), other / _divisor(_norm(own)) / _divisor(_norm(other))
+    unit, pull = own / divisor(norm(own)), other / divisor(norm(own)) / divisor(norm(other))
     return pull - unit * (unit * pull).sum(-1, keepdim=True)
-
-
-def sign_agreement(own: Tensor, other: Tensor) -> Tensor:
-    """The summand of eq. 7 for gradients [..., n]: ownᵀ other / |own|ᵀ|other|, [...]."""
-    return (own * other).sum(-1) / _divisor((own * other).abs().sum(-1))
 
 
 def sign_agreement_delta(own: Tensor, other: Tensor) -> Tensor:
     """δ_Λ± (eq. 10): the derivative of `sign_agreement` for `own`, [..., n]."""
-    pull = other / _divisor((own * other).abs().sum(-1, keepdim=True))
+    pull = other / divisor((own * other).abs().sum(-1, keepdim=True))
     return pull - sign_agreement(own, other)[..., None] * own.sign() * other.sign() * pull
 
 
@@ -112,22 +60,6 @@ class Measure(NamedTuple):
 
 COSINE = Measure(cosine, cosine_delta)
 SIGN = Measure(sign_agreement, sign_agreement_delta)
-
-
-def mean_over_pairs(gradients: Tensor, measure: Measure) -> Tensor:
-    """The mean of a measure over the binom(L, 2) pairs of layer gradients [cells, n]."""
-    first, second = torch.triu_indices(len(gradients), len(gradients), offset=1, device=gradients.device)
-    return measure.of(gradients[first], gradients[second]).mean()
-
-
-def alignment(gradients: Tensor) -> Tensor:
-    """Layer alignment Λ (eq. 5) of layer gradients [cells, edges * operations]: a scalar from -1 to 1."""
-    return mean_over_pairs(gradients, COSINE)
-
-
-def sign_alignment(gradients: Tensor) -> Tensor:
-    """Sign alignment Λ± (eq. 7) of layer gradients [cells, edges * operations]: a scalar from -1 to 1."""
-    return mean_over_pairs(gradients, SIGN)
 
 
 def directions(gradients: Tensor, measure: Measure) -> Tensor:
@@ -153,13 +85,23 @@ def _step_along(gradients: Tensor, measure: Measure) -> tuple[Tensor, Tensor]:
     dividing by ε0. Written so, layers that agree already (Δ = 0) give 0, and no device is waited for.
     """
     delta = directions(gradients.flatten(1), measure).view_as(gradients)
-    norm = torch.linalg.vector_norm(delta)
-    return delta / _divisor(norm), norm / comb(len(delta), 2)
+    length = torch.linalg.vector_norm(delta)
+    return delta / divisor(length), length / comb(len(delta), 2)
+
+
+def _here(step: Step, batch: Batch, leaves: Sequence[Tensor]) -> tuple[Tensor, Sequence[Tensor]]:
+    """The layers' gradients on `batch`, and ∇L for `leaves`: those of the weight step, where that was its pass."""
+    if step.found is not None and batch is step.train:
+        return step.found.layers[aligned_kind(step.space)], step.found.parameters
+    shift = no_shift(step).requires_grad_()
+    gradients, *others = _derivatives(loss_at(step, batch, shift), [shift, *leaves])
+    return gradients, others
 
 
 def central(step: Step, batch: Batch, leaves: Sequence[Tensor], measure: Measure) -> list[Tensor]:
     """A central difference (eq. 13) of radius ε0 / ‖Δ‖_F."""
-    unit, scale = _step_along(layer_gradients(step, batch), measure)
+    gradients, _ = _here(step, batch, ())
+    unit, scale = _step_along(gradients, measure)
     radius = float(step.settings.options["epsilon0"])
     plus, minus = (_derivatives(loss_at(step, batch, side * radius * unit), leaves) for side in (1, -1))
     return [scale * (p - m) / (2 * radius) for p, m in zip(plus, minus, strict=True)]
@@ -169,8 +111,7 @@ def interleaved(step: Step, batch: Batch, leaves: Sequence[Tensor], measure: Mea
     """A forward (eq. 24) and a backward difference (eq. 25) in turn, from one mini-batch to the next."""
     side = step.memory.get("lambda-darts side", 1)
     step.memory["lambda-darts side"] = -side
-    shift = no_shift(step).requires_grad_()
-    gradients, *here = _derivatives(loss_at(step, batch, shift), [shift, *leaves])
+    gradients, here = _here(step, batch, leaves)
     unit, scale = _step_along(gradients, measure)
     radius = float(step.settings.options["epsilon0"])
     there = _derivatives(loss_at(step, batch, side * radius * unit), leaves)
@@ -181,7 +122,7 @@ def exact(step: Step, batch: Batch, leaves: Sequence[Tensor], measure: Measure) 
     """Double backward through the layer gradients: what the differences approximate."""
     shift = no_shift(step).requires_grad_()
     (gradients,) = torch.autograd.grad(loss_at(step, batch, shift), [shift], create_graph=True)
-    return list(_derivatives(mean_over_pairs(gradients.flatten(1), measure), leaves))
+    return list(_derivatives(mean_over_pairs(gradients.flatten(1), measure.of), leaves))
 
 
 DIFFERENCES = {"central": central, "interleaved": interleaved, "exact": exact}
@@ -222,39 +163,6 @@ def aligned_layers_of_alpha(step: Step) -> Alpha:
     return dict(zip(step.alpha, gradients, strict=True))
 
 
-# --- What the paper watches ------------------------------------------------------------------------------------------
-
-
-def gradient_bound(gradients: Tensor, weights: Tensor) -> Tensor:
-    """Proposition 1's lower bound of ‖∇_α L‖² (eq. 6), for layer gradients [cells, edges, operations], in float64.
-
-    It holds where the layer gradients are orthogonal to one another and to the null space of the softmax's Jacobian
-    J at `weights` [edges, operations]. An edge whose operations with a weight number m has m - 1 eigenvalues of J
-    that are not zero; the smallest over all edges counts.
-    """
-    p = weights.double()
-    eigenvalues = torch.linalg.eigvalsh(torch.diag_embed(p) - p[:, :, None] * p[:, None])  # ascending on each edge
-    null = p.shape[-1] - (p > 0).sum(-1, keepdim=True) + 1
-    positive = torch.arange(p.shape[-1], device=p.device) >= null
-    smallest = eigenvalues.masked_fill(~positive, torch.inf).min()
-    return smallest.square() * len(gradients) * gradients.double().flatten(1).square().sum(1).min()
-
-
-def first_and_last(gradients: Tensor, mask: Tensor, cells: int = 5) -> Tensor:
-    """What Figures 2 and 7 average over time: [2, operations] of layer gradients [cells, edges, operations].
-
-    The sum over the first `cells` layers, then over the last, each a mean over the edges that have the operation by
-    `mask` [edges, operations]; 0 for an operation that none has. Descent raises alpha where it is negative.
-    """
-    sums = torch.stack([gradients[:cells].sum(0), gradients[-cells:].sum(0)])
-    return (sums * mask).sum(1) / mask.sum(0).clamp(min=1)
-
-
-def running_average(average: Tensor | None, value: Tensor, decay: float = 0.999) -> Tensor:
-    """The exponential average of Figure 2; it begins with the first value, the paper not saying where."""
-    return value if average is None else decay * average + (1 - decay) * value
-
-
 # --- Recipes ---------------------------------------------------------------------------------------------------------
 
 SOURCE = "Movahedi et al., Λ-DARTS: Mitigating Performance Collapse by Harmonizing Operation Selection, ICLR 2023"
@@ -272,6 +180,7 @@ LAMBDA_DARTS = replace(
     title="Λ-DARTS, layer alignment",
     source=SOURCE,
     inner=(aligned_layers,),
+    layerwise=True,
     without={"darts": ("none",)},
     options={"lambda": 0.25, "epsilon0": 1e-4, "difference": "central"},
     per_space={"nats-tss": ON_NATS},
@@ -291,6 +200,7 @@ LAMBDA_DARTS_OUTER = replace(
     name="lambda-darts-outer",
     title="Λ-DARTS, layer alignment in the outer objective",
     inner=(),
+    layerwise=False,
     outer=(aligned_layers_of_alpha,),
     per_space={"nats-tss": {**ON_NATS, "epochs": 50, "alpha_learning_rate": 3e-4}},
 )
@@ -311,5 +221,6 @@ LAMBDA_P_DARTS = replace(
     title="P-DARTS with Λ-DARTS's layer alignment for its priors",
     source=SOURCE,
     inner=LAMBDA_DARTS.inner,
+    layerwise=True,
     options=LAMBDA_DARTS.options,
 )

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from methods.core.derived import DerivedLearner
 from methods.core.learner import Task, cosine
+from methods.core.probes import Watched
 from methods.core.recipe import FileRead
 from methods.core.settings import Settings, Value
 from methods.core.step import Batch
@@ -75,6 +76,7 @@ class RandomSearch:
     name: str = "random"
     options: Mapping[str, Value] = field(default_factory=dict)
     spaces: tuple[str, ...] = IMAGE_SPACES
+    probes: tuple[Watched, ...] = ()
 
     def removes(self, space: str) -> tuple[str, ...]:
         """No operation."""

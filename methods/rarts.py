@@ -143,10 +143,10 @@ class RartsLearner(SupernetLearner):
     def _weight_step(self, step: Step) -> tuple[Tensor, Tensor]:
         """w, then y at the new w (eq. 7)."""
         training, loss, hits = self._inner_gradients(step)
-        descend(self.optimiser, self.net, auxiliary_gradient(step, training), step.settings.gradient_clip)
+        descend(self.optimiser, auxiliary_gradient(step, training), step.settings.gradient_clip)
         self.primary_optimiser.param_groups[0]["lr"] = step.learning_rate
         gradients = primary_gradient(step, self.recipe.perturbation(step))
-        descend(self.primary_optimiser, self.primary, gradients, step.settings.gradient_clip)
+        descend(self.primary_optimiser, gradients, step.settings.gradient_clip)
         return loss, hits
 
     def state_dict(self) -> dict[str, Any]:

@@ -6,12 +6,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 
-from reports.core.axes import Style, canvas, legend, plain, styles
+from reports.core.axes import Style, canvas, legend, over_epochs, styles
 from reports.core.blocks import Block, slug
 from reports.core.drawn import Drawn
 from reports.core.sentences import plain as number
+from reports.core.sentences import sentence
 from spaces.core import drawing
 from spaces.core.drawing import INK, QUIET
 from spaces.core.genotype import Genotype
@@ -45,7 +45,7 @@ def trajectory(block: Block, histories: pd.DataFrame, method_styles: dict[str, S
     return Drawn(
         figure,
         f"{block.slug}-trajectory",
-        f"{block.title}, trajectories: {words}. Bold: mean over seeds; thin: each seed. {_sentence(block.conditions)}",
+        f"{block.title}, trajectories: {words}. Bold: mean over seeds; thin: each seed. {sentence(block.conditions)}",
         f"Accuracy over epochs on {block.title}; mean over seeds: {'; '.join(ends)}.",
     )
 
@@ -60,7 +60,7 @@ def losses(block: Block, histories: pd.DataFrame, method_styles: dict[str, Style
         figure,
         f"{block.slug}-losses",
         f"{block.title}, convergence: mean training loss over each epoch's weight steps. Bold: mean over seeds; thin: "
-        f"each seed. {_sentence(block.conditions)}",
+        f"each seed. {sentence(block.conditions)}",
         f"Training loss over epochs on {block.title}; mean over seeds: {'; '.join(ends)}.",
     )
 
@@ -86,9 +86,7 @@ def _curves(
         axes.plot(mean.index, mean.to_numpy(dtype=float), linewidth=2.2, **style, **marker)
         entries[f"{method} (n = {curves.shape[1]})"] = style
         ends.append(f"{method} {number(mean.iloc[-1])}{unit} after epoch {mean.index[-1]}")
-    plain(axes, "Epoch", axis)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    legend(axes, entries, loc="upper left", bbox_to_anchor=(1.0, 1.0))
+    over_epochs(axes, axis, entries)
     return figure, ends
 
 
@@ -134,7 +132,7 @@ def weights(
     name = f"{trial['label']}, seed {trial['seed']}, {cell_name(kind)}"
     caption = (
         f"{block.title}, {name}: operation weights over epochs {epochs[0]:.0f} to {epochs[-1]:.0f}, a panel an edge, "
-        f"0 to {top:g} upwards. {_sentence(block.conditions)}"
+        f"0 to {top:g} upwards. {sentence(block.conditions)}"
     )
     alt = f"Weights of {name}. In the last epoch the strongest operation is: {counts} of {len(edges)} edges."
     return Drawn(figure, f"{block.slug}-weights-{slug(str(trial['key']))}-{slug(kind)}", caption, alt)
@@ -149,7 +147,7 @@ def cell(block: Block, trial: dict[str, Any], genotype: Genotype, kind: str) -> 
     return Drawn(
         drawing.figure(genotype, kind),
         f"{block.slug}-cell-{slug(str(trial['key']))}-{slug(kind)}",
-        caption + _sentence(block.conditions),
+        caption + sentence(block.conditions),
         f"{cell_name(kind)} of {trial['label']}, {share}. Edges: {edges}.",
     )
 
@@ -182,7 +180,3 @@ def _dash(operation: str) -> Any:
 
 def _dot(points: int) -> Style:
     return {"marker": "o", "markersize": 2.5} if points == 1 else {}
-
-
-def _sentence(conditions: str) -> str:
-    return f"{conditions[:1].upper()}{conditions[1:]}."

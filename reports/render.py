@@ -1,6 +1,10 @@
-"""A study's records as one offline page, `index.html`, and as LaTeX, `report.tex` with its tables and figures."""
+"""A study's records as one offline page, `index.html`, and as LaTeX, `report.tex` with its tables and figures.
+
+Beside it stands `audit.html`, the audit of the published numbers, which depends on no run.
+"""
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -8,8 +12,14 @@ from typing import Any
 import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from reports.core import latex, page
-from reports.core.page import Section, SpaceOf
+from reports import landscape_page
+from reports.core import audit_page, collapse_page, latex, page
+from reports.core.across import Across, across
+from reports.core.blocks import SpaceOf
+from reports.core.collapse_page import Collapse
+from reports.core.page import Section
+from reports.landscape_page import Landscape
+from reports.standings import STANDING_NOTES
 from reports.statistics import METHOD_NOTES
 from spaces import get_space
 from spaces.core.errors import InputError
@@ -19,13 +29,21 @@ MANIFEST = ".dartboard-report"
 """The file that lists the files of a report, a line each; a folder with others is somebody's and is left alone."""
 
 
-def build(records: pd.DataFrame, histories: pd.DataFrame, out: Path, *, space_of: SpaceOf = get_space) -> Path:
+def build(
+    records: pd.DataFrame,
+    histories: pd.DataFrame,
+    out: Path,
+    *,
+    space_of: SpaceOf = get_space,
+    table: pd.DataFrame | None = None,
+) -> Path:
     """Write the report of `records` and `histories` (docs/architecture.md) to the folder `out`; its page's path.
 
-    `out` gets `index.html`, which needs nothing else and asks for nothing, and `report.tex`, which compiles as it
-    stands, with `tables/*.tex` for input elsewhere and `figures/*.pdf`. It is written beside `out` and then put in
-    its place, so `out` holds a whole report or what it held before. An earlier report there is replaced, which its
-    `MANIFEST` tells from anybody's files.
+    `out` gets `index.html` and, of no run, `audit.html`, which need nothing else and ask for nothing, and `report.tex`,
+    which compiles as it stands, with `tables/*.tex` for input elsewhere and `figures/*.pdf`. It is written beside `out`
+    and then put in its place, so `out` holds a whole report or what it held before. An earlier report there is
+    replaced, which its `MANIFEST` tells from anybody's files. With the whole tabular benchmark
+    (`spaces.core.tabular.Table.frame`) as `table`, the landscape of it is shown.
 
     Raises `InputError` when there are no records, a column is missing, a value is not finite, a trial stands there
     twice, a genotype does not parse, or as `check_out`.
@@ -33,18 +51,24 @@ def build(records: pd.DataFrame, histories: pd.DataFrame, out: Path, *, space_of
     check_out(out)
     out = out.resolve()
     sections = page.sections(records, histories, space_of)
+    views = across(records)
+    collapse = collapse_page.gather(records, histories, space_of)
+    landscape = None if table is None else landscape_page.gather(table, records)
     content = {
         "sections": sections,
+        "views": views,
         "conditions": page.conditions(records),
         "recipes": page.recipes(records),
-        "notes": METHOD_NOTES,
+        "notes": METHOD_NOTES + STANDING_NOTES,
+        "landscape": landscape,
+        "collapse": collapse,
         "summary": _summary(records),
     }
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         with TemporaryDirectory(prefix=".report-", dir=out.parent) as scratch:
             new = Path(scratch) / "new"
-            _write(new, sections, content)
+            _write(new, [*sections, *views, collapse, *([landscape] if landscape else [])], content)
             if out.exists():
                 out.rename(Path(scratch) / "old")
             new.rename(out)
@@ -88,15 +112,17 @@ def _foreign(out: Path) -> str | None:
     return None
 
 
-def _write(folder: Path, sections: list[Section], content: dict[str, Any]) -> None:
+def _write(folder: Path, parts: Sequence[Section | Across | Collapse | Landscape], content: dict[str, Any]) -> None:
     for name in ("tables", "figures"):
         (folder / name).mkdir(parents=True)
-    for section in sections:
-        for table in section.tables:
+    for part in parts:
+        for table in part.tables:
             (folder / "tables" / f"{table.slug}.tex").write_text(latex.tabular(table), encoding="utf-8")
-        for drawn in section.drawn:
+        for drawn in part.drawn:
             drawn.save_pdf(folder / "figures" / f"{drawn.slug}.pdf")
     (folder / "index.html").write_text(_html().get_template("index.html.j2").render(content), encoding="utf-8")
+    published = {"audit": audit_page.audited(), "notes": audit_page.NOTES}
+    (folder / "audit.html").write_text(_html().get_template("audit.html.j2").render(published), encoding="utf-8")
     (folder / "report.tex").write_text(_latex().get_template("report.tex.j2").render(content), encoding="utf-8")
     names = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
     (folder / MANIFEST).write_text("".join(f"{name}\n" for name in names), encoding="utf-8")

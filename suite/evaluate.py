@@ -105,7 +105,7 @@ def retrain(
             objective = F.cross_entropy(logits, labels)
             if side is not None:
                 objective = objective + e.auxiliary * F.cross_entropy(side, labels)
-            descend(optimiser, net, weight_gradients(objective, net), e.gradient_clip)
+            descend(optimiser, weight_gradients(objective, optimiser), e.gradient_clip)
         seconds = before + perf_counter() - start
         state = {"net": net.state_dict(), "optimiser": optimiser.state_dict(), "epoch": epoch + 1, "seconds": seconds}
         save_checkpoint(checkpoint, state)

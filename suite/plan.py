@@ -4,7 +4,8 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
+from math import gcd
 from pathlib import Path
 from typing import Any, get_args
 
@@ -12,6 +13,7 @@ import torch
 
 from methods import METHODS, get_method
 from methods.core.settings import Settings, convert, resolve
+from methods.probes import get_probe
 from spaces import get_space
 from spaces.core.errors import InputError, unknown
 from spaces.core.files import file_digest
@@ -41,10 +43,15 @@ class Plan:
     threads: int
     files: Mapping[str, str]  # digest of the file that an option of the method names
     origin: Mapping[str, str]  # which layer set a key that is not at its base value
+    probes: Mapping[str, int] = field(default_factory=dict)  # asked for beside the recipe's own, each with its stride
 
     def determines(self) -> dict[str, Any]:
-        """What of the plan determines the result: not where files or the data lie, nor who set a value."""
-        found = {k: v for k, v in asdict(self).items() if k not in ("origin", "method", "dataset", "files")}
+        """What of the plan determines the result: not where files or the data lie, nor who set a value.
+
+        Nor what is watched meanwhile: `covers` says which record serves a plan with probes.
+        """
+        left_out = ("origin", "method", "dataset", "files", "probes")
+        found = {k: v for k, v in asdict(self).items() if k not in left_out}
         found["settings"]["options"].update(self.files)
         return found
 
@@ -87,11 +94,13 @@ def plan(
     device: str = "auto",
     engine: str = "fast",
     precision: str = "fp32",
+    *,
+    probes: Mapping[str, int] | None = None,
 ) -> Plan:
     """Resolve a trial's configuration. Raises `InputError` for any name, key or value that does not exist or fit.
 
     `overrides` has a search's settings by their names, the retraining's as ``evaluate.NAME``, and ``images`` and
-    ``threads``.
+    ``threads``. `probes` are names and strides: after every so many epochs they are measured.
     """
     chosen, scale = get_method(method), get_protocol(protocol)
     searched = get_space(space, without=chosen.removes(space))
@@ -100,7 +109,7 @@ def plan(
     if space not in chosen.spaces:
         raise InputError(f"{method} makes no sense on {space}: choose {', '.join(chosen.spaces)}")
     given = dict(overrides or {})
-    retrained = [f"evaluate.{field.name}" for field in fields(Evaluation)]
+    retrained = [f"evaluate.{own.name}" for own in fields(Evaluation)]
     known = [*Settings().flat(), *chosen.options, *retrained, "images", "threads"]
     for key in given:
         if key not in known:
@@ -111,6 +120,10 @@ def plan(
         raise InputError(f"settings: images = {images} must be 0 (all) or more")
     if not 1 <= threads <= MOST_THREADS:
         raise InputError(f"settings: threads = {threads} must lie between 1 and {MOST_THREADS}")
+    for name, every in (probes or {}).items():
+        get_probe(name)
+        if every < 1:
+            raise InputError(f"probe_every = {every} must be 1 (every epoch) or more")
     retraining = {k.removeprefix("evaluate."): given.pop(k) for k in list(given) if k.startswith("evaluate.")}
     settings, origin = resolve(
         chosen.options,
@@ -138,7 +151,18 @@ def plan(
         threads=threads,
         files={option: file.digest for option, file in chosen.reads(searched, settings).items()},
         origin=origin,
+        probes=dict(sorted((probes or {}).items())),
     )
+
+
+def covers(measured: Mapping[str, int], wanted: Mapping[str, int]) -> bool:
+    """Were the probes `wanted` (names and strides) measured after every epoch they are wanted of?"""
+    return all(name in measured and every % measured[name] == 0 for name, every in wanted.items())
+
+
+def united(one: Mapping[str, int], other: Mapping[str, int]) -> dict[str, int]:
+    """The probes that cover both, names and strides."""
+    return {name: gcd(one.get(name, 0), other.get(name, 0)) for name in sorted({*one, *other})}
 
 
 def one_of(choices: Sequence[str], asked: str, what: str) -> Any:

@@ -44,9 +44,12 @@ class Record(BaseModel):
     macs: int
     search_seconds: float
     epoch_seconds: list[float]
+    probe_seconds: float = 0.0
     evaluate_seconds: float
     search_steps: int
     epochs: int
+    answer_epoch: int | None = None
+    probes: dict[str, int] = {}
     scale: str
     device: str
     engine: str
@@ -67,10 +70,13 @@ def write_record(folder: Path, fields: Mapping[str, Any], history: Sequence[Mapp
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+    columns = dict.fromkeys(name for row in history for name in row)  # a probe has no number in every epoch
     buffer = io.BytesIO()
-    pq.write_table(pa.Table.from_pylist(list(history)), buffer)
+    pq.write_table(pa.Table.from_pylist([{name: row.get(name) for name in columns} for row in history]), buffer)
     data = buffer.getvalue()
     record = Record(history_digest=hashlib.sha256(data).hexdigest(), **fields)
+    # An earlier record would name another history: at every moment the folder holds a whole trial or an unfinished one.
+    (folder / RECORD).unlink(missing_ok=True)
     write_whole(folder / HISTORY, lambda file: file.write(data))
     write_whole(folder / RECORD, lambda file: file.write(record.model_dump_json(indent=2).encode() + b"\n"))
     return record
@@ -113,7 +119,7 @@ def load_frames(runs: Path) -> tuple["DataFrame", "DataFrame"]:
     found = list(read_records(runs))
     if not found:
         raise InputError(f"{runs} holds no finished trial: run a study first (`dartboard run STUDY --out {runs}`)")
-    records = pd.DataFrame([record.model_dump() for _, record in found])
+    records = pd.DataFrame([{**record.model_dump(), "study": folder.parent.name} for folder, record in found])
     histories = [history(folder, record) for folder, record in found]
     return records, pd.concat(histories, ignore_index=True)
 

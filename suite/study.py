@@ -9,12 +9,14 @@ spaces = ["nats-tss", "s2"]
 datasets = ["digits"]
 seeds = [0, 1, 2]
 set = { epochs = 5 }             # overrides, as with `dartboard search --set`
+probes = ["cell", "hessian"]     # what is watched (`dartboard list probes`), none by default
+probe_every = 1                  # after every epoch, or every second, …
 when_available = false           # true: leave out, in words, a data set that is not in the data root
 """
 
 import json
 import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -23,7 +25,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from spaces.core.errors import InputError, unknown
 from suite.data import available
-from suite.plan import Plan, plan
+from suite.plan import Plan, plan, united
 
 STUDIES = Path(__file__).parent / "studies"
 
@@ -38,6 +40,8 @@ class Block(BaseModel):
     datasets: list[str] = Field(min_length=1)
     seeds: list[int] = Field(min_length=1)
     overrides: dict[str, Any] = Field(default_factory=dict, alias="set")
+    probes: list[str] = Field(default_factory=list)
+    probe_every: int = Field(default=1, ge=1)
     when_available: bool = False
 
 
@@ -122,11 +126,24 @@ def expand(
                 continue
             for method, space, seed in product(block.methods, block.spaces, block.seeds):
                 try:
-                    scale = protocol or study.protocol
-                    made = plan(method, space, dataset, seed, scale, block.overrides, device, engine, precision)
+                    made = plan(
+                        method,
+                        space,
+                        dataset,
+                        seed,
+                        protocol or study.protocol,
+                        block.overrides,
+                        device,
+                        engine,
+                        precision,
+                        probes=dict.fromkeys(block.probes, block.probe_every),
+                    )
                 except InputError as error:
                     raise InputError(f"{path}: trials.{number}: {error}") from error
-                plans[json.dumps([made.determines(), dataset], sort_keys=True)] = made
+                trial = json.dumps([made.determines(), dataset], sort_keys=True)
+                if trial in plans:
+                    made = replace(made, probes=united(plans[trial].probes, made.probes))
+                plans[trial] = made
     if not plans:
         raise InputError(f"{path}: nothing to run: {'; '.join(left_out)}")
     return Expansion(list(plans.values()), left_out)

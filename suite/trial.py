@@ -1,15 +1,17 @@
 """A trial: data → search → genotype → evaluation → record. A function of its plan that writes only its own folder."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from time import perf_counter
-from typing import Any
 
 from filelock import FileLock
 
 from methods import Search, get_method
+from methods.core.probes import Watched
 from methods.core.recipe import FileRead, Method
+from methods.probes import get_probe
 from spaces import get_space
 from spaces.core.errors import InputError
 from spaces.core.genotype import Genotype
@@ -19,7 +21,7 @@ from spaces.core.tabular_files import ARCHITECTURES
 from suite.data import Dataset, Loader, default_augment, halves, load, subset
 from suite.environment import device_name, engine_name, environment, make_deterministic, own_version
 from suite.evaluate import Result, rehearse, retrain, tabular
-from suite.plan import Plan
+from suite.plan import Plan, covers, united
 from suite.protocol import NATS_EVALUATION
 from suite.store import Record, discard, load_checkpoint, read_record, save_checkpoint, write_record
 
@@ -58,11 +60,18 @@ def key_of(plan: Plan, root: Path, download: bool = False) -> str:
     return plan.key(dataset.name, dataset.digest, table.digest if table else None)
 
 
+def record_for(plan: Plan, folder: Path) -> Record | None:
+    """The record in the plan's `folder`; None where there is none, or one that lacks probes the plan asks for."""
+    record = read_record(folder)
+    return record if record and covers(record.probes, plan.probes) else None
+
+
 def run_trial(
     plan: Plan, runs: Path, root: Path, *, download: bool = False, on_progress: Progress = lambda *_: None
 ) -> Record:
     """Run `plan`, or continue it where it stopped, or return the record it already has.
 
+    A record that lacks probes is replaced by one that has them besides its own; nothing is retrained for that.
     A lock on its folder keeps a second process (a driver that outlived a kill) from running it at the same time.
     """
     make_deterministic(plan.threads)
@@ -74,8 +83,11 @@ def run_trial(
     except OSError as error:
         raise InputError(f"{runs}: no folder of runs can be made there: {error.strerror}") from error
     with FileLock(folder / ".lock"):
-        if (record := read_record(folder)) is not None:
+        if (record := record_for(plan, folder)) is not None:
             return record
+        earlier = read_record(folder)
+        if earlier is not None:
+            plan = replace(plan, probes=united(plan.probes, earlier.probes))
         method = get_method(plan.method)
         space = get_space(plan.space, without=method.removes(plan.space))
         files = method.reads(space, plan.settings)
@@ -86,10 +98,12 @@ def run_trial(
                 )
         if table is None:
             rehearse(plan, space, dataset)
-        history, seconds, steps = _search(plan, method, space, dataset, folder / "search.pt", on_progress)
-        genotype = space.parse(history[-1]["genotype"])
+        search, seconds, probing = _search(plan, method, space, dataset, folder / "search.pt", on_progress)
+        history, genotype = search.history, space.parse(search.genotype)
         result: Result
-        if table is None:
+        if earlier is not None and earlier.genotype == str(genotype):
+            result = Result(earlier.accuracy, earlier.evaluation, earlier.convention, earlier.evaluate_seconds)
+        elif table is None:
             result = retrain(
                 plan,
                 space,
@@ -120,9 +134,12 @@ def run_trial(
                 **_cost(plan, space, genotype, dataset, tabular=table is not None),
                 "search_seconds": sum(seconds),
                 "epoch_seconds": seconds,
+                "probe_seconds": probing,
                 "evaluate_seconds": result.seconds,
-                "search_steps": steps,
+                "search_steps": search.steps_taken,
                 "epochs": len(history),
+                "answer_epoch": search.answer_epoch,
+                "probes": united(plan.probes, {own.probe.name: own.every for own in method.probes}),
                 "scale": plan.scale(len(dataset.y_train), retrained=table is None),
                 "device": device_name(plan.device),
                 "engine": engine_name(plan.engine, plan.precision, plan.device),
@@ -154,8 +171,11 @@ def declared(files: Mapping[str, FileRead]) -> dict[str, str]:
 
 def _search(
     plan: Plan, method: Method, space: Space, dataset: Dataset, checkpoint: Path, on_progress: Progress
-) -> tuple[list[dict[str, Any]], list[float], int]:
-    """All epochs of the search: history, seconds of each epoch, steps. The test images are not handed on."""
+) -> tuple[Search, list[float], float]:
+    """The search with all its epochs behind it, the seconds of each, and those of the probes that were asked for.
+
+    The test images are not handed on.
+    """
     s = plan.settings
     loaders = [
         Loader(
@@ -171,6 +191,10 @@ def _search(
         )
         for purpose, half in zip(("weights", "alpha"), halves(dataset, plan.seed, s.weights_share), strict=True)
     ]
+    state = load_checkpoint(checkpoint)
+    if state and not covers(state["probes"], plan.probes):
+        state = None  # its epochs were not watched: they are taken once more
+    probes = state["probes"] if state else dict(plan.probes)
     search = Search(
         space,
         method,
@@ -182,19 +206,24 @@ def _search(
         device=plan.device,
         engine=plan.engine,
         precision=plan.precision,
+        probes=[Watched(get_probe(name), every) for name, every in probes.items()],
     )
     seconds: list[float] = []
-    if state := load_checkpoint(checkpoint):
+    probing = 0.0
+    if state:
         search.load_state_dict(state["search"])
-        seconds = list(state["seconds"])
+        seconds, probing = list(state["seconds"]), state["probing"]
         on_progress("search", search.epoch, s.epochs)
     start = perf_counter()
     for row in search:
-        seconds.append(perf_counter() - start)
-        save_checkpoint(checkpoint, {"search": search.state_dict(), "seconds": seconds})
+        # A search costs what it costs without those who look on.
+        seconds.append(perf_counter() - start - search.watch.seconds)
+        probing, search.watch.seconds = probing + search.watch.seconds, 0.0
+        held = {"search": search.state_dict(), "seconds": seconds, "probing": probing, "probes": probes}
+        save_checkpoint(checkpoint, held)
         on_progress("search", row["epoch"], s.epochs)
         start = perf_counter()
-    return search.history, seconds, search.steps_taken
+    return search, seconds, probing
 
 
 def _cost(plan: Plan, space: Space, genotype: Genotype, dataset: Dataset, *, tabular: bool) -> dict[str, int]:

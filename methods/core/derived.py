@@ -35,7 +35,7 @@ class DerivedLearner(ABC):
         self.net.random.reseed(self.task.seed, "noise", epoch, number)  # type: ignore[union-attr,operator]
         logits = self.net(train.images)
         loss = F.cross_entropy(logits, train.labels)
-        descend(self.optimiser, self.net, weight_gradients(loss, self.net), self.task.settings.gradient_clip)
+        descend(self.optimiser, weight_gradients(loss, self.optimiser), self.task.settings.gradient_clip)
         return loss.detach(), (logits.detach().argmax(1) == train.labels).sum()
 
     def validation(self) -> tuple[float, float]:
@@ -59,6 +59,22 @@ class DerivedLearner(ABC):
     def alpha(self) -> Alpha:
         """None: there is no alpha."""
         return {}
+
+    def sees(self, epoch: int, number: int, train: Batch, valid: Batch) -> None:
+        """Nothing: there is no supernet."""
+        return
+
+    def accuracy(self, weights: Weights) -> float:
+        """Of the network in training, in %: there are no weights to choose."""
+        return self.validation()[1]
+
+    def heed(self, history: Sequence[dict[str, Any]]) -> None:
+        """Nothing changes."""
+        return
+
+    def answer(self, history: Sequence[dict[str, Any]]) -> int:
+        """The last row, which has the best of all."""
+        return len(history) - 1
 
     def stop(self, history: Sequence[dict[str, Any]]) -> bool:
         """Never: the budget is spent in full."""

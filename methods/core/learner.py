@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from methods.core.settings import Settings
 from methods.core.stages import bounds, depth, prune, stage_of
-from methods.core.step import Alpha, Batch, Moment, Parameters, Step, Weights
+from methods.core.step import Alpha, Batch, Found, Moment, Parameters, Step, Weights
 from spaces.core import streams
 from spaces.core.genotype import Genotype
 from spaces.core.operations import frozen_statistics
@@ -62,8 +62,14 @@ class Learner(Protocol):
     def step(self, epoch: int, number: int, train: Batch, valid: Batch) -> tuple[Tensor, Tensor]:
         """Take one step; returns the training batch's loss (scalar) and number of hits (scalar), before it."""
 
+    def sees(self, epoch: int, number: int, train: Batch, valid: Batch) -> Step | None:
+        """What a step on these batches starts from, for probes; None where there is no supernet. Nothing moves."""
+
     def measure(self) -> dict[str, float]:
         """Loss and accuracy (%) on the alpha half after an epoch: the keys of a history row."""
+
+    def accuracy(self, weights: Weights) -> float:
+        """That of the supernet at `weights` on the alpha half, in %, as `discrete_accuracy` is measured."""
 
     def weights(self) -> Weights:
         """The operation weights as they stand."""
@@ -74,8 +80,14 @@ class Learner(Protocol):
     def genotype(self) -> Genotype:
         """The architecture that the search would return now."""
 
+    def heed(self, history: Sequence[dict[str, Any]]) -> None:
+        """Change, for the epochs that follow, what the method changes for the sake of its history."""
+
     def stop(self, history: Sequence[dict[str, Any]]) -> bool:
         """Is the search over before its epochs are?"""
+
+    def answer(self, history: Sequence[dict[str, Any]]) -> int:
+        """Which row's architecture the search returns."""
 
     def state_dict(self) -> dict[str, Any]:
         """All that the next step depends on; tensors and plain values only."""
@@ -90,9 +102,10 @@ def cosine(start: float, end: float, share: float) -> float:
 
 
 def sgd(net: nn.Module, settings: Settings) -> torch.optim.SGD:
-    """The weights' optimiser under `settings`."""
+    """The weights' optimiser under `settings`, which takes all of them in one step: a supernet has over a thousand."""
     return torch.optim.SGD(
         net.parameters(),
+        fused=True,
         lr=settings.learning_rate,
         momentum=settings.momentum,
         nesterov=settings.nesterov,
@@ -118,20 +131,30 @@ def unrelaxed(alpha: Alpha, at: Moment, half: str) -> Weights:
     return alpha
 
 
-def weight_gradients(loss: Tensor, net: nn.Module) -> tuple[Tensor, ...]:
-    """∇ of `loss` for every parameter of `net`, in their order; zero for one that the loss does not depend on.
+def parameters_of(optimiser: torch.optim.Optimizer) -> list[Tensor]:
+    """What the optimiser trains, in its order: walking through a supernet's modules for it takes milliseconds."""
+    return [parameter for group in optimiser.param_groups for parameter in group["params"]]
+
+
+def weight_gradients(
+    loss: Tensor, optimiser: torch.optim.Optimizer, others: Sequence[Tensor] = ()
+) -> tuple[Tensor, ...]:
+    """∇ of `loss` for all that `optimiser` trains, in its order, then `others`; zero where it depends on none.
 
     A derived network may have such: an operation whose output goes nowhere, or comes from nothing but `none`.
     """
-    return torch.autograd.grad(loss, list(net.parameters()), allow_unused=True, materialize_grads=True)
+    leaves = [*parameters_of(optimiser), *others]
+    return torch.autograd.grad(loss, leaves, allow_unused=True, materialize_grads=True)
 
 
-def descend(optimiser: torch.optim.Optimizer, net: nn.Module, gradients: Sequence[Tensor], clip: float) -> None:
-    """One optimiser step along `gradients` (in the order of `net.parameters()`), clipped to norm `clip`."""
-    parameters = list(net.parameters())
-    for parameter, gradient in zip(parameters, gradients, strict=True):
-        parameter.grad = gradient
-    nn.utils.clip_grad_norm_(parameters, clip)
+def descend(optimiser: torch.optim.Optimizer, gradients: Sequence[Tensor], clip: float) -> None:
+    """One optimiser step along `gradients` (in the order of `parameters_of`), clipped to the Euclidean norm `clip`."""
+    norm = torch.stack(torch._foreach_norm(list(gradients))).norm()
+    share = (clip / (norm + 1e-6)).clamp(max=1.0)  # as torch.nn.utils.clip_grad_norm_ has it
+    clipped = torch._foreach_mul(list(gradients), share)
+    for parameter, gradient in zip(parameters_of(optimiser), clipped, strict=True):
+        # The fused step reads both as they lie in memory, so they must lie alike; a convolution's may not.
+        parameter.grad = gradient.contiguous()
     optimiser.step()
     optimiser.zero_grad(set_to_none=True)
 
@@ -157,13 +180,15 @@ class SupernetLearner:
         self.memory: dict[str, Any] = {}
         self._last = (0, 0)  # epoch and number of the latest step
         self.twin: Parameters | None = None  # set by a learner that trains a second set of weights
+        self._weight_decay = self.recipe.weight_decay((), task.settings)
         self._enter(0, task.space)
 
     def _enter(self, stage: int, space: Space) -> None:
         """Start a stage of the search: over `space`, a fresh supernet, alpha and optimisers, an empty memory."""
         task = self.task
         self.stage, self.space = stage, space
-        self.settings = s = replace(task.settings, cells=depth(self.recipe.stages, stage, task.settings.cells))
+        cells = depth(self.recipe.stages, stage, task.settings.cells)
+        self.settings = s = replace(task.settings, cells=cells, weight_decay=self._weight_decay)
         seed = streams.derive(task.seed, "stage", stage) if stage else task.seed
         with streams.seeded(seed, "supernet"):
             self.net = space.supernet(
@@ -189,6 +214,17 @@ class SupernetLearner:
 
         The first step of a stage starts from the operations that the stage before leaves it.
         """
+        step = self.sees(epoch, number, train, valid)
+        self._last = (epoch, number)
+        if self.task.settings.order == "alpha-weights":
+            self._alpha_step(step)
+            return self._weight_step(step)
+        result = self._weight_step(step)
+        self._alpha_step(step)
+        return result
+
+    def sees(self, epoch: int, number: int, train: Batch, valid: Batch) -> Step:
+        """The step as its pieces see it, the stage entered and the rates set that it needs."""
         stages, s = self.recipe.stages, self.task.settings
         stage = stage_of(stages, s.epochs, epoch)
         if stage != self.stage:
@@ -196,11 +232,11 @@ class SupernetLearner:
         first, end = bounds(stages, s.epochs)[stage : stage + 2]
         rate = cosine(s.learning_rate, s.learning_rate_min, (epoch - first) / (end - first))
         self.optimiser.param_groups[0]["lr"] = rate
-        self._last = (epoch, number)
-        self.net.train()
+        if not self.net.training:  # walking through its modules takes milliseconds
+            self.net.train()
         moment = self._moment(epoch, number)
         self._regulate(moment)
-        step = Step(
+        return Step(
             **vars(moment),
             net=self.net,
             alpha=self._alpha,
@@ -212,12 +248,6 @@ class SupernetLearner:
             valid=valid,
             twin=self.twin,
         )
-        if s.order == "alpha-weights":
-            self._alpha_step(step)
-            return self._weight_step(step)
-        result = self._weight_step(step)
-        self._alpha_step(step)
-        return result
 
     def _regulate(self, moment: Moment) -> None:
         """Set the rates that the supernet's passes follow at `moment`."""
@@ -239,21 +269,33 @@ class SupernetLearner:
 
     def _weight_step(self, step: Step) -> tuple[Tensor, Tensor]:
         gradients, loss, hits = self._inner_gradients(step)
-        descend(self.optimiser, self.net, gradients, step.settings.gradient_clip)
+        descend(self.optimiser, gradients, step.settings.gradient_clip)
         return loss, hits
 
     def _inner_gradients(self, step: Step) -> tuple[Sequence[Tensor], Tensor, Tensor]:
         """∇w of the training loss and the inner terms, that loss, and the hits; running statistics move."""
         # The inner objective stands at the alpha that the perturbation gives: its terms see the same.
         step = replace(step, alpha=self.recipe.perturbation(step))
-        logits = step.logits(step.train, move_statistics=True)
+        tables = self._layers(step) if self.recipe.layerwise else {}
+        logits = step.logits(step.train, weights=tables or None, move_statistics=True)
         loss = step.space.loss(logits, step.train.labels)
-        gradients: Sequence[Tensor] = weight_gradients(loss, self.net)
+        gradients: Sequence[Tensor] = weight_gradients(loss, self.optimiser, list(tables.values()))
+        if tables:  # what the pass finds beside the weights' gradients need not be computed again
+            count = len(gradients) - len(tables)
+            gradients, layers = gradients[:count], gradients[count:]
+            step = replace(step, found=Found(gradients, dict(zip(tables, layers, strict=True))))
         for piece in self.recipe.watch:
             piece(step, gradients)
         for term in self.recipe.inner:
             gradients = [g + extra for g, extra in zip(gradients, term(step), strict=True)]
         return gradients, loss.detach(), step.space.hits(logits.detach(), step.train.labels)
+
+    def _layers(self, step: Step) -> Weights:
+        """The operation weights as tables of each cell's own, to be differentiated."""
+        return {
+            kind: w.detach().repeat(self.space.cells_of(kind, self.settings.cells), 1, 1).requires_grad_()
+            for kind, w in step.relaxation(step.alpha, step, "train").items()
+        }
 
     def _moment(self, epoch: int, number: int) -> Moment:
         task = self.task
@@ -272,7 +314,7 @@ class SupernetLearner:
 
     def _momenta(self) -> list[Tensor]:
         state = self.optimiser.state
-        return [state[p].get("momentum_buffer", torch.zeros_like(p)) for p in self.net.parameters()]
+        return [state[p].get("momentum_buffer", torch.zeros_like(p)) for p in parameters_of(self.optimiser)]
 
     def measure(self) -> dict[str, float]:
         """How the supernet does on the alpha half, or where a search of a scalar space stands; and what pieces log."""
@@ -288,25 +330,28 @@ class SupernetLearner:
         is always measured with the batch's own, and without what a derived network lacks: an auxiliary skip-connection
         and dropout.
         """
-        held = self.weights()
-        chosen = {kind: w.to(self.task.device) for kind, w in self.task.space.encode(self.genotype()).items()}
-        size = self.task.settings.batch_size
-
-        def passed(weights: Weights) -> Any:
-            def forward(images: Tensor, number: int) -> Tensor:
-                self.net.random.reseed(self.task.seed, "noise", "measure", number)
-                return self.net(images, weights)
-
-            return forward
-
         self._regulate(self._moment(*self._last))
         self.net.eval()
-        loss, mixed = accuracy(passed(held), self.task.valid, size)
+        loss, mixed = self._on_alpha_half(self.weights())
+        discrete = self.accuracy(self.task.space.encode(self.genotype()))
+        return {"valid_loss": loss, "valid_accuracy": mixed, "discrete_accuracy": discrete}
+
+    def accuracy(self, weights: Weights) -> float:
+        """Of the supernet at `weights`, with the batch's own statistics and without what a derived network lacks."""
         self.net.train()
+        rates = self.net.skip_dropout, self.net.auxiliary_weight
         self.net.skip_dropout = self.net.auxiliary_weight = 0.0
         with frozen_statistics(self.net):
-            _, discrete = accuracy(passed(chosen), self.task.valid, size)
-        return {"valid_loss": loss, "valid_accuracy": mixed, "discrete_accuracy": discrete}
+            found = self._on_alpha_half({kind: w.to(self.task.device) for kind, w in weights.items()})[1]
+        self.net.skip_dropout, self.net.auxiliary_weight = rates
+        return found
+
+    def _on_alpha_half(self, weights: Weights) -> tuple[float, float]:
+        def forward(images: Tensor, number: int) -> Tensor:
+            self.net.random.reseed(self.task.seed, "noise", "measure", number)
+            return self.net(images, weights)
+
+        return accuracy(forward, self.task.valid, self.task.settings.batch_size)
 
     def _point(self) -> dict[str, float]:
         """The validation loss and, since there is nothing to classify, `alpha`, `w` and, where a method has it, `y`."""
@@ -332,9 +377,19 @@ class SupernetLearner:
         """What the recipe selects from the weights."""
         return self.recipe.selection(self.space, self.weights())
 
+    def heed(self, history: Sequence[dict[str, Any]]) -> None:
+        """The weight decay is what the recipe's piece makes of the history."""
+        self._weight_decay = self.recipe.weight_decay(history, self.task.settings)
+        self.settings = replace(self.settings, weight_decay=self._weight_decay)
+        self.optimiser.param_groups[0]["weight_decay"] = self._weight_decay
+
     def stop(self, history: Sequence[dict[str, Any]]) -> bool:
         """As the recipe's `stop` piece says."""
         return self.recipe.stop(history, self.task.settings)
+
+    def answer(self, history: Sequence[dict[str, Any]]) -> int:
+        """As the recipe's `answer` piece says."""
+        return self.recipe.answer(history, self.task.settings)
 
     def state_dict(self) -> dict[str, Any]:
         """The stage, weights with running statistics, alpha, both optimisers, pieces' memory, and the latest step."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from torch import Tensor
 
+from methods.core.probes import Watched
 from methods.core.settings import Settings, Value
 from methods.core.stages import WHOLE, Stage, bounds, depth
 from methods.core.step import Alpha, Moment, Relaxation, Step, Weights
@@ -28,6 +29,8 @@ OuterTerm = Callable[[Step], Alpha]  # added to alpha's gradient
 ConstraintPiece = Callable[[Step], None]  # puts alpha back, in place, to where it may be after its step
 LogPiece = Callable[[dict[str, Any]], dict[str, float]]  # from the memory after an epoch, columns of a history
 StopPiece = Callable[[Sequence[Mapping[str, Any]], Settings], bool]  # histories so far → stop now?
+AnswerPiece = Callable[[Sequence[Mapping[str, Any]], Settings], int]  # history → the row that the search returns
+DecayPiece = Callable[[Sequence[Mapping[str, Any]], Settings], float]  # history so far → the weights' weight decay
 SelectionPiece = Callable[[Space, Weights], Genotype]
 RatePiece = Callable[[Moment], float]
 FilePiece = Callable[[Path, Space, Settings], str]  # what a file holds; raises `InputError` if it does not fit
@@ -63,6 +66,16 @@ def every_step(step: Step) -> bool:
 def never(history: Sequence[Mapping[str, Any]], settings: Settings) -> bool:
     """The search runs all its epochs."""
     return False
+
+
+def latest(history: Sequence[Mapping[str, Any]], settings: Settings) -> int:
+    """The architecture after the last epoch."""
+    return len(history) - 1
+
+
+def constant_decay(history: Sequence[Mapping[str, Any]], settings: Settings) -> float:
+    """The settings' own, throughout."""
+    return settings.weight_decay
 
 
 def constant_rate(at: Moment) -> float:
@@ -121,6 +134,10 @@ class Method(Protocol):
         """The method's own settings and their defaults."""
 
     @property
+    def probes(self) -> tuple[Watched, ...]:
+        """Probes that the method itself leans on."""
+
+    @property
     def spaces(self) -> tuple[str, ...]:
         """The spaces of images on which its definition makes sense."""
 
@@ -154,11 +171,15 @@ class Recipe:
     watch: tuple[WatchPiece, ...] = ()
     log: tuple[LogPiece, ...] = ()
     inner: tuple[InnerTerm, ...] = ()
+    layerwise: bool = False  # the inner terms are given what the weight step's pass finds of each layer (`Step.found`)
     outer: tuple[OuterTerm, ...] = ()
     constraint: ConstraintPiece = unconstrained
     perturbation: PerturbationPiece = unperturbed
     selection: SelectionPiece = strongest
     stop: StopPiece = never
+    answer: AnswerPiece = latest
+    weight_decay: DecayPiece = constant_decay
+    probes: tuple[Watched, ...] = ()  # that `stop`, `answer` or `weight_decay` read in the history
     stages: tuple[Stage, ...] = (WHOLE,)
     skip_dropout: RatePiece = constant_rate  # of the supernet's skip-connections, in training
     auxiliary_skip: RatePiece | None = None  # weight of a skip-connection beside every edge; None: there is none
@@ -199,6 +220,9 @@ class Recipe:
             "constraint on alpha": describe(self.constraint),
             "selection": describe(self.selection),
             "stop": describe(self.stop),
+            "architecture returned": describe(self.answer),
+            "weight decay": describe(self.weight_decay),
+            "probes": "; ".join(f"{w.probe.name}, every {w.every} epochs" for w in self.probes) or "none",
             "stages": sequence(self.stages, settings),
             "skip dropout": self._dropout(),
             "auxiliary skip": describe(self.auxiliary_skip) if self.auxiliary_skip else "none",

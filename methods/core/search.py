@@ -1,14 +1,16 @@
 """The search loop: an iterator of epochs that can be stopped, saved and restored at any step."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
 
 from methods.core.learner import Batches, Task
+from methods.core.probes import BATCH, Number, View, Watch, Watched
 from methods.core.recipe import Method
 from methods.core.settings import Settings, resolve
 from methods.core.step import Batch
+from spaces.core.genotype import Genotype
 from spaces.core.space import Space
 from spaces.core.supernet import Engine, Precision
 
@@ -36,6 +38,7 @@ class Search:
         device: torch.device | str = "cpu",
         engine: Engine = "fast",
         precision: Precision = "fp32",
+        probes: Sequence[Watched] = (),
     ) -> None:
         if settings is None:
             settings, _ = resolve(method.options, method.layers(space.name))
@@ -43,6 +46,7 @@ class Search:
             space, settings, train, valid, classes, in_channels, seed, torch.device(device), engine, precision
         )
         self.learner = method.learner(self.task)
+        self.watch = Watch(method.probes, probes)
         self.history: list[Row] = []
         self.epoch = 0
         self.number = 0  # of the next step within the epoch
@@ -64,11 +68,24 @@ class Search:
             self.epoch >= self.task.settings.epochs or (self.epoch > 0 and self.learner.stop(self.history))
         )
 
+    @property
+    def answer_epoch(self) -> int:
+        """The epoch (from 1) whose architecture the search returns."""
+        return self.learner.answer(self.history) + 1
+
+    @property
+    def genotype(self) -> str:
+        """The architecture that the search returns, of those in its history."""
+        text: str = self.history[self.answer_epoch - 1]["genotype"]
+        return text
+
     def advance(self) -> Row | None:
         """Take one step; at the end of an epoch, measure and return its history row."""
         train = Batch(*self.task.train.batch(self.epoch, self.number), half="train")
         # The alpha half runs on by epochs of its own, so that a shorter one is cycled (a longer one is not cut).
         valid = Batch(*self.task.valid.batch(*divmod(self.steps_taken, len(self.task.valid))), half="valid")
+        if self.watch.following and (step := self.learner.sees(self.epoch, self.number, train, valid)):
+            self.watch.follow(step)
         loss, hits = self.learner.step(self.epoch, self.number, train, valid)
         size = len(train.labels)
         self._totals += torch.stack([loss.double() * size, hits.double(), torch.full_like(hits, size).double()])
@@ -76,6 +93,7 @@ class Search:
         if self.number < self.task.steps:
             return None
         self.history.append(self._close_epoch())
+        self.learner.heed(self.history)
         return self.history[-1]
 
     def _close_epoch(self) -> Row:
@@ -96,7 +114,27 @@ class Search:
             "genotype": str(genotype),
             "skip_share": genotype.skip_share(genotype.kinds[0]),
             **flat,
+            **self._probed(genotype, measured),
         }
+
+    def _probed(self, genotype: Genotype, measured: dict[str, float]) -> dict[str, Number]:
+        """The columns of the probes that are due after the epoch that ended."""
+        if not self.watch.due(self.epoch):
+            return {}
+        weights = self.learner.weights()
+        train = Batch(*self.task.train.batch(BATCH, 0), half="train")
+        valid = Batch(*self.task.valid.batch(BATCH, 0), half="valid")
+        view = View(
+            space=self.task.space,
+            genotype=genotype,
+            weights=weights,
+            before={kind: self.history[-1][f"weights.{kind}"] for kind in weights} if self.history else None,
+            # One step beyond the epoch's last: what a probe draws, no step draws.
+            step=self.learner.sees(self.epoch - 1, self.task.steps, train, valid),
+            discrete_accuracy=measured["discrete_accuracy"],
+            accuracy=self.learner.accuracy,
+        )
+        return self.watch.columns(self.epoch, view)
 
     def __iter__(self) -> Iterator[Row]:
         while not self.done:
@@ -112,6 +150,7 @@ class Search:
             "totals": self._totals,
             "history": self.history,
             "learner": self.learner.state_dict(),
+            "probes": self.watch.state_dict(),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -120,3 +159,5 @@ class Search:
         self._totals = state["totals"].to(self.task.device)
         self.history = list(state["history"])
         self.learner.load_state_dict(state["learner"])
+        self.watch.load_state_dict(state["probes"])
+        self.learner.heed(self.history)

@@ -64,6 +64,8 @@ RANGES: dict[str, tuple[Callable[[Any], bool], str]] = {
     **dict.fromkeys(("momentum", "alpha_beta1", "alpha_beta2", "drop_path"), BELOW_ONE),
     "weights_share": (lambda x: 0 < x < 1, "between 0 and 1"),
     **dict.fromkeys(("radius", "epsilon0"), POSITIVE),
+    **dict.fromkeys(("window", "ratio", "decay_factor", "decay_max"), POSITIVE),
+    **dict.fromkeys(("delta", "start_epoch", "k"), NOT_NEGATIVE),
     "stop_share": (lambda x: 0 < x <= 1, "above 0 and at most 1"),
 }
 """What a setting of that name may be, whether the search's, the retraining's or a recipe's own, and in words."""

@@ -1,6 +1,6 @@
 """What a piece sees in one step of a search, and the passes through the supernet that it may ask for."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -53,6 +53,14 @@ Relaxation = Callable[[Alpha, Moment, str], Weights]
 """Alpha → weights, for a pass on the half ``train`` or ``valid``, or to ``select``: then without any draw."""
 
 
+@dataclass(frozen=True)
+class Found:
+    """What the weight step's own pass found: the training loss's gradient for the weights and for each layer."""
+
+    parameters: Sequence[Tensor]
+    layers: Weights  # kind → [cells, edges, operations], of each cell's operation weights
+
+
 @dataclass(frozen=True, kw_only=True)
 class Step(Moment):
     """One step: the supernet and alpha as they stand, and the two batches.
@@ -70,6 +78,7 @@ class Step(Moment):
     momenta: Callable[[], list[Tensor]]  # the optimiser's momentum buffers, in the order of net.parameters()
     train: Batch
     valid: Batch
+    found: Found | None = None  # for the inner terms of a recipe that is `layerwise`
     twin: Parameters | None = None  # the second set of weights of a method that trains two (y of RARTS), live
 
     def logits(

@@ -49,6 +49,15 @@ def plain(axes: "Axes", x: str, y: str) -> None:
     axes.set_axisbelow(True)
 
 
+def over_epochs(axes: "Axes", y: str, entries: Mapping[str, Style]) -> None:
+    """Finish axes on which curves run over epochs: whole numbers, and the legend at the right."""
+    from matplotlib.ticker import MaxNLocator
+
+    plain(axes, "Epoch", y)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    legend(axes, entries, loc="upper left", bbox_to_anchor=(1.0, 1.0))
+
+
 def legend(axes: "Axes", entries: Mapping[str, Style], **place: Any) -> None:
     """A legend of `entries`, names printed literally whatever characters they hold."""
     from matplotlib.lines import Line2D

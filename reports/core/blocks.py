@@ -2,14 +2,14 @@
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from reports.core.values import checked
+from reports.core.values import UNSTATED, checked
 from spaces.core.errors import InputError, unknown
 
 RECORD_COLUMNS = (
@@ -17,7 +17,15 @@ RECORD_COLUMNS = (
     *("skip_share", "params", "macs", "search_seconds", "evaluate_seconds", "search_steps", "epochs", "scale"),
     *("device", "engine", "threads", "version", "dataset_digest", "recipe", "settings", "environment"),
 )
+NOISE = {"tabular": "search noise", "retrained": "search and retraining noise"}
+"""What the spread of accuracies over seeds is of: a table gives an architecture one value, so only the search varies;
+where each search is retrained once, both vary and cannot be told apart.
+"""
 SAME = ["space", "dataset", "protocol", "scale", "evaluation", "dataset_digest"]
+
+
+SpaceOf = Callable[[str], Any]
+"""From a space's name to what knows its notation: `.parse(text) -> Genotype` and `.operations`, names in order."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +81,12 @@ class Block:
                 "its study again"
             )
         frame = self.records[["label", "space", "dataset", "seed", metric]]
-        return checked(frame.set_axis(["method", "space", "dataset", "seed", "value"], axis=1), f"records, {metric}")
+        frame = frame.set_axis(["method", "space", "dataset", "seed", "value"], axis=1)
+        if metric == "accuracy":
+            frame = frame.assign(convention=self.records["convention"], noise=NOISE.get(self.evaluation, UNSTATED))
+        else:
+            frame = frame.assign(convention=f"{metric} of one trial")
+        return checked(frame, f"records, {metric}")
 
 
 def blocks(records: pd.DataFrame) -> list[Block]:

@@ -1,7 +1,6 @@
 """What a report says, gathered once for the page and for LaTeX: one `Section` a block, the conditions, the methods."""
 
 import json
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -9,14 +8,12 @@ import numpy as np
 import pandas as pd
 
 from reports import figures, tables
+from reports.bests import bests
 from reports.core.axes import Style, styles
-from reports.core.blocks import Block, blocks, flat, scale_words
+from reports.core.blocks import Block, SpaceOf, blocks, flat, scale_words
 from reports.core.drawn import Drawn
 from reports.tables import Row, Table, named_rows
 from spaces.core.errors import InputError
-
-SpaceOf = Callable[[str], Any]
-"""From a space's name to what knows its notation: `.parse(text) -> Genotype` and `.operations`, names in order."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +22,8 @@ class Section:
 
     block: Block
     main: Table
-    comparisons: Table | None
+    comparisons: list[Table]
+    bests: Table
     trials: Table
     statements: list[str]
     trajectory: Drawn | None
@@ -43,7 +41,7 @@ class Section:
     @property
     def tables(self) -> list[Table]:
         """The tables that LaTeX gets as well."""
-        return [self.main, *([self.comparisons] if self.comparisons else [])]
+        return [self.main, *self.comparisons, self.bests]
 
 
 @dataclass(frozen=True)
@@ -102,6 +100,9 @@ def _section(block: Block, histories: pd.DataFrame, space_of: SpaceOf, method_st
         block=block,
         main=tables.main(block, comparison),
         comparisons=tables.comparisons(block, comparison),
+        bests=tables.best(
+            bests(block.values()), f"{block.title}, best of k searches: {block.conditions}", f"{block.slug}-bests"
+        ),
         trials=tables.trials(block),
         statements=[str(words) for words in comparison["statement"]],
         trajectory=figures.trajectory(block, histories, method_styles) if len(histories) else None,

@@ -1,17 +1,17 @@
-"""Tests of a difference, its interval and its size, for the few seeds that a search can afford.
+"""Tests of a difference, for the few seeds that a search can afford.
 
-Searches collapse in some seeds and not in others, so accuracies are far from normal and n is small: both tests
+Searches collapse in some seeds and not in others, so accuracies are far from normal and n is small: two tests
 permute instead of assuming a distribution, and enumerate every permutation as long as there are at most `RESAMPLES`.
+Student's and Welch's t stand beside them, for what only a mean, a standard deviation and n are known of.
 """
 
 from dataclasses import dataclass
-from math import comb, nan, sqrt
+from math import comb, isnan, nan, sqrt
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
-from statsmodels.stats.multitest import multipletests
 
 LEVEL = 0.95
 ALPHA = 0.05
@@ -65,38 +65,89 @@ def relabel(first: Values, second: Values) -> Test:
     )
 
 
-def mean_interval(sample: Values) -> tuple[float, float]:
-    """The `LEVEL` interval of the mean of `sample` [n] by Student's t; NaN for n < 2."""
-    n = len(sample)
-    if n < 2:
-        return nan, nan
-    return _around(float(sample.mean()), float(sample.std(ddof=1)) / sqrt(n), n - 1)
+def ranks(first: Values, second: Values, paired: bool) -> float:
+    """Wilcoxon's p, by signed ranks where the samples pair, else by the rank sum (Mann and Whitney); NaN for n < 2.
 
-
-def difference_interval(first: Values, second: Values) -> tuple[float, float]:
-    """The `LEVEL` interval of mean(first) - mean(second), unpaired, by Welch's t; NaN where a sample has n < 2.
-
-    Welch, Biometrika 34, 1947: no equal variances assumed.
+    Exact for few values without ties, else by the normal approximation, as scipy chooses; 1 where all differences are
+    zero. Wilcoxon, Biometrics Bulletin 1, 1945.
     """
     if min(len(first), len(second)) < 2:
-        return nan, nan
-    centre = float(first.mean() - second.mean())
-    a, b = (float(sample.var(ddof=1)) / len(sample) for sample in (first, second))
-    if a + b == 0:
-        return centre, centre
-    freedom = (a + b) ** 2 / (a**2 / (len(first) - 1) + b**2 / (len(second) - 1))
-    return _around(centre, sqrt(a + b), freedom)
+        return nan
+    if not paired:
+        return float(stats.mannwhitneyu(first, second).pvalue)
+    differences = first - second
+    return float(stats.wilcoxon(differences).pvalue) if np.any(differences) else 1.0
 
 
-def a12(first: Values, second: Values) -> float:
-    """Vargha and Delaney's A12: how often a value of `first` exceeds one of `second`, a tie counting half.
+@dataclass(frozen=True)
+class Summary:
+    """What a paper prints of a sample: its mean, its standard deviation (ddof = 1) and the number of values."""
 
-    0.5 is no effect, 1 means every value of `first` is larger. Journal of Educational and Behavioral Statistics 25,
-    2000.
+    mean: float
+    std: float
+    n: int
+
+    @classmethod
+    def of(cls, sample: Values) -> "Summary":
+        """The summary of `sample` [n]; its std is NaN for n < 2."""
+        return cls(float(sample.mean()), float(sample.std(ddof=1)) if len(sample) > 1 else nan, len(sample))
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A difference of means with its standard error and the degrees of freedom of its t; NaN where n < 2."""
+
+    difference: float
+    error: float
+    freedom: float
+
+    @property
+    def low(self) -> float:
+        """The lower end of the `LEVEL` interval by Student's t."""
+        return self.difference - self.reach(LEVEL)
+
+    @property
+    def high(self) -> float:
+        """The upper end of the `LEVEL` interval by Student's t."""
+        return self.difference + self.reach(LEVEL)
+
+    @property
+    def p(self) -> float:
+        """Two-sided, for no difference; NaN without any spread, where there is no t."""
+        return float(2 * stats.t.sf(abs(self.difference) / self.error, self.freedom)) if self.error else nan
+
+    def reach(self, level: float) -> float:
+        """Half the width of the interval at `level`."""
+        return float(stats.t.ppf((1 + level) / 2, self.freedom)) * self.error if self.error else self.error
+
+
+def student(differences: Values) -> Estimate:
+    """The mean of paired `differences` [n], or of any sample, by Student's t.
+
+    Student, Biometrika 6, 1908.
     """
-    above = (first[:, None] > second[None, :]).mean()
-    level = (first[:, None] == second[None, :]).mean()
-    return float(above + level / 2)
+    summary = Summary.of(differences)
+    return Estimate(summary.mean, summary.std / sqrt(summary.n), summary.n - 1 if summary.n > 1 else nan)
+
+
+def welch(first: Summary, second: Summary) -> Estimate:
+    """Welch's t from summaries, so that published means and standard deviations can be tested as raw values are.
+
+    No equal variances assumed; normal values are. Welch, Biometrika 34, 1947.
+    """
+    difference = first.mean - second.mean
+    if min(first.n, second.n) < 2 or isnan(first.std) or isnan(second.std):
+        return Estimate(difference, nan, nan)
+    a, b = first.std**2 / first.n, second.std**2 / second.n
+    if a + b == 0:
+        return Estimate(difference, 0.0, nan)
+    freedom = (a + b) ** 2 / (a**2 / (first.n - 1) + b**2 / (second.n - 1))
+    return Estimate(difference, sqrt(a + b), freedom)
+
+
+def estimate(first: Values, second: Values, paired: bool) -> Estimate:
+    """mean(first) - mean(second): `student` of the differences where the samples pair, else `welch`."""
+    return student(first - second) if paired else welch(Summary.of(first), Summary.of(second))
 
 
 def holm(p: Values) -> Values:
@@ -104,10 +155,11 @@ def holm(p: Values) -> Values:
 
     Scandinavian Journal of Statistics 6, 1979.
     """
+    # Not by statsmodels' multipletests, which collects all garbage at every call: a hundred times the work.
     corrected = np.full(len(p), nan)
-    tested = ~np.isnan(p)
-    if tested.any():
-        corrected[tested] = multipletests(p[tested], method="holm")[1]
+    order = np.argsort(p)[: int((~np.isnan(p)).sum())]  # NaN sorts last
+    steps = p[order] * np.arange(len(order), 0, -1)
+    corrected[order] = np.minimum(1, np.maximum.accumulate(steps))
     return corrected
 
 
@@ -134,8 +186,3 @@ def _extent(ways: int) -> str:
 
 def _smallest(ways: int) -> float:
     return 2 / ways if ways <= RESAMPLES else 2 / (RESAMPLES + 1)
-
-
-def _around(centre: float, error: float, freedom: float) -> tuple[float, float]:
-    reach = float(stats.t.ppf((1 + LEVEL) / 2, freedom)) * error
-    return centre - reach, centre + reach

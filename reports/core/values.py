@@ -1,5 +1,6 @@
 """The frame every statistic starts from: one row a measured value, checked once so that nothing is dropped later."""
 
+import re
 from typing import Any
 
 import numpy as np
@@ -7,28 +8,37 @@ import pandas as pd
 
 from spaces.core.errors import InputError
 
-COLUMNS = ("method", "space", "dataset", "seed", "value")
+NEEDED = ("method", "seed", "value")
+UNSTATED = "not stated"
+OPTIONAL = {"space": UNSTATED, "dataset": UNSTATED, "convention": "as given", "noise": UNSTATED}
+"""What a column holds where the frame lacks it. `convention` says what one value is, `noise` what its spread is of."""
+COLUMNS = (*NEEDED, *OPTIONAL)
 TRIAL = ["method", "space", "dataset", "seed"]
 
 
 def checked(values: pd.DataFrame, source: str = "values") -> pd.DataFrame:
     """`values` with exactly the columns `COLUMNS`, names as text and `value` as float64, in their order.
 
-    Raises `InputError`, naming `source`, when a column is missing, there are no rows, a name or seed is empty, a value
-    is not a finite number, or one (method, space, dataset, seed) has two rows. Nothing is repaired and nothing is
-    dropped: a mean over what happens to be left is not the mean that was asked for.
+    A frame may lack the columns of `OPTIONAL`. Raises `InputError`, naming `source`, when another column is missing,
+    there are no rows, a cell is empty, a value is not a finite number, or one (method, space, dataset, seed) has two
+    rows. Nothing is repaired and nothing is dropped: a mean over what happens to be left is not the mean that was
+    asked for.
     """
-    for column in COLUMNS:
+    for column in NEEDED:
         if column not in values.columns:
-            raise InputError(f"{source}: column {column!r} is missing: give the columns {', '.join(COLUMNS)}")
+            raise InputError(
+                f"{source}: column {column!r} is missing: give the columns {', '.join(NEEDED)}, and "
+                f"{', '.join(OPTIONAL)} where they are known"
+            )
     if values.empty:
         raise InputError(f"{source}: no rows: give one row for each method, space, dataset and seed")
-    frame = values.loc[:, list(COLUMNS)].reset_index(drop=True)
-    for column in TRIAL:
+    frame = values.reset_index(drop=True)
+    frame = frame.assign(**{name: text for name, text in OPTIONAL.items() if name not in frame}).loc[:, list(COLUMNS)]
+    for column in ("method", "seed", *OPTIONAL):
         missing = frame[column].isna() | (frame[column].astype(str).str.strip() == "")
         if missing.any():
             raise InputError(f"{source}: column {column!r} is empty in {_rows(missing)}: fill it in")
-    for column in ("method", "space", "dataset"):
+    for column in ("method", *OPTIONAL):
         frame[column] = frame[column].astype(str)
     numbers = pd.to_numeric(frame["value"], errors="coerce").to_numpy(dtype=float, na_value=np.nan)
     bad = pd.Series(~np.isfinite(numbers))
@@ -47,6 +57,26 @@ def checked(values: pd.DataFrame, source: str = "values") -> pd.DataFrame:
             "keep one, or tell the methods apart by name"
         )
     return frame
+
+
+def best_of(convention: str) -> int | None:
+    """The k where `convention` says that a value is the best of k searches ("best of 4, …"), else `None`."""
+    found = re.match(r"best of ([1-9]\d*)\b", convention.strip(), flags=re.IGNORECASE)
+    return int(found[1]) if found else None
+
+
+def split(frame: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """A checked frame as (the values of single searches, the values that are the best of several, with column `k`).
+
+    A best of k is no sample of what a search gives, so no mean and no test may take it for one.
+    """
+    k = frame["convention"].map(best_of)
+    return frame[k.isna()], frame[k.notna()].assign(k=k.dropna().astype(int))
+
+
+def place(space: str, dataset: str) -> str:
+    """Space and data set in words, without those that nobody stated."""
+    return " / ".join(name for name in (space, dataset) if name != UNSTATED) or "all values"
 
 
 def trial(row: "pd.Series[Any]") -> str:

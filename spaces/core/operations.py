@@ -5,6 +5,7 @@ An operation of stride 2 maps height and width n to ceil(n / 2), so any size of 
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
@@ -35,10 +36,20 @@ class BatchNorm(nn.BatchNorm2d):
         return super().forward(x)
 
 
+_NORMS: WeakKeyDictionary[nn.Module, list[BatchNorm]] = WeakKeyDictionary()
+
+
+def _norms(net: nn.Module) -> list[BatchNorm]:
+    """The batch norms of `net`, looked for once: a supernet has thousands of modules."""
+    if net not in _NORMS:
+        _NORMS[net] = [module for module in net.modules() if isinstance(module, BatchNorm)]
+    return _NORMS[net]
+
+
 @contextmanager
 def frozen_statistics(net: nn.Module) -> Iterator[None]:
     """Passes of `net` in this block leave its running statistics bit for bit as they are, in training mode too."""
-    norms = [module for module in net.modules() if isinstance(module, BatchNorm)]
+    norms = _norms(net)
     before = [norm.frozen for norm in norms]
     for norm in norms:
         norm.frozen = True
@@ -47,6 +58,17 @@ def frozen_statistics(net: nn.Module) -> Iterator[None]:
     finally:
         for norm, frozen in zip(norms, before, strict=True):
             norm.frozen = frozen
+
+
+@contextmanager
+def in_mode(net: nn.Module, training: bool) -> Iterator[None]:
+    """In this block `net` is in training mode, or in that of `eval()`, whatever it is outside."""
+    before = net.training
+    net.train(training)
+    try:
+        yield
+    finally:
+        net.train(before)
 
 
 def convolution(

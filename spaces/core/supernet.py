@@ -31,6 +31,7 @@ from spaces.core.operations import (
     build,
     convolution,
     frozen_statistics,
+    in_mode,
     relu_conv_bn,
     strided,
 )
@@ -150,14 +151,14 @@ class MixedCell(nn.Module):
 
     def _fused(self, inputs: Sequence[Tensor], weights: CellWeights) -> Tensor:
         plan = self._plan(weights)
-        draws = self.random.state()
+        draws, training = self.random.state(), self.training
 
         def reference(tensors: Sequence[Tensor]) -> Tensor:
-            """The same by the reference, with the same draws: it serves whatever differentiates a gradient again."""
+            """The same by the reference, drawing the same: it serves whatever differentiates a gradient once more."""
             states, (table, *parameters) = tensors[: len(inputs)], tensors[len(inputs) :]
             held = replace(weights, table=table)
             replaced = {f"cell.{name}": p for name, p in zip(plan.names, parameters, strict=True)}
-            with self.random.again(draws), frozen_statistics(self):
+            with self.random.again(draws), in_mode(self, training), frozen_statistics(self):
                 return functional_call(ByReference(self), replaced, (states, held))
 
         job = Job(plan, len(inputs), self.stride, self.joined, weights.auxiliary, reference)

@@ -5,7 +5,7 @@ import typer
 
 def register(app: typer.Typer) -> None:
     """Put every command on `app`."""
-    from suite.commands import data, describe, latency, report, search
+    from suite.commands import audit, collapse, compare, data, describe, latency, report, search
 
-    for module in (search, describe, report, data, latency):
+    for module in (search, describe, report, compare, collapse, audit, data, latency):
         module.register(app)

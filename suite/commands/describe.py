@@ -20,6 +20,7 @@ class What(StrEnum):
     spaces = "spaces"
     datasets = "datasets"
     protocols = "protocols"
+    probes = "probes"
     studies = "studies"
 
 
@@ -43,6 +44,7 @@ def list_names(what: Annotated[What, typer.Argument(help="What to list.")], as_j
         What.spaces: _spaces,
         What.datasets: _datasets,
         What.protocols: _protocols,
+        What.probes: _probes,
         What.studies: _studies,
     }[what]()
     emit(rows, as_json, lambda: console.print(table(what.value, rows)))
@@ -73,6 +75,13 @@ def _datasets() -> list[dict[str, Any]]:
     from suite.data import DATASETS
 
     return [{"name": name, "what": text} for name, text in DATASETS.items()]
+
+
+def _probes() -> list[dict[str, Any]]:
+    from methods.core.recipe import describe as described
+    from methods.probes import PROBES, get_probe
+
+    return [{"name": name, "what": described(get_probe(name).measure).partition(": ")[2]} for name in PROBES]
 
 
 def _protocols() -> list[dict[str, Any]]:

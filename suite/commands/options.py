@@ -13,6 +13,13 @@ EngineOption = Annotated[str, typer.Option("--engine", help="What computes a sup
 PrecisionOption = Annotated[str, typer.Option("--precision", help="Of a supernet's passes: fp32, or bf16 (autocast).")]
 Set = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a setting; repeatable.")]
 
+Probes = Annotated[str | None, typer.Option(help="What to watch, commas between (`dartboard list probes`) [nothing].")]
+
+
+def names(text: str | None) -> list[str]:
+    """A list as it is written on a command line, with commas."""
+    return [name.strip() for name in (text or "").split(",") if name.strip()]
+
 
 def overrides(pairs: list[str] | None) -> dict[str, Any]:
     """`KEY=VALUE` texts as a dictionary; values stay text and are read as the setting's type later."""

@@ -10,7 +10,16 @@ import typer
 from rich.markup import escape
 
 from spaces.core.errors import InputError
-from suite.commands.options import DataRoot, Device, EngineOption, PrecisionOption, Set, overrides
+from suite.commands.options import (
+    DataRoot,
+    Device,
+    EngineOption,
+    PrecisionOption,
+    Probes,
+    Set,
+    names,
+    overrides,
+)
 from suite.console import Json, console, emit, errors, plain_errors, table
 
 if TYPE_CHECKING:
@@ -35,6 +44,8 @@ def search(
     seed: Annotated[int, typer.Option(help="The seed of all of the trial's random streams.")] = 0,
     protocol: Annotated[str | None, typer.Option(help="The scale [quick].")] = None,
     settings: Set = None,
+    probes: Probes = None,
+    probe_every: Annotated[int | None, typer.Option(help="Measure probes every so many epochs [1].")] = None,
     out: Annotated[Path | None, typer.Option(help="The runs folder [runs/search].")] = None,
     device: Device = "auto",
     engine: EngineOption = "fast",
@@ -55,10 +66,26 @@ def search(
 
     if get_space(space).scalar:
         images = {"dataset": dataset, "protocol": protocol, "out": out, "data-root": data_root, "download": download}
-        solve(named[0], [option for option, given in images.items() if given], overrides(settings), as_json)
+        watched = {"probes": probes, "probe-every": probe_every}
+        solve(
+            named[0],
+            [option for option, given in [*images.items(), *watched.items()] if given],
+            overrides(settings),
+            as_json,
+        )
         return
-    scale = protocol or "quick"
-    made = plan(named[0], space, dataset or "digits", seed, scale, overrides(settings), device, engine, precision)
+    made = plan(
+        named[0],
+        space,
+        dataset or "digits",
+        seed,
+        protocol or "quick",
+        overrides(settings),
+        device,
+        engine,
+        precision,
+        probes=dict.fromkeys(names(probes), 1 if probe_every is None else probe_every),
+    )
     runs = out or Path("runs/search")
     with interruptible(), progress([made]) as on_event:
         record = run_trial(
@@ -115,8 +142,7 @@ def run(
     from suite.commands.report import build_report
     from suite.core.root import data_root as root_of
     from suite.executors import fair_jobs, run_all
-    from suite.store import read_record
-    from suite.trial import key_of
+    from suite.trial import key_of, record_for
 
     path, root = studies.find(study), root_of(data_root)
     if report is not None:
@@ -135,7 +161,7 @@ def run(
     )
     runs = out or Path("runs") / path.stem
     try:
-        missing = [plan for plan in expansion.plans if read_record(runs / key_of(plan, root, download)) is None]
+        missing = [plan for plan in expansion.plans if record_for(plan, runs / key_of(plan, root, download)) is None]
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
     finished = len(expansion.plans) - len(missing)
@@ -161,7 +187,7 @@ def run(
     }
     parts: list[Callable[[], None]] = []
     if report is not None and len(failures) < len(expansion.plans):
-        found, show_report = build_report(runs, report)
+        found, show_report = build_report(runs, report, root)
         summary |= found
         parts.append(show_report)
 

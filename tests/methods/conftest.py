@@ -1,6 +1,6 @@
 """A small step and a small search on random images, for any space and method."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import pytest
@@ -10,11 +10,13 @@ from torch import Tensor
 
 from methods import Search, get_method
 from methods.core.learner import Task
+from methods.core.probes import Watched
 from methods.core.recipe import Method
 from methods.core.settings import resolve
 from methods.core.step import Batch, Step
 from spaces import get_space
 from spaces.core import streams
+from spaces.core.supernet import ByReference, MixedCell
 
 SIZES = {"nats-tss": {"channels": 4, "cells": 1}}
 
@@ -47,7 +49,12 @@ def small_settings(chosen: Method, space: str, **changes: Any) -> Any:
 @pytest.fixture
 def make_search() -> Callable[..., Search]:
     def make(
-        method: str | Method, space: str, seed: int = 0, batches: tuple[int, int] = (2, 2), **changes: Any
+        method: str | Method,
+        space: str,
+        seed: int = 0,
+        batches: tuple[int, int] = (2, 2),
+        probes: Sequence[Watched] = (),
+        **changes: Any,
     ) -> Search:
         chosen = get_method(method) if isinstance(method, str) else method
         return Search(
@@ -59,6 +66,7 @@ def make_search() -> Callable[..., Search]:
             classes=3,
             in_channels=3,
             seed=seed,
+            probes=probes,
         )
 
     return make
@@ -113,3 +121,5 @@ def smooth(monkeypatch: pytest.MonkeyPatch) -> None:
     """GELU for ReLU, mean for max pooling: with kinks a gradient jumps between the two sides of a difference."""
     monkeypatch.setattr(F, "relu", lambda x, inplace=False: F.gelu(x))
     monkeypatch.setattr(F, "max_pool2d", lambda x, *args, **kwargs: F.avg_pool2d(x, *args[:3]))
+    # The fast engine has a ReLU of its own.
+    monkeypatch.setattr(MixedCell, "mix", lambda cell, inputs, weights: ByReference(cell)(inputs, weights))

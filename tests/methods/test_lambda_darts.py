@@ -14,6 +14,14 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from methods import Search, get_method, lambda_darts
+from methods.core.layers import (
+    alignment,
+    layer_gradients,
+    loss_at,
+    mean_over_pairs,
+    no_shift,
+    sign_alignment,
+)
 from methods.core.settings import Settings, resolve
 from methods.core.step import Batch, Step
 from methods.lambda_darts import (
@@ -23,15 +31,10 @@ from methods.lambda_darts import (
     aligned_layers,
     aligned_layers_of_alpha,
     aligned_signs,
-    alignment,
     central,
     directions,
     exact,
     interleaved,
-    layer_gradients,
-    loss_at,
-    no_shift,
-    sign_alignment,
 )
 from spaces.core.errors import InputError
 
@@ -99,10 +102,10 @@ def test_delta_is_the_derivative(measure: Measure, cells: int, n: int, seed: int
 def test_a_layer_without_gradient_counts_as_orthogonal(measure: Measure) -> None:
     g = normal(3, 4)
     g[1] = 0
-    rest = lambda_darts.mean_over_pairs(g[[0, 2]], measure)
-    assert float(lambda_darts.mean_over_pairs(g, measure)) == pytest.approx(float(rest) / 3)
+    rest = mean_over_pairs(g[[0, 2]], measure.of)
+    assert float(mean_over_pairs(g, measure.of)) == pytest.approx(float(rest) / 3)
     leaf = g.clone().requires_grad_()
-    (derivative,) = torch.autograd.grad(lambda_darts.mean_over_pairs(leaf, measure), leaf)
+    (derivative,) = torch.autograd.grad(mean_over_pairs(leaf, measure.of), leaf)
     assert derivative.isfinite().all()
     assert directions(g, measure).isfinite().all()
 
@@ -143,7 +146,7 @@ def test_exact_is_the_derivative_of_the_alignment(make_step: Callable[..., Step]
         weights = step.relaxation(step.alpha, step, "train")
         kind = step.space.kinds[0]
         loss = step.loss(step.train, weights={**weights, kind: weights[kind] + shift}, parameters=moved)
-        return lambda_darts.mean_over_pairs(torch.autograd.grad(loss, shift)[0].flatten(1), measure)
+        return mean_over_pairs(torch.autograd.grad(loss, shift)[0].flatten(1), measure.of)
 
     truth = (at(1e-7) - at(-1e-7)) / 2e-7
     assert float(gradient @ move) == pytest.approx(float(truth), rel=1e-5, abs=1e-7)
@@ -191,7 +194,7 @@ def test_radius_is_that_of_the_paper(make_step: Callable[..., Step], monkeypatch
 
     monkeypatch.setattr(lambda_darts, "loss_at", watched)
     central(step, step.train, list(step.net.parameters()), COSINE)
-    _, plus, minus = shifts
+    _, plus, minus = shifts  # the first is where the layers themselves are
     assert float(plus.norm()) == pytest.approx(1e-4)
     torch.testing.assert_close(minus, -plus)
     torch.testing.assert_close(plus.flatten(1), 1e-4 * delta / delta.norm())
@@ -342,3 +345,17 @@ def test_settings_are_those_of_the_paper() -> None:
         "noise_start": 0.03,
         "noise_end": 0.3,
     }
+
+
+@pytest.mark.parametrize(("difference", "passes"), [("central", 3), ("interleaved", 2)])
+def test_the_weight_steps_own_pass_gives_the_layers_gradients(
+    make_search: Callable[..., Search], difference: str, passes: int
+) -> None:
+    """As in the paper, two passes more than DARTS with the central difference, and one with the interleaved."""
+    search = make_search("lambda-darts", "nats-tss", difference=difference, epochs=2)
+    while search.epoch < 1:  # the first epoch is plain DARTS
+        search.advance()
+    calls = []
+    search.learner.net.register_forward_hook(lambda *_: calls.append(1))
+    search.advance()
+    assert len(calls) == passes + 1  # and the alpha step's

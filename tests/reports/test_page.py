@@ -69,6 +69,10 @@ def two(value):
     return f"{value:.2f}".replace("-", "−")
 
 
+def two_signed(value):
+    return f"{value:+.2f}".replace("-", "−")
+
+
 @pytest.mark.parametrize("space", ["nats-tss", "darts"])
 @pytest.mark.parametrize("name", ["darts-1st", "random", "nasty"])
 def test_main_table_shows_the_numbers_of_the_records(report, page, space, name, nasty):
@@ -88,10 +92,66 @@ def test_main_table_shows_the_numbers_of_the_records(report, page, space, name, 
     assert float(row[8].replace("\u202f", "")) == pytest.approx(trials["search_seconds"].mean(), abs=0.51)
     baseline = records[(records["space"] == space) & (records["method"] == "darts-1st")]["accuracy"].to_numpy()
     if method == "darts-1st":
-        assert row[9:] == ["–", "–", "baseline"]
+        assert row[9:12] == ["–", "–", "baseline"]
     else:
-        assert row[9] == f"{(accuracy - baseline).mean():+.2f}".replace("-", "−")
+        assert row[9] == two_signed((accuracy - baseline).mean())
         assert row[11] == "too few seeds"
+    assert row[12] == f"mean, {'search noise' if space == 'nats-tss' else 'search and retraining noise'}"
+
+
+def test_comparisons_and_bests_show_their_numbers(report, page, nasty):
+    records = report[1]
+    own = {
+        method: records[(records["space"] == "darts") & (records["method"] == method)]["accuracy"].to_numpy()
+        for method in ("darts-1st", "random", nasty)
+    }
+    difference = own["random"] - own["darts-1st"]
+    row = next(row for row in page.tables["darts-digits-quick-comparisons"] if row[0] == "random")
+    assert row[1:6] == ["darts-1st", "3, 3", two_signed(difference.mean()), row[4], "paired t"]
+    assert float(row[10]) == pytest.approx(stats.ttest_1samp(difference, 0).pvalue, rel=0.06)
+    row = next(row for row in page.tables["darts-digits-quick-equivalence-and-power"] if row[0] == "random")
+    assert row[2] == "0.50"
+    reach = abs(difference.mean()) + stats.sem(difference) * stats.t.ppf(0.95, 2)
+    assert row[5] == two(reach)
+    assert row[7] == "none"  # three seeds cannot show anything
+    row = next(row for row in page.tables["darts-digits-quick-bests"] if row[0] == "random")
+    mean, std = own["random"].mean(), own["random"].std(ddof=1)
+    assert row[1:4] == ["best of 3 searches, observed", two(own["random"].max()), two(mean + 0.84628 * std)]
+
+
+def test_two_blocks_are_too_few_for_a_diagram_and_that_is_said(html, page):
+    assert "the smallest p that Friedman&#39;s test can give is 0.17" in html
+    assert "across-quick-critical-difference" not in html
+    assert "across-quick-profiles" in html
+    rows = page.tables["across-quick-standings"][1:]
+    assert [row[1] for row in rows] == sorted(row[1] for row in rows)
+
+
+def test_a_diagram_across_enough_blocks(tmp_path, study, space_of):
+    methods = ("darts-1st", "random", "b", "c")
+    parts = [study(methods, ("nats-tss",), range(2), epochs=1, effect=9.0) for _ in range(2)]
+    renamed = [
+        (records.assign(dataset=name, key=records["key"] + name), histories.assign(key=histories["key"] + name))
+        for name, (records, histories) in zip(("one", "two"), parts, strict=True)
+    ]
+    records, histories = (pd.concat(frames) for frames in zip(*renamed, strict=True))
+    html = build(records, histories, tmp_path / "out", space_of=space_of).read_text(encoding="utf-8")
+    assert 'id="across-quick-critical-difference"' in html
+    assert "The methods do not rank alike (Friedman p = " in html
+    page = Page(html)
+    assert len(page.tables["across-quick-standings"]) == 5
+    assert len(page.tables["across-quick-pairs"]) == 7
+    names = {path.name for path in (tmp_path / "out" / "figures").iterdir()}
+    assert {"across-quick-critical-difference.pdf", "across-quick-profiles.pdf"} <= names
+
+
+def test_two_conditions_of_one_block_are_told_apart_across(tmp_path, study, space_of):
+    records, histories = study(methods=("darts-1st", "random"), spaces=("nats-tss",))
+    other = records.assign(key=records["key"] + "x", scale="more channels")
+    both = pd.concat([records, other])
+    html = build(both, histories, tmp_path / "out", space_of=space_of).read_text(encoding="utf-8")
+    assert "nats-tss / digits (more channels, tabular, digest 3a1f5c9e)" in html
+    assert "2 methods over 2 blocks" in html
 
 
 def test_every_trial_has_its_row(report, page):
@@ -101,13 +161,14 @@ def test_every_trial_has_its_row(report, page):
     for record in report[1].to_dict("records"):
         (row,) = (row for key, row in by_key.items() if record["key"] in key)
         assert (row[0], row[1], row[2]) == (record["method"], str(record["seed"]), two(record["accuracy"]))
-        assert record["genotype"] in row[8]
+        assert row[3] == record["convention"]
+        assert record["genotype"] in row[9]
 
 
 def test_nothing_is_loaded_from_anywhere(html, page):
     for _, name, value in page.attributes:
         if name in ("src", "href", "xlink:href", "action", "data", "poster", "srcset"):
-            assert value.startswith(("#", "data:,")), (name, value)
+            assert value.startswith(("#", "data:,")) or value == "audit.html", (name, value)
     assert "://" not in html
     assert "@import" not in html
     assert all(target.startswith("#") for target in re.findall(r"url\(([^)]*)\)", html))
@@ -161,7 +222,7 @@ def test_same_records_give_the_same_bytes(tmp_path, study, space_of):
     for out in (first, again):
         build(*study(methods=("random",), spaces=("nats-tss",)), out, space_of=space_of)
     paths = [path for path in first.rglob("*") if path.is_file()]
-    assert len(paths) == 8
+    assert len(paths) == 13
     for path in paths:
         assert (again / path.relative_to(first)).read_bytes() == path.read_bytes(), path
 

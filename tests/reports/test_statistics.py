@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy import stats
+from statsmodels.stats.multitest import multipletests
 
-from reports.core import significance
-from reports.core.values import COLUMNS
+from reports.core import intervals, significance
 from reports.statistics import compare, summarise
 from spaces.core.errors import InputError
 
@@ -19,7 +19,7 @@ def frame(**methods):
     for method, values in methods.items():
         pairs = values.items() if isinstance(values, dict) else enumerate(values)
         rows += [(method, "s", "d", seed, value) for seed, value in pairs]
-    return pd.DataFrame(rows, columns=list(COLUMNS))
+    return pd.DataFrame(rows, columns=["method", "space", "dataset", "seed", "value"])
 
 
 def only(table):
@@ -82,22 +82,17 @@ def test_many_seeds_are_sampled_reproducibly():
     assert first.p == pytest.approx(stats.ttest_1samp(differences, 0).pvalue, abs=0.02)
 
 
-def test_unpaired_interval_is_welch():
-    first, second = np.array([20.1, 21.4, 19.8, 22.0]), np.array([18.0, 18.9, 17.2])
-    expected = stats.ttest_ind(first, second, equal_var=False).confidence_interval(0.95)
-    assert significance.difference_interval(first, second) == pytest.approx((expected.low, expected.high))
-
-
-def test_a12_worked_by_hand():
-    # Pairs of (2, 3) against (1, 2): 2>1, 2=2, 3>1, 3>2: three and a half of four.
-    assert significance.a12(np.array([2.0, 3]), np.array([1.0, 2])) == 3.5 / 4
-
-
 def test_holm_worked_by_hand():
     # Sorted 0.01, 0.02, 0.04 times 3, 2, 1 = 0.03, 0.04, 0.04; the fourth allows no test and is no part.
     corrected = significance.holm(np.array([0.04, 0.01, np.nan, 0.02]))
     assert corrected[[0, 1, 3]] == pytest.approx([0.04, 0.03, 0.04])
     assert math.isnan(corrected[2])
+
+
+def test_holm_is_statsmodels():
+    p = np.random.default_rng(2).uniform(0, 0.2, 30)
+    assert significance.holm(p) == pytest.approx(multipletests(p, method="holm")[1])
+    assert len(significance.holm(np.array([]))) == 0
 
 
 def test_comparison_pairs_by_seed_and_not_by_order():
@@ -109,11 +104,108 @@ def test_comparison_pairs_by_seed_and_not_by_order():
     assert (row["low"], row["high"]) == pytest.approx((expected.low, expected.high))
 
 
+def test_everything_stands_beside_the_difference():
+    base, new = np.array([10.0, 20, 30, 40]), np.array([11.0, 24, 31, 42])
+    row = only(compare(frame(base=base, new=new), "base"))
+    assert (row["interval"], row["improvement"], row["cliffs_delta"]) == ("paired t", 1.0, 2 * row["a12"] - 1)
+    assert row["t_p"] == pytest.approx(stats.ttest_rel(new, base).pvalue)
+    assert row["wilcoxon_p"] == pytest.approx(stats.wilcoxon(new - base).pvalue)
+    assert (row["bca_low"], row["bca_high"]) == intervals.bca(new - base)
+    row = only(compare(frame(base=base, new=dict(enumerate(new, 9))), "base"))
+    assert (row["interval"], row["improvement"]) == ("Welch's t", row["a12"])
+    assert row["t_p"] == pytest.approx(stats.ttest_ind(new, base, equal_var=False).pvalue)
+    assert row["wilcoxon_p"] == pytest.approx(stats.mannwhitneyu(new, base).pvalue)
+    assert (row["bca_low"], row["bca_high"]) == intervals.bca(new, base)
+
+
+def test_conventions_are_columns():
+    values = frame(a=[1.0, 2], b=[2.0, 4]).assign(convention=["test"] * 3 + ["valid"], noise="search noise alone")
+    rows = summarise(values).set_index("method")
+    assert rows.loc["a", "convention"] == "mean over 2 searches: test"
+    assert rows.loc["b", "convention"] == "mean over 2 searches: test; valid"
+    assert rows.loc["b", "noise"] == "search noise alone"
+    assert only(compare(values))["conventions"] == ""
+
+
+def test_values_of_two_conventions_are_compared_with_a_warning():
+    values = frame(a=[1.0, 2], b=[2.0, 4]).assign(convention=["last epoch"] * 2 + ["best epoch"] * 2)
+    row = only(compare(values))
+    assert row["statement"].endswith("Mind that they are not of one convention: b is best epoch; a is last epoch.")
+
+
+def test_equivalence_is_a_claim_of_its_own():
+    base = np.array([90.0, 91.0, 92.0, 93.0, 94.0, 95.0])
+    close = base + np.array([0.1, -0.1, 0.05, -0.05, 0.1, -0.1])
+    row = only(compare(frame(base=base, new=close), "base", margin=0.5))
+    expected = max(
+        stats.ttest_1samp(close - base, -0.5, alternative="greater").pvalue,
+        stats.ttest_1samp(close - base, 0.5, alternative="less").pvalue,
+    )
+    assert (row["margin"], row["tost_p"]) == (0.5, pytest.approx(expected))
+    assert "They are equivalent within ±0.50 (TOST, Holm p = " in row["statement"]
+    row = only(compare(frame(base=base, new=close), "base"))
+    assert math.isnan(row["margin"])
+    assert "quivalen" not in row["statement"]
+    low, high = stats.ttest_1samp(close - base, 0).confidence_interval(0.9)
+    assert row["equivalent_within"] == pytest.approx(max(-low, high))
+
+
+def test_equivalence_that_is_not_shown_and_that_could_not_be():
+    base = np.arange(6.0)
+    near = base + np.array([0.5, 0.3, 0.4, 0.3, 0.4, 0.5])
+    assert (
+        "Equivalence within ±0.40 is not shown (TOST" in only(compare(frame(a=base, b=near), margin=0.4))["statement"]
+    )
+    wide = only(compare(frame(a=base, b=base[::-1]), margin=0.4))
+    assert f"the margin would have to be at least ±{wide['attainable_margin']:.2f}." in wide["statement"]
+    constant = only(compare(frame(a=base, b=base + 1), margin=2))
+    assert "Equivalence within ±2.00 was not tested: the difference has no spread." in constant["statement"]
+
+
+def test_equivalence_is_corrected_over_the_family():
+    base = np.array([90.0, 91.0, 92.0, 93.0])
+    rows = compare(
+        frame(base=base, b=base + np.array([0.2, 0, 0.1, -0.1]), c=base + np.array([0.3, 0.1, 0, 0.2])),
+        "base",
+        margin=0.4,
+    )
+    assert list(rows["tost_p_holm"]) == pytest.approx(significance.holm(rows["tost_p"].to_numpy()))
+    assert (rows["tost_p_holm"] > rows["tost_p"]).any()
+
+
+def test_power_is_at_the_strictest_step_of_the_family():
+    rng = np.random.default_rng(5)
+    values = frame(base=rng.normal(0, 1, 12), b=rng.normal(0.2, 1, 12), c=rng.normal(0.2, 1, 12))
+    one, both = compare(values.query("method != 'c'"), "base"), compare(values, "base")
+    assert both.iloc[0]["detectable"] > one.iloc[0]["detectable"]
+    assert both.iloc[0]["n_needed"] > one.iloc[0]["n_needed"]
+    assert (
+        f"a true difference of {both.iloc[0]['detectable']:.2f} is found with 80 % power" in both.iloc[0]["statement"]
+    )
+    assert f"takes {both.iloc[0]['n_needed']:.0f} seeds of each" in both.iloc[0]["statement"]
+
+
+def test_seeds_without_a_pair_are_named():
+    row = only(compare(frame(a={0: 1.0, 1: 2.0, 2: 4.0}, b={1: 2.0, 2: 3.0, 7: 5.0, 8: 6.0})))
+    assert row["unmatched"] == "seeds 7, 8 of b have no pair, seed 0 of a has no pair"
+    assert f"Not paired by seed: {row['unmatched']}." in row["statement"]
+    apart = only(compare(frame(a={0: 1.0, 1: 2.0}, b={2: 2.0, 3: 3.0})))
+    assert apart["unmatched"] == "no seed of b is one of a"
+    many = only(compare(frame(a=np.arange(2.0), b=np.arange(9.0))))
+    assert many["unmatched"] == "seeds 2, 3, 4, 5, 6 and 2 more of b have no pair"
+
+
+def test_space_and_data_set_may_be_unstated():
+    values = frame(a=[1.0, 2], b=[2.0, 4]).drop(columns=["space", "dataset"])
+    assert only(compare(values))["space"] == "not stated"
+
+
 def test_three_seeds_cannot_reject_and_the_words_say_so():
     row = only(compare(frame(base=[1.0, 2, 3], new=[11.0, 12, 14]), "base"))
     assert (row["p"], row["smallest_p"], row["verdict"]) == (0.25, 0.25, "too few seeds")
-    assert row["statement"].endswith(
+    assert (
         "n = 3 seeds: the smallest p this test can give is 0.25, so no difference could have been declared."
+        in row["statement"]
     )
 
 
@@ -190,7 +282,7 @@ def test_unknown_baseline_names_the_nearest():
         compare(frame(**{"darts-1st": [1.0], "random": [2.0]}), "darts-1s")
 
 
-@pytest.mark.parametrize("column", COLUMNS)
+@pytest.mark.parametrize("column", ["method", "seed", "value"])
 def test_missing_column_is_named(column):
     with pytest.raises(InputError, match=f"column '{column}' is missing"):
         summarise(frame(a=[1.0]).drop(columns=column))

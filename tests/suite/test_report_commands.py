@@ -8,7 +8,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from suite.commands import report
+from suite.commands import compare, report
 
 HEADER = "method,space,dataset,seed,value\n"
 SIX = HEADER + "".join(
@@ -21,6 +21,7 @@ SIX = HEADER + "".join(
 @pytest.fixture
 def call():
     app = typer.Typer()
+    compare.register(app)
     report.register(app)
 
     def run(*arguments):
@@ -109,6 +110,91 @@ def test_too_few_seeds_is_null_in_json_and_said(call, csv):
     assert "that allows no test" in group["statements"][0]
 
 
+def test_equivalence_and_power_in_json(call, csv):
+    (group,) = json.loads(call("compare", csv(SIX), "--margin", "1", "--json").stdout)["groups"]
+    row = next(row for row in group["against_baseline"] if row["method"] == "NA")
+    assert (row["margin"], row["difference"]) == (1.0, 0.0)
+    assert row["tost_p"] is None  # every pair differs by nothing: no spread, no t
+    assert "was not tested: the difference has no spread" in next(
+        words for words in group["statements"] if words.startswith("NA against")
+    )
+    assert [best["value"] for best in group["bests"]] == [95.0, 95.0, 100.0]
+    unasked = json.loads(call("compare", csv(SIX), "--json").stdout, parse_constant=pytest.fail)
+    assert unasked["margin"] is None
+    assert unasked["groups"][0]["pairs"][0]["margin"] is None
+
+
+@pytest.mark.parametrize("margin", ["0", "-1", "nan", "inf"])
+def test_a_margin_is_a_number_above_zero(call, csv, margin):
+    done = call("compare", csv(SIX), "--margin", margin)
+    assert done.exit_code == 2
+    assert "give a number above 0" in done.stderr
+
+
+def test_method_seed_and_value_are_enough(call, csv):
+    text = "method,seed,value\n" + "".join(
+        f"{name},{seed},{90 + seed + shift}\n" for name, shift in (("a", 0), ("b", 1)) for seed in range(3)
+    )
+    done = call("compare", csv(text))
+    assert done.exit_code == 0
+    assert "b against a: difference +1.00" in done.stdout
+    assert "all values: values as given" in done.stdout
+    assert "There is one space and data set, so nothing is ranked across several." in done.stdout
+
+
+def test_across_blocks_in_json_and_in_words(call, csv):
+    rows = [
+        f"{method},{space},{dataset},{seed},{value + 7 * len(dataset) + seed * 0.1 * value}\n"
+        for method, value in (("a", 1), ("b", 2), ("c", 3))
+        for space in ("s1", "s2")
+        for dataset in ("x", "yy")
+        for seed in range(3)
+        if (method, space, dataset) != ("c", "s2", "yy")
+    ]
+    path = csv(HEADER + "".join(rows))
+    (view,) = json.loads(call("compare", path, "--json").stdout, parse_constant=pytest.fail)["across"]
+    assert view["statements"][0] == "s2 / yy is left out across blocks: it has no trial of c."
+    assert view["blocks"] == ["s1 / x", "s1 / yy", "s2 / x"]
+    assert [row["method"] for row in view["methods"]] == ["c", "b", "a"]
+    assert view["friedman"]["p"] == pytest.approx(1 / 36)
+    assert view["critical_difference"] == pytest.approx(2.343701 * math.sqrt(12 / 18), abs=1e-5)
+    shown = " ".join(call("compare", path).stdout.split())
+    assert "The methods do not rank alike (Friedman p = 0.028, 3 methods over 3 blocks)." in shown
+
+
+def test_bests_that_are_given_are_said_and_tested_nowhere(call, csv):
+    text = "method,seed,value,convention\na,0,97.1,test\na,1,97.3,test\nb,x,97.5,best of 4\n"
+    done = call("compare", csv(text))
+    assert done.exit_code == 0
+    shown = " ".join(done.stdout.split())
+    assert "b: 97.50 is best of 4, not what one search gives, and is in no mean and no test." in shown
+    assert "One method ran here, so nothing is compared." in shown
+    alone = call("compare", csv("method,seed,value,convention\nb,x,97.5,best of 4\n"), "--json")
+    (group,) = json.loads(alone.stdout, parse_constant=pytest.fail)["groups"]
+    assert group["statements"][0] == "Only bests of several searches are known here, so nothing is compared."
+
+
+BAD_INPUT = {
+    "one seed": (HEADER + "a,s,d,0,1\nb,s,d,0,2\nb,s,d,1,3\n", "that allows no test"),
+    "ties everywhere": (HEADER + "".join(f"{m},s,d,{n},5\n" for m in "ab" for n in range(6)), "All values tie."),
+    "no pair": (
+        HEADER + "a,s,d,0,1\na,s,d,1,2\nb,s,d,2,3\nb,s,d,3,4\n",
+        "Not paired by seed: no seed of b is one of a",
+    ),
+    "a gap": (HEADER + "a,s,d,0,1\na,s,d,1,2\nb,s,d,0,4\nb,s,d,1,2\nb,s,d,2,2\n", "seed 2 of b has no pair"),
+    "elsewhere": (HEADER + "a,s,d,0,1\na,s,d,1,2\nb,s,e,0,3\nb,s,e,1,4\n", "No two methods share two spaces"),
+}
+
+
+@pytest.mark.parametrize("name", BAD_INPUT)
+def test_awkward_input_is_used_and_said(call, csv, name):
+    text, words = BAD_INPUT[name]
+    done = call("compare", csv(text))
+    assert done.exit_code == 0
+    assert words in " ".join(done.stdout.split())
+    json.loads(call("compare", csv(text), "--json").stdout, parse_constant=pytest.fail)
+
+
 def test_chosen_baseline(call, csv):
     (group,) = json.loads(call("compare", csv(SIX), "--baseline", "NA", "--json").stdout)["groups"]
     assert {row["baseline"] for row in group["against_baseline"]} == {"NA"}
@@ -120,6 +206,7 @@ def test_chosen_baseline(call, csv):
         ("", "not a CSV file that can be read"),
         (HEADER, "no rows"),
         ("method,space,dataset,value\na,s,d,1\n", "column 'seed' is missing"),
+        ("method,seed,value,convention\na,0,1,\n", "column 'convention' is empty in row 1"),
         (HEADER + "a,s,d,0,high\n", "column 'value' is 'high'"),
         (HEADER + "a,s,d,0,\n", "column 'value' is missing"),
         (HEADER + "a,s,d,0,nan\n", "column 'value' is 'nan'"),
@@ -159,8 +246,12 @@ def test_runs_are_compared_within_a_protocol(call, runs):
         "protocol quick (tiny), retrained",
     ]
     assert all(group["pairs"][0]["difference"] == pytest.approx(2) for group in groups)
+    assert {group["pairs"][0]["margin"] for group in groups} == {0.5}
+    assert groups[0]["methods"][0]["noise"] == "search and retraining noise"
+    assert groups[0]["methods"][0]["convention"] == "mean over 3 searches: test"
     params = json.loads(call("compare", runs, "--metric", "params", "--json").stdout)["groups"]
     assert params[0]["methods"][0]["mean"] == 100_000
+    assert params[0]["pairs"][0]["margin"] is None
     done = call("compare", runs, "--metric", "acuracy")
     assert done.exit_code == 2
     assert "did you mean 'accuracy'" in done.stderr
@@ -192,8 +283,11 @@ def test_build_report_prints_nothing_until_it_is_shown(runs, tmp_path, capsys):
 
 
 def test_blank_lines_and_spaces_after_commas_are_read_over(csv):
-    frame = report.read_csv(csv('\ufeff method, space, dataset, seed, value\n\n"a, b", NA, d, 0, 1\n\n'))
-    assert frame.to_dict("records") == [{"method": "a, b", "space": "NA", "dataset": "d", "seed": "0", "value": 1.0}]
+    frame = compare.read_csv(csv('\ufeff method, space, dataset, seed, value\n\n"a, b", NA, d, 0, 1\n\n'))
+    assert frame.to_dict("records") == [
+        {"method": "a, b", "seed": "0", "value": 1.0, "space": "NA", "dataset": "d", "convention": "as given"}
+        | {"noise": "not stated"}
+    ]
 
 
 def test_one_method_is_not_compared_with_nothing(call, csv):

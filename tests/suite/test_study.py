@@ -50,6 +50,15 @@ def test_a_trial_named_twice_runs_once(tmp_path: Path) -> None:
     assert len(expand(read(file), file, tmp_path).plans) == 12
 
 
+def test_probes_of_a_trial_named_twice_are_united(tmp_path: Path) -> None:
+    block = GOOD.partition("[[trials]]")[2]
+    first, second = 'probes = ["cell"]\nprobe_every = 4\n', 'probes = ["cell", "gap"]\nprobe_every = 6\n'
+    file = write(tmp_path, f"{GOOD}{first}[[trials]]{block}{second}")
+    found = expand(read(file), file, tmp_path).plans
+    assert len(found) == 12
+    assert {tuple(plan.probes.items()) for plan in found} == {(("cell", 2), ("gap", 6))}
+
+
 def test_what_is_not_available_is_left_out_in_words(tmp_path: Path) -> None:
     file = write(tmp_path, GOOD.replace('"digits"', '"digits", "cifar10"') + "when_available = true\n")
     found = expand(read(file), file, tmp_path)
@@ -68,6 +77,8 @@ def test_what_is_not_available_is_left_out_in_words(tmp_path: Path) -> None:
         ("methods =", "method =", "did you mean 'methods'"),
         ('"darts-2nd"', '"dart-2nd"', "did you mean 'darts-2nd'"),
         ('"s2"', '"s5"', r"trials\.1: unknown space 's5'"),
+        ("seeds =", 'probes = ["hesian"]\nseeds =', "did you mean 'hessian'"),
+        ("seeds =", "probe_every = 0\nseeds =", r"trials\.1\.probe_every"),
         ('"digits"', '"digit"', "did you mean 'digits'"),
         ('"quick"', '"quik"', "did you mean 'quick'"),
         ("epochs = 2", 'epochs = "x"', "not of type int"),

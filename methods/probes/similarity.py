@@ -1,0 +1,48 @@
+"""How alike the cells of one stage are: in what they put out, and in the gradients they get (Λ-DARTS, Figure 6)."""
+
+from collections import defaultdict
+
+import torch
+from torch import Tensor
+
+from methods.core.layers import aligned_kind, alignment
+from methods.core.probes import Number, Probe, View
+from methods.core.step import Step
+
+
+def outputs_and_gradients(step: Step) -> list[tuple[Tensor, Tensor]]:
+    """Each cell's output on the validation batch and the loss's gradient there, [N, C, H, W], first cell first.
+
+    Cells of the aligned kind alone. The paper looks at single operations and nodes within a cell; an output (of
+    `nats-tss` the last node, of the DARTS spaces all nodes) is what every engine of a supernet can show.
+    """
+    seen: list[Tensor] = []
+    cells = [cell for cell in step.net.cells if getattr(cell, "kind", None) == aligned_kind(step.space)]  # type: ignore[union-attr]
+    hooks = [cell.register_forward_hook(lambda module, given, output: seen.append(output)) for cell in cells]
+    try:
+        loss = step.loss(step.valid)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    gradients = torch.autograd.grad(loss, seen)
+    return [(output.detach(), gradient) for output, gradient in zip(seen, gradients, strict=True)]
+
+
+def likeness(view: View) -> dict[str, Number]:
+    """Cosine similarity of cell outputs, and of the gradients there: mean over images and pairs of a stage's cells.
+
+    A stage is what has one shape; they are numbered from 1, and one with a single cell has no pair and no number.
+    """
+    stages: defaultdict[torch.Size, list[tuple[Tensor, Tensor]]] = defaultdict(list)
+    for output, gradient in outputs_and_gradients(view.at):
+        stages[output.shape].append((output, gradient))
+    found: dict[str, Number] = {}
+    for number, pairs in enumerate(stages.values(), 1):
+        if len(pairs) < 2:
+            continue
+        for name, tensors in zip(("outputs", "gradients"), zip(*pairs, strict=True), strict=True):
+            found[f"{name}.{number}"] = float(alignment(torch.stack(tensors).flatten(2)))
+    return found
+
+
+SIMILARITY = Probe("similarity", likeness)

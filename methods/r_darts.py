@@ -1,0 +1,135 @@
+"""R-DARTS: Understanding and Robustifying Differentiable Architecture Search (Zela et al., ICLR 2020).
+
+Architectures that generalize badly are found where the validation loss is sharply curved in alpha: there discretizing
+costs most. The dominant eigenvalue of ∇²_α L_val tells (section 4), and a search either stops before it grows
+(DARTS-ES, section 4.3), raises the inner objective's weight decay when it does (DARTS-ADA, section 5), or is
+regularized more from its start (R-DARTS, section 5).
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from math import ceil
+from typing import Any
+
+from methods.core.probes import Watched
+from methods.core.settings import Settings, Value
+from methods.darts import DARTS_2ND
+from methods.probes.curvature import HESSIAN
+
+History = Sequence[Mapping[str, Any]]
+
+EVERY = 2
+"""Epochs between two eigenvalues."""
+
+# --- The signal (section 4.3) ----------------------------------------------------------------------------------------
+
+
+def eigenvalues(history: History) -> list[tuple[int, float]]:
+    """(epoch, dominant eigenvalue) after every second epoch, alpha's weight decay included as in the authors' code."""
+    column = "probe.hessian.dominant_decayed"
+    return [(row["epoch"], row[column]) for row in history if row["epoch"] % EVERY == 0 and column in row]
+
+
+def local_averages(values: Sequence[float], window: int) -> list[float | None]:
+    """The mean of each value and those before it, `window` in all; of fewer at the start, None below half of them."""
+    averages: list[float | None] = []
+    for end in range(1, len(values) + 1):
+        seen = values[max(0, end - window) : end]
+        averages.append(sum(seen) / len(seen) if len(seen) >= ceil(window / 2) else None)
+    return averages
+
+
+def alarms(measured: Sequence[tuple[int, float]], settings: Settings) -> Iterator[tuple[int, int]]:
+    """Where λ̄(t - k) / λ̄(t) < 0.75 in `measured`: the number of the measurement, and that of the one to go back to.
+
+    λ̄ is a local average (`window`), k is `delta` measurements. An average is centred half a window back, and the
+    search goes back to the centre of the older one; nothing is called that would go back to before `start_epoch`.
+    """
+    options = settings.options
+    window, delta = int(options["window"]), int(options["delta"])
+    averages = local_averages([value for _, value in measured], window)
+    for now in range(delta, len(measured)):
+        before, here, back = averages[now - delta], averages[now], now - delta - window // 2
+        if before is None or here is None or here <= 0 or back < 0:
+            continue
+        if measured[back][0] >= int(options["start_epoch"]) and before / here < float(options["ratio"]):
+            yield now, back
+
+
+# --- DARTS-ES --------------------------------------------------------------------------------------------------------
+
+
+def first_alarm(history: History, settings: Settings) -> int | None:
+    """The epoch that the first alarm goes back to."""
+    measured = eigenvalues(history)
+    return next((measured[back][0] for _, back in alarms(measured, settings)), None)
+
+
+def curvature_grows(history: History, settings: Settings) -> bool:
+    """Stop once the dominant eigenvalue's local average has grown too fast."""
+    return first_alarm(history, settings) is not None
+
+
+def before_the_growth(history: History, settings: Settings) -> int:
+    """The architecture of the epoch before the eigenvalue grew; the last one where it did not."""
+    epoch = first_alarm(history, settings)
+    return len(history) - 1 if epoch is None else next(i for i, row in enumerate(history) if row["epoch"] == epoch)
+
+
+# --- DARTS-ADA and R-DARTS (L2) --------------------------------------------------------------------------------------
+
+
+def raised_at_each_alarm(history: History, settings: Settings) -> float:
+    """Ten times the weight decay after each alarm, up to a maximum; eigenvalues are compared afresh from there on."""
+    decay = settings.weight_decay
+    factor, most = float(settings.options["decay_factor"]), float(settings.options["decay_max"])
+    measured = eigenvalues(history)
+    while (alarm := next(alarms(measured, settings), None)) is not None and decay < most:
+        decay = min(decay * factor, most)
+        measured = measured[alarm[0] + 1 :]
+    return decay
+
+
+def three_to_the_k(history: History, settings: Settings) -> float:
+    """The weight decay times 3^k, throughout."""
+    return settings.weight_decay * 3 ** int(settings.options["k"])
+
+
+# --- Recipes ---------------------------------------------------------------------------------------------------------
+
+SOURCE = "Zela et al., Understanding and Robustifying Differentiable Architecture Search, ICLR 2020"
+SIGNAL: dict[str, Value] = {"window": 5, "delta": 4, "ratio": 0.75, "start_epoch": 10}
+
+# Second order, as the authors ran all of them; 7 operations on the DARTS space, S3 and S4 as they are made.
+R_DARTS_ES = replace(
+    DARTS_2ND,
+    name="r-darts-es",
+    title="DARTS-ES: early stopping by the dominant eigenvalue",
+    source=SOURCE,
+    stop=curvature_grows,
+    answer=before_the_growth,
+    probes=(Watched(HESSIAN, EVERY),),
+    without={"darts": ("none",)},
+    options={**DARTS_2ND.options, **SIGNAL},
+)
+
+R_DARTS_ADA = replace(
+    R_DARTS_ES,
+    name="r-darts-ada",
+    title="DARTS-ADA: weight decay that adapts to the dominant eigenvalue",
+    stop=DARTS_2ND.stop,
+    answer=DARTS_2ND.answer,
+    weight_decay=raised_at_each_alarm,
+    options={**R_DARTS_ES.options, "decay_factor": 10.0, "decay_max": 0.03},
+)
+
+# R-DARTS (L2) runs k = 0, 1, 2, 3 and keeps the architecture that validates best; one search has one k.
+R_DARTS_L2 = replace(
+    DARTS_2ND,
+    name="r-darts-l2",
+    title="R-DARTS (L2): stronger weight decay in the inner objective",
+    source=SOURCE,
+    weight_decay=three_to_the_k,
+    without={"darts": ("none",)},
+    options={**DARTS_2ND.options, "k": 3},
+)

@@ -1,0 +1,153 @@
+"""The figures of the collapse analysis: survival curves, and what one watched trial looked like."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from reports.core.axes import Style, canvas, legend, over_epochs
+from reports.core.blocks import Block, slug
+from reports.core.drawn import Drawn
+from reports.figures import cell_name
+from spaces.core import drawing
+from spaces.core.drawing import INK, QUIET
+from spaces.core.genotype import Genotype
+
+COLOURS = "cividis"
+ACROSS = 3  # panels of probes side by side
+
+
+def survival(block: Block, curves: pd.DataFrame, last: int, method_styles: dict[str, Style]) -> Drawn:
+    """The share of trials not yet collapsed over epochs, of every label of `reports.collapse.survival`.
+
+    `last` is the last epoch of any trial, to which the curves run on.
+    """
+    figure, axes = canvas(9.2, 3.0)
+    entries, ends = {}, []
+    # Curves that coincide would hide each other: each is a hair lower than the one before.
+    for number, (label, curve) in enumerate(curves.groupby("label", sort=True)):
+        name = f"{label} (n = {curve['at_risk'].iloc[0]})"
+        entries[name] = method_styles[str(label)]
+        epochs, left = [*curve["epoch"], last], [*curve["survival"], curve["survival"].iloc[-1]]
+        axes.step(epochs, np.array(left) - 0.006 * number, where="post", linewidth=1.8, **entries[name])
+        ends.append(f"{name} {100 * left[-1]:.0f} %")
+    axes.set_ylim(-0.05, 1.05)
+    over_epochs(axes, "Not yet collapsed", entries)
+    caption = (
+        f"{block.title}, share of searches not yet collapsed (Kaplan-Meier; a search that ended healthy is censored at "
+        f"its last epoch). {block.conditions[:1].upper()}{block.conditions[1:]}."
+    )
+    alt = f"Survival over {last} epochs on {block.title}; at the end: {'; '.join(ends)}."
+    return Drawn(figure, f"{block.slug}-survival", caption, alt)
+
+
+def film(
+    trial: dict[str, Any],
+    history: pd.DataFrame,
+    kind: str,
+    edges: Sequence[tuple[int, int]],
+    operations: Sequence[str],
+) -> Drawn:
+    """One trial's weights over epochs as a picture: a row an operation of an edge, a column an epoch.
+
+    `history` has flat lists [edges * operations] in `weights.<kind>`. Operations whose weight is zero throughout are
+    left out; a strip at the left has the operations' colours.
+    """
+    ordered = history.sort_values("epoch")
+    flat = np.array([np.asarray(row, dtype=float) for row in ordered[f"weights.{kind}"]]).T
+    shown = [index for index in range(len(flat)) if flat[index].any()]
+    names = [operations[index % len(operations)] for index in shown]
+    rows = flat[shown]
+    figure = Figure(figsize=(9.2, 0.8 + max(1.6, 0.085 * len(shown))))
+    height = figure.get_size_inches()[1]
+    strip = figure.add_axes((0.075, 0.45 / height, 0.012, 1 - 0.55 / height))
+    axes = figure.add_axes((0.095, 0.45 / height, 0.62, 1 - 0.55 / height))
+    first, last = float(ordered["epoch"].iloc[0]), float(ordered["epoch"].iloc[-1])
+    picture = axes.imshow(
+        rows, aspect="auto", interpolation="none", cmap=COLOURS, extent=(first - 0.5, last + 0.5, len(rows), 0)
+    )
+    strip.imshow(
+        np.array([[_rgb(drawing.colour(name))] for name in names]),
+        aspect="auto",
+        interpolation="none",
+        extent=(0, 1, len(rows), 0),
+    )
+    places, labels = [], []
+    for number, (source, target) in enumerate(edges):
+        own = [place for place, index in enumerate(shown) if index // len(operations) == number]
+        if own:
+            places.append((own[0] + own[-1] + 1) / 2)
+            labels.append(f"{source} → {target}")
+            axes.axhline(own[0], color="white", linewidth=0.8)
+    strip.set_xticks([])
+    strip.set_yticks(places, labels)
+    strip.tick_params(colors=INK, labelsize=8, length=0)
+    axes.set_yticks([])
+    axes.set_xlabel("Epoch", color=INK, fontsize=9)
+    axes.tick_params(colors=INK, labelsize=8, length=3)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    for side in (axes, strip):
+        side.spines[:].set_visible(False)
+    bar = figure.colorbar(picture, cax=figure.add_axes((0.725, 0.45 / height, 0.012, 1 - 0.55 / height)))
+    bar.ax.tick_params(colors=INK, labelsize=8, length=3)
+    bar.outline.set_visible(False)
+    present = [name for name in operations if name in names]
+    legend(axes, {name: {"color": drawing.colour(name)} for name in present}, loc="upper left", bbox_to_anchor=(1.1, 1))
+    name = f"{trial['label']}, seed {trial['seed']}, {cell_name(kind)}"
+    strongest = [operations[int(index)] for index in flat[:, -1].reshape(len(edges), -1).argmax(1)]
+    return Drawn(
+        figure,
+        f"film-{slug(str(trial['key']))}-{slug(kind)}",
+        f"{name}: operation weights over epochs, a row an operation of an edge.",
+        f"Weights of {name} over epochs. In the last the strongest are, edge by edge: {', '.join(strongest)}.",
+    )
+
+
+def timeline(trial: dict[str, Any], history: pd.DataFrame, columns: Sequence[str], onset: float) -> Drawn:
+    """One trial's probes over its epochs, a panel each, with the onset of its collapse where it has one."""
+    down = -(-len(columns) // ACROSS)
+    figure = Figure(figsize=(9.2, 1.25 * down + 0.3))
+    panels = figure.subplots(down, ACROSS, sharex=True, squeeze=False)
+    figure.subplots_adjust(left=0.07, right=0.99, top=1 - 0.25 / (1.25 * down + 0.3), bottom=0.12, hspace=0.75)
+    figure.subplots_adjust(bottom=0.35 / (1.25 * down + 0.3))
+    for axes, column in zip(panels.flat, columns, strict=False):
+        seen = history.dropna(subset=[column]).sort_values("epoch")
+        axes.plot(seen["epoch"], seen[column].astype(float), color=INK, linewidth=1.2, marker="o", markersize=2)
+        axes.set_title(column.removeprefix("probe."), fontsize=8, color=INK, loc="left", pad=3, parse_math=False)
+        axes.tick_params(colors=INK, labelsize=7, length=2)
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.spines[["left", "bottom"]].set_color(QUIET)
+        axes.yaxis.set_major_locator(MaxNLocator(3))
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        if onset == onset:
+            axes.axvline(onset, color=drawing.COLOURS["skip_connect"], linewidth=1, linestyle=(0, (2, 2)))
+    for axes in panels.flat[len(columns) :]:
+        axes.axis("off")
+    for axes in panels.flat[max(0, len(columns) - ACROSS) : len(columns)]:  # the lowest of each column
+        axes.tick_params(labelbottom=True)
+    name = f"{trial['label']}, seed {trial['seed']}"
+    dashed = f"; dashed: its collapse, from epoch {onset:.0f} on" if onset == onset else ""
+    return Drawn(
+        figure,
+        f"probes-{slug(str(trial['key']))}",
+        f"{name}: what was watched, over epochs{dashed}.",
+        f"{len(columns)} probes of {name} over epochs{dashed}.",
+    )
+
+
+def moment(trial: dict[str, Any], genotype: Genotype, kind: str, when: str) -> Drawn:
+    """A cell of one trial at one moment, `when` in words."""
+    edges = "; ".join(f"{source} to {target} {operation}" for source, target, operation in genotype.edges(kind))
+    return Drawn(
+        drawing.figure(genotype, kind),
+        f"moment-{slug(str(trial['key']))}-{slug(kind)}-{slug(when)}",
+        f"{trial['label']}, seed {trial['seed']}, {cell_name(kind)}: {when}.",
+        f"{cell_name(kind)} of {trial['label']}, {when}. Edges: {edges}.",
+    )
+
+
+def _rgb(colour: str) -> tuple[float, ...]:
+    return tuple(int(colour[place : place + 2], 16) / 255 for place in (1, 3, 5))

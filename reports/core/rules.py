@@ -1,0 +1,65 @@
+"""Published rules that call a collapse while it comes, read off a history after the fact: when would they have?"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from spaces.core.genotype import Genotype
+
+EIGENVALUE = "probe.hessian.dominant_decayed"
+
+
+@dataclass(frozen=True)
+class EigenvalueRule:
+    """R-DARTS (Zela et al., ICLR 2020, section 4): the dominant eigenvalue's local average has grown too fast.
+
+    The average is over `window` measurements (fewer at the start, at least half); the alarm is that of `delta`
+    measurements ago, divided by the present one, below `ratio`, and the epoch that it would go back to not before
+    `start`. The recipe `r-darts-es` stops at the first.
+    """
+
+    window: int = 5
+    delta: int = 4
+    ratio: float = 0.75
+    start: int = 10
+
+    name = "eigenvalue (R-DARTS)"
+
+    def alarm(self, history: pd.DataFrame, genotypes: list[Genotype]) -> float:
+        """The epoch of the first alarm, NaN for none. `history` is one trial's, by epoch."""
+        if EIGENVALUE not in history or (measured := history.dropna(subset=[EIGENVALUE])).empty:
+            return np.nan
+        averages = measured[EIGENVALUE].rolling(self.window, min_periods=-(-self.window // 2)).mean()
+        ratios = (averages.shift(self.delta) / averages).where(averages > 0)
+        # An average is centred half a window back, and the alarm goes back by `delta` more.
+        back = measured["epoch"].shift(self.window // 2 + self.delta)
+        calls = measured["epoch"][(ratios < self.ratio) & (back >= self.start)]
+        return float(calls.iloc[0]) if len(calls) else np.nan
+
+    def applies(self, history: pd.DataFrame) -> bool:
+        """Was what the rule reads measured?"""
+        return EIGENVALUE in history and bool(history[EIGENVALUE].notna().any())
+
+
+@dataclass(frozen=True)
+class SkipRule:
+    """DARTS+ (Liang et al., arXiv:1909.06035, 2019, criterion 1): `skips` skips or more in the normal cell."""
+
+    skips: int = 2
+
+    name = "skips (DARTS+)"
+
+    def alarm(self, history: pd.DataFrame, genotypes: list[Genotype]) -> float:
+        """The epoch of the first alarm, NaN for none."""
+        for epoch, genotype in zip(history["epoch"], genotypes, strict=True):
+            if genotype.count(genotype.kinds[0], "skip_connect") >= self.skips:
+                return float(epoch)
+        return np.nan
+
+    def applies(self, history: pd.DataFrame) -> bool:
+        """Every history has its genotypes."""
+        return True
+
+
+RULES = (EigenvalueRule(), SkipRule())

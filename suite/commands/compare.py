@@ -1,0 +1,283 @@
+"""`dartboard compare`: what the differences between methods support, in the terminal."""
+
+import csv
+import math
+from collections.abc import Hashable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from spaces.core.errors import InputError, unknown
+from suite.commands.printing import plain, print_table, rows
+from suite.console import Json, console, emit, plain_errors
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+    from reports.standings import Standings
+
+ACCURACY = "accuracy"
+# What a terminal has room for.
+MEANS = ("Method", "n", "Mean ± std", "95 % interval", "Convention", "Spread is of")
+BESTS = ("Method", "Convention", "Value", "Expected")
+PLANNED = ("Method", "Against", "TOST p (Holm)", "Within", "Shown from", "Seeds")
+VERSUS = ("Method", "n", "Difference", "95 % interval", "p", "p (Holm)", "A12", "Verdict")
+PAIRS = ("Method", "Against", "Difference", "95 % interval", "p", "p (Holm)", "A12", "Verdict")
+
+
+def register(app: typer.Typer) -> None:
+    """Put `compare` on `app`."""
+    app.command()(plain_errors(compare))
+
+
+def compare(
+    source: Annotated[
+        Path,
+        typer.Argument(
+            metavar="RUNS_OR_CSV",
+            help="A folder of runs, or a CSV with the columns method, seed and value, and space, dataset, convention "
+            "and noise where they are known.",
+        ),
+    ],
+    baseline: Annotated[
+        str | None, typer.Option(help="The method to compare the others with [darts-1st, where it ran].")
+    ] = None,
+    metric: Annotated[
+        str | None, typer.Option(help=f"For a folder of runs, the records' column to compare [{ACCURACY}].")
+    ] = None,
+    margin: Annotated[
+        float | None,
+        typer.Option(
+            help="Test equivalence within plus or minus this much, in the values' unit [0.5 for the accuracies of a "
+            "folder of runs, else no such test]."
+        ),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Say what the differences between methods support: means, intervals, corrected tests, ranks, in words."""
+    if margin is not None and not (math.isfinite(margin) and margin > 0):
+        raise InputError(f"--margin {margin:g}: give a number above 0, in the values' unit")
+    batches = _batches(source, metric)
+    if baseline is not None:
+        methods = {str(method) for batch in batches for method in batch.whole["method"]}
+        if baseline not in methods:
+            raise unknown("baseline", baseline, methods)
+    if margin is None and source.is_dir() and metric in (None, ACCURACY):
+        from reports.tables import MARGIN
+
+        margin = MARGIN
+    groups = [group for batch in batches for part in batch.parts for group in _groups(*part, baseline, margin)]
+    views = [View.of(batch) for batch in batches]
+    document = {
+        "source": str(source),
+        "margin": margin,
+        "groups": [group.document() for group in groups],
+        "across": [view.document() for view in views],
+    }
+
+    def show() -> None:
+        for group in groups:
+            group.show()
+        for view in views:
+            view.show()
+
+    emit(document, as_json, show)
+
+
+def read_csv(path: Path) -> "DataFrame":
+    """The values in the CSV file `path`, as `reports.statistics` wants them; method, seed and value are
+    needed.
+
+    Raises `InputError` naming the file, the column and the remedy.
+    """
+    import pandas as pd
+
+    from reports.core.values import checked
+
+    try:
+        # Not by pandas, which takes surplus fields for an index and renames a column that stands there twice.
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            reader = csv.reader(file, skipinitialspace=True, strict=True)
+            # A blank line is none.
+            lines = [(reader.line_num, fields) for fields in reader if any(field.strip() for field in fields)]
+    except FileNotFoundError as error:
+        raise InputError(f"{path}: no such file or folder") from error
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        reason = " ".join(str(error).split())
+        raise InputError(f"{path}: not a CSV file that can be read ({reason}): save it as UTF-8 text") from error
+    if not lines:
+        raise InputError(f"{path}: not a CSV file that can be read (it is empty): give the columns and a row a value")
+    columns = [field.strip() for field in lines[0][1]]
+    for column in columns:
+        if columns.count(column) > 1:
+            raise InputError(f"{path}: column {column!r} stands there twice: rename or remove one")
+    for number, fields in lines[1:]:
+        if len(fields) != len(columns):
+            raise InputError(
+                f"{path}: line {number} has {len(fields)} fields, the first line names {len(columns)} columns: make "
+                "them agree"
+            )
+    # Names such as NA or none are names here, so nothing but the numbers is interpreted.
+    return checked(pd.DataFrame([fields for _, fields in lines[1:]], columns=columns, dtype=str), str(path))
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Values under one protocol: `whole` for what goes across blocks, `parts` (conditions in words, values) within."""
+
+    conditions: str
+    parts: "list[tuple[str, DataFrame]]"
+    whole: "DataFrame"
+
+
+def _batches(source: Path, metric: str | None) -> list[Batch]:
+    if not source.is_dir():
+        if metric is not None:
+            raise InputError(f"{source}: --metric is for a folder of runs: a CSV's numbers stand in its column 'value'")
+        values = read_csv(source)
+        return [Batch("values as given", [("values as given", values)], values)]
+    from reports.core.across import by_protocol, conditions, values_of
+    from reports.core.blocks import blocks
+    from suite.store import load_frames
+
+    records, _ = load_frames(source)
+    chosen = metric or ACCURACY
+    return [
+        Batch(conditions(own), [(block.conditions, block.values(chosen)) for block in own], values_of(own, chosen))
+        for own in by_protocol(blocks(records))
+    ]
+
+
+@dataclass(frozen=True)
+class Group:
+    """The statistics of one space and data set under one set of conditions."""
+
+    space: str
+    dataset: str
+    conditions: str
+    summary: "DataFrame"
+    pairs: "DataFrame"
+    bests: "DataFrame"
+    baseline: str | None
+    versus: "DataFrame | None"
+
+    @property
+    def told(self) -> "DataFrame":
+        """The comparisons that are told in words: against the baseline where there is one, else all pairs."""
+        return self.pairs if self.versus is None else self.versus
+
+    def document(self) -> dict[str, Any]:
+        """The group for machines; `against_baseline` is null where no baseline ran."""
+        return {
+            "space": self.space,
+            "dataset": self.dataset,
+            "conditions": self.conditions,
+            "methods": rows(self.summary),
+            "bests": rows(self.bests),
+            "pairs": rows(self.pairs),
+            "baseline": self.baseline,
+            "against_baseline": None if self.versus is None else rows(self.versus),
+            "statements": self.statements(),
+        }
+
+    def statements(self) -> list[str]:
+        """In words: what the comparisons say, then what was not compared."""
+        from reports.bests import notes
+
+        said = [str(words) for words in self.told["statement"]] or [_uncompared(len(self.summary))]
+        return said + notes(self.bests)
+
+    def show(self) -> None:
+        """Print the group for a person."""
+        from reports import tables
+        from reports.core.values import place
+
+        title = f"{place(self.space, self.dataset)}: {self.conditions}"
+        print_table(tables.summary(self.summary, title), MEANS)
+        print_table(tables.best(self.bests, f"Best of k searches, {title}"), BESTS)
+        if self.versus is not None and len(self.versus):
+            print_table(tables.compared(self.versus, f"Against {self.baseline}, {title}"), VERSUS)
+        if len(self.pairs) > (0 if self.versus is None else len(self.versus)):
+            print_table(tables.compared(self.pairs, f"All pairs, {title}"), PAIRS)
+        if len(self.told):
+            print_table(tables.planned(self.told, f"Equivalence and power, {title}"), PLANNED)
+        _print_statements(self.statements())
+
+
+@dataclass(frozen=True)
+class View:
+    """The standings across the spaces and data sets of one batch."""
+
+    conditions: str
+    standing: "Standings"
+
+    @classmethod
+    def of(cls, batch: Batch) -> "View":
+        """The view of all of the batch's values."""
+        from reports.standings import standings
+
+        return cls(batch.conditions, standings(batch.whole))
+
+    def document(self) -> dict[str, Any]:
+        """The view for machines; `friedman` is null for fewer than three methods or two blocks."""
+        friedman = self.standing.friedman
+        return {
+            "conditions": self.conditions,
+            "blocks": self.standing.blocks,
+            "methods": rows(self.standing.frame),
+            "pairs": rows(self.standing.pairs),
+            "friedman": friedman
+            and {name: plain(value) for name, value in asdict(friedman).items() if name != "ranks"},
+            "critical_difference": plain(self.standing.critical),
+            "statements": self.standing.statements,
+        }
+
+    def show(self) -> None:
+        """Print the view for a person."""
+        from reports import tables
+
+        for shown in tables.standing(self.standing, self.conditions, "across"):
+            print_table(shown)
+        _print_statements(self.standing.statements)
+
+
+def _groups(conditions: str, values: "DataFrame", baseline: str | None, margin: float | None) -> list[Group]:
+    from reports import statistics
+    from reports.bests import bests
+    from reports.core.values import split
+    from reports.tables import BASELINE
+
+    summary, pairs, best = statistics.summarise(values), statistics.compare(values, None, margin), bests(values)
+    chosen = baseline or BASELINE
+    versus = statistics.compare(values, chosen, margin) if chosen in set(split(values)[0]["method"]) else None
+    return [
+        Group(
+            str(space),
+            str(dataset),
+            conditions,
+            _at(summary, space, dataset),
+            _at(pairs, space, dataset),
+            _at(best, space, dataset),
+            None if versus is None else chosen,
+            None if versus is None else _at(versus, space, dataset),
+        )
+        for (space, dataset), _ in values.groupby(["space", "dataset"], sort=True)
+    ]
+
+
+def _at(frame: "DataFrame", space: Hashable, dataset: Hashable) -> "DataFrame":
+    return frame[(frame["space"] == space) & (frame["dataset"] == dataset)]
+
+
+def _uncompared(methods: int) -> str:
+    if methods:
+        return "One method ran here, so nothing is compared."
+    return "Only bests of several searches are known here, so nothing is compared."
+
+
+def _print_statements(statements: list[str]) -> None:
+    for words in statements:
+        console.print(words, markup=False, highlight=False)
+    console.print()

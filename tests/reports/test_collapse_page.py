@@ -1,0 +1,83 @@
+"""The report's part on collapse: pages of watched trials, offline, under a strict policy."""
+
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from reports.core.collapse_page import gather
+from reports.render import build
+
+IDLE = "|skip_connect~0|+|skip_connect~0|skip_connect~1|+|skip_connect~0|skip_connect~1|none~2|"
+
+
+@pytest.fixture(scope="module")
+def watched(study):
+    """A study in which seed 0 of one method collapses at epoch 3 and is watched."""
+    records, histories = study(methods=("darts-1st", "random"), spaces=("nats-tss", "darts"))
+    key = records["key"].iloc[0]
+    own = histories["key"] == key
+    histories.loc[own & (histories["epoch"] >= 3), "genotype"] = IDLE
+    histories.loc[own, "probe.alignment.cosine.valid"] = [0.3, 0.2, np.nan, 0.1]
+    spectra = pd.Series([[1.0, 2.0]] * int(own.sum()), index=histories.index[own])
+    histories["probe.hessian.spectrum"] = spectra.reindex(histories.index)
+    return records, histories, key
+
+
+@pytest.fixture(scope="module")
+def html(watched, space_of, tmp_path_factory):
+    records, histories, _ = watched
+    out = tmp_path_factory.mktemp("collapse") / "report"
+    return build(records, histories, out, space_of=space_of).read_text(encoding="utf-8")
+
+
+def test_a_page_for_each_watched_trial_and_no_other(watched, space_of) -> None:
+    records, histories, _ = watched
+    found = gather(records, histories, space_of)
+    (page,) = found.pages
+    assert page.title == "darts-1st, seed 0, nats-tss on digits: collapsed"
+    assert (
+        "6 of 6 edges are idle (5 skip_connect, 1 none) after epoch 4, enough of them from epoch 3 on" in page.evidence
+    )
+    assert [drawn.slug.split("-")[-1] for drawn in page.films] == ["cell"]
+    assert "returned" in page.cells[-1].caption
+    assert not gather(records, histories, space_of, pages=False).pages
+
+
+def test_lists_have_no_panel(watched, space_of) -> None:
+    records, histories, _ = watched
+    (page,) = gather(records, histories, space_of).pages
+    assert page.timeline.alt.startswith("1 probes of darts-1st")
+    assert "from epoch 3 on" in page.timeline.caption
+
+
+def test_the_report_shows_it_offline(html) -> None:
+    section = html[html.index('id="collapse"') : html.index('id="methods"')]
+    assert section.count('class="fold" id="trial-') == 1
+    assert "1 of 3 trials collapsed, in the median at epoch 3" in section
+    assert "data:image/png;base64," in section  # the film
+    addresses = re.findall(r'(?:href|src)="([^"]*)"', section)
+    assert all(address.startswith(("#", "data:")) for address in addresses)
+    assert "<script" not in section
+
+
+def test_nothing_watched_nothing_shown(report) -> None:
+    out, *_ = report
+    assert 'id="watched"' not in (out / "index.html").read_text(encoding="utf-8")
+    assert (out / "tables" / "collapse-rules.tex").is_file()
+    assert "No probe is scored" in (out / "report.tex").read_text(encoding="utf-8")
+
+
+def test_every_film_row_is_an_operation_that_has_a_weight(watched, space_of) -> None:
+    records, histories, key = watched
+    (page,) = gather(records, histories, space_of).pages
+    (picture, *_) = page.films[0].figure.axes[1].images
+    flat = np.array(histories[histories["key"] == key]["weights.cell"].tolist()).T
+    np.testing.assert_allclose(picture.get_array(), flat)
+
+
+def test_the_same_films_are_the_same_bytes(watched, space_of, html, tmp_path) -> None:
+    records, histories, _ = watched
+    again = build(records, histories, tmp_path / "again", space_of=space_of)
+    assert again.read_text(encoding="utf-8") == html
