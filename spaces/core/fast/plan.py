@@ -135,6 +135,7 @@ def read(wiring: Wiring, operations: Operations, node_norms: Iterable[BatchNorm]
                         between.append(group)
                         at = join((module,), group)
                     case _:
+                        norm = None  # a pattern above may have bound it before its guard said no
                         at = join((module,), Module(source, module=module))
                 plan.norms.append(norm)
                 plan.terms.append(Term(source, place, module) if at is None else Term(source, place, None, *at))
