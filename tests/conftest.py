@@ -9,7 +9,7 @@ torch.set_num_threads(1)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--engine", choices=["fast", "reference"], default="fast", help="what computes supernets in-process")
+    parser.addoption("--engine", choices=["fast", "reference"], default="fast", help="what computes supernets")
 
 
 @pytest.fixture(autouse=True)

@@ -310,7 +310,8 @@ class Module(Group):
     ) -> tuple[list[Tensor], list[Tensor]]:
         """Keeps the module's own graph."""
         with torch.enable_grad():
-            leaf = x.detach().requires_grad_()
+            # `data`: the module's graph must not take writes to other slices of the cell's output for writes to x.
+            leaf = x.data.requires_grad_()
             out = self.module(planes(leaf))
         return [pixels(out.detach())], [leaf, out]
 

@@ -135,6 +135,7 @@ def read(wiring: Wiring, operations: Operations, node_norms: Iterable[BatchNorm]
                         between.append(group)
                         at = join((module,), group)
                     case _:
+                        norm = None  # a pattern above may have bound it before its guard said no
                         at = join((module,), Module(source, module=module))
                 plan.norms.append(norm)
                 plan.terms.append(Term(source, place, module) if at is None else Term(source, place, None, *at))
@@ -174,7 +175,7 @@ def keeping(c: nn.Conv2d) -> bool:
 
 
 def standard(pool: nn.MaxPool2d | nn.AvgPool2d, rest: Sequence[nn.Module]) -> bool:
-    """Whether a pooling is the one that the kernels know: 3 x 3, padding 1 not counted, at most a norm after it."""
+    """Whether a pooling is the one that the kernels know: 3 x 3, its padding of 1 not counted, at most a norm after."""
     if [type(module) for module in rest] not in ([], [BatchNorm]):
         return False
     if isinstance(pool, nn.AvgPool2d):

@@ -2,7 +2,6 @@
 
 import inspect
 import io
-import pickle
 from collections import Counter
 from collections.abc import Callable
 from copy import deepcopy
@@ -55,10 +54,6 @@ def test_states_load_across_engines_and_one_net_changes_them(pair: Any, agree: A
     assert all(torch.equal(outcomes[0][name], found) for name, found in outcomes[2].items())
 
 
-def pickled(net: Any) -> Any:
-    return pickle.loads(pickle.dumps(net))
-
-
 def saved(net: Any) -> Any:
     buffer = io.BytesIO()
     torch.save(net, buffer)
@@ -66,7 +61,7 @@ def saved(net: Any) -> Any:
     return torch.load(buffer, weights_only=False)
 
 
-@pytest.mark.parametrize("copy", [deepcopy, pickled, saved])
+@pytest.mark.parametrize("copy", [deepcopy, saved])
 @pytest.mark.parametrize("space", ["nats-tss", "s4"])
 def test_copies_after_a_pass(pair: Any, space: str, copy: Callable[[Any], Any]) -> None:
     both = pair(space, affine=True, skip_dropout=0.2)
@@ -78,7 +73,8 @@ def test_copies_after_a_pass(pair: Any, space: str, copy: Callable[[Any], Any]) 
     with torch.no_grad():
         for parameter in again.parameters():
             parameter.mul_(1.5)
-    assert all(torch.equal(found, both.gradients(both.fast)[name]) for name, found in first.items())
+    third = both.gradients(both.fast)
+    assert all(torch.equal(third[name], found) for name, found in first.items())
     assert not torch.equal(both.gradients(again)["loss"], first["loss"])
 
 

@@ -1,0 +1,128 @@
+"""A supernet's step as the searches take it, and what it costs: for processes that measure both engines."""
+
+import ctypes
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from spaces import get_space
+
+Step = Callable[[], None]
+
+
+@pytest.fixture(scope="session")
+def make_step() -> Callable[..., Step]:
+    return step
+
+
+def step(space: str, engine: str, batch: int, channels: int, cells: int, size: int) -> Step:
+    """Weight gradients, then the first-order gradient of alpha, of the supernet at softmax weights."""
+    searched = get_space(space)
+    torch.manual_seed(0)
+    net = searched.supernet(channels, cells, classes=10, engine=engine)  # type: ignore[arg-type]
+    alpha = {kind: table.requires_grad_() for kind, table in searched.alpha(seed=0).items()}
+    images, labels = torch.randn(batch, 3, size, size), torch.arange(batch) % 10
+    parameters = list(net.parameters())
+
+    def take() -> None:
+        fixed = {kind: a.detach().softmax(-1) for kind, a in alpha.items()}
+        torch.autograd.grad(F.cross_entropy(net(images, fixed), labels), parameters, allow_unused=True)
+        weights = {kind: a.softmax(-1) for kind, a in alpha.items()}
+        torch.autograd.grad(F.cross_entropy(net(images, weights), labels), list(alpha.values()))
+
+    return take
+
+
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_MMAP_MAX = -1, -3, -4  # glibc's malloc.h
+
+
+@pytest.fixture(scope="session")
+def fresh_memory() -> Callable[[], Any]:
+    return as_glibc_does
+
+
+@contextmanager
+def as_glibc_does() -> Iterator[None]:
+    """Large blocks come from the system and go back to it, as in a process that the fast engine was never used in."""
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is None:
+        yield
+        return
+    for parameter, value in ((M_MMAP_THRESHOLD, 128 * 1024), (M_MMAP_MAX, 65536), (M_TRIM_THRESHOLD, 128 * 1024)):
+        mallopt(parameter, value)
+    ctypes.CDLL(None).malloc_trim(0)
+    try:
+        yield
+    finally:
+        for parameter, value in ((M_MMAP_MAX, 0), (M_TRIM_THRESHOLD, -1)):
+            mallopt(parameter, value)
+
+
+PEAK = """
+import importlib.util, json, sys, torch
+from pathlib import Path
+
+spec = importlib.util.spec_from_file_location("steps", sys.argv[1])
+steps = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(steps)
+arguments = json.loads(sys.argv[2])
+torch.set_num_threads(arguments.pop("threads"))
+# The libraries are loaded, and the kernels, before the memory of a pass is counted.
+small = {**arguments, "batch": 2, "channels": 4, "cells": 1 if arguments["space"] == "nats-tss" else 3, "size": 8}
+steps.step(**small)()
+take = steps.step(**arguments)
+
+def highest():
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM"))
+
+Path("/proc/self/clear_refs").write_text("5")  # it is what is resident now
+before = highest()
+for _ in range(2):
+    take()
+print(highest() - before)
+"""
+
+
+@pytest.fixture(scope="session")
+def peak_megabytes() -> Callable[..., float]:
+    """How far two steps raise the largest resident size of a process of their own, where Linux's /proc tells it.
+
+    Not `getrusage`: its maximum is handed down from the process that started this one, which may be much larger.
+    """
+
+    def measure(**arguments: Any) -> float:
+        arguments["threads"] = torch.get_num_threads()
+        command = [sys.executable, "-c", PEAK, str(Path(__file__)), json.dumps(arguments)]
+        return int(subprocess.run(command, check=True, capture_output=True, text=True).stdout) / 1024
+
+    return measure
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("engines")
+    group.addoption("--engine-rounds", type=int, default=5, help="interleaved rounds of each engine (default 5)")
+    group.addoption(
+        "--engine-threads", type=int, default=0, help="torch's threads (default: what OMP_NUM_THREADS says)"
+    )
+
+
+@pytest.fixture(scope="session")
+def rounds(request: pytest.FixtureRequest) -> int:
+    return request.config.getoption("--engine-rounds")
+
+
+@pytest.fixture
+def threads(request: pytest.FixtureRequest) -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(request.config.getoption("--engine-threads") or before)
+    yield
+    torch.set_num_threads(before)
