@@ -138,14 +138,14 @@ class Cell:
         state = done.states[term.source]
         if term.group >= 0:
             return done.values[term.group][term.member]
-        noise = isinstance(term.module, Noise)
-        if draw and noise:
-            done.drawn[row] = pixels(term.module(planes(state)))
-        elif draw and isinstance(term.module, DroppedSkip) and term.module.training and term.module.rate:
-            done.drawn[row] = pixels(term.module(planes(torch.ones_like(state))))
+        module = term.module
+        if draw and isinstance(module, Noise):
+            done.drawn[row] = pixels(module(planes(state)))
+        elif draw and isinstance(module, DroppedSkip) and module.training and module.rate:
+            done.drawn[row] = pixels(module(planes(torch.ones_like(state))))
         if row not in done.drawn:
             return state
-        return done.drawn[row] if noise else state * done.drawn[row]
+        return done.drawn[row] if isinstance(module, Noise) else state * done.drawn[row]
 
     def backward(
         self, done: Pass, slope: Tensor, *, inputs: Sequence[bool], weights: bool
