@@ -113,9 +113,8 @@ def test_two_processes_compile_at_once(tmp_path: Path, expected: Any) -> None:
 @needs_compiler
 @pytest.mark.parametrize("limit", [{"OMP_THREAD_LIMIT": "1"}, {"OMP_DYNAMIC": "true"}], ids=str)
 def test_fewer_threads_than_were_asked_for(expected: Any, limit: dict[str, str]) -> None:
-    """A result depends on how many threads torch is told to use, not on how many there are."""
+    """Nothing is left out where OpenMP's team is smaller than torch's number of threads."""
     cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
     kernels, _, gradient = passed(cache, threads=3, **limit)
     assert kernels == "native"
     assert near(gradient, expected)
-    assert gradient == passed(cache, threads=3)[2]
