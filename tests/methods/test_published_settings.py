@@ -20,6 +20,8 @@ FIMT = {**SCHEDULED, "ratio": 10, "threshold": 1.0, "threshold_rise": 1.05, "ewm
 PROXIMITY = {"rho_p": 0.1}
 CRB = {"alpha_weight_decay": 0.0, "node_norm": True}  # S1.1
 ADMM = {"rho_a": 0.1, "lambda_u": 0.8, "admm_steps": 10}  # S3
+# Zela et al.: window 5, four epochs back, 0.75, from epoch 10; second order.
+EIGENVALUE = {"radius": 0.01, "window": 5, "delta": 4, "ratio": 0.75, "start_epoch": 10}
 SMOOTHING = {"noise_start": 0.03, "noise_end": 0.3}
 ALIGNED = {"lambda": 0.25, "epsilon0": 1e-4, "difference": "central"}  # Λ-DARTS 5.1, A.9
 ALIGNED_NATS = {"lambda": 0.125, "epochs": 100, "alpha_learning_rate": 1e-4}
@@ -40,6 +42,9 @@ LISTED: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "darts-1st": ({}, {}),
     "darts-2nd": ({"radius": 0.01}, {}),
     "darts-2nd-exact": ({}, {}),
+    "r-darts-es": (EIGENVALUE, {}),
+    "r-darts-ada": ({**EIGENVALUE, "decay_factor": 10.0, "decay_max": 0.03}, {}),
+    "r-darts-l2": ({"radius": 0.01, "k": 3}, {}),
     "darts+es": ({"stop_share": 0.5}, {}),
     "sdarts-rs": (SMOOTHING, {}),
     "lambda-darts": (ALIGNED, ALIGNED_NATS),
