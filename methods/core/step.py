@@ -1,6 +1,6 @@
 """What a piece sees in one step of a search, and the passes through the supernet that it may ask for."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,6 +47,14 @@ class Moment:
     def generator(self, *purpose: str | int) -> torch.Generator:
         """The stream (CPU) of this step for `purpose`: the same however often it is asked for."""
         return generator(self.seed, *purpose, self.epoch, self.number)
+
+
+def gradients(loss: Tensor, leaves: Sequence[Tensor], *, create_graph: bool = False) -> tuple[Tensor, ...]:
+    """∇ of `loss` for `leaves`; zero for what it does not depend on.
+
+    Such are the weights of an operation that weighs exactly nothing, as a softmax gives it where alpha lie far apart.
+    """
+    return torch.autograd.grad(loss, leaves, create_graph=create_graph, allow_unused=True, materialize_grads=True)
 
 
 Relaxation = Callable[[Alpha, Moment, str], Weights]
