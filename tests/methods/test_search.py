@@ -162,7 +162,6 @@ def test_bad_settings(overrides: dict[str, object], said: str) -> None:
     ("method", "overrides", "said"),
     [
         ("darts-prime", {"threshold_rise": 0.0}, "threshold_rise = 0.0 must be 1 or more"),
-        ("darts-prime", {"threshold": 0.0}, "threshold = 0.0 must be positive"),
         ("darts-prime", {"ewma": 1.5}, "ewma = 1.5 must be above 0 and at most 1"),
         ("darts-prime", {"rho_p": -0.1}, "rho_p = -0.1 must be 0 or more"),
         ("darts+admm", {"admm_steps": 0}, "admm_steps = 0 must be positive"),
