@@ -18,7 +18,7 @@ from torch import Tensor
 
 from methods.core.recipe import Recipe
 from methods.core.settings import Value
-from methods.core.step import Alpha, Step
+from methods.core.step import Alpha, Step, gradients
 from methods.darts import NATS, softmax
 
 Vector = tuple[Tensor, ...]  # one tensor a parameter, in the order of step.parameters()
@@ -27,8 +27,8 @@ Vector = tuple[Tensor, ...]  # one tensor a parameter, in the order of step.para
 def outer_gradients(step: Step) -> tuple[Alpha, Vector]:
     """g1 = ∇_α L_val and v = ∇_ω L_val, of one pass."""
     alpha, parameters = list(step.alpha.values()), list(step.parameters().values())
-    gradients = torch.autograd.grad(step.loss(step.valid), [*alpha, *parameters])
-    return dict(zip(step.alpha, gradients[: len(alpha)], strict=True)), gradients[len(alpha) :]
+    found = gradients(step.loss(step.valid), [*alpha, *parameters])
+    return dict(zip(step.alpha, found[: len(alpha)], strict=True)), found[len(alpha) :]
 
 
 def shifted(step: Step, direction: Vector, by: float | Tensor) -> dict[str, Tensor]:
@@ -42,7 +42,7 @@ def shifted(step: Step, direction: Vector, by: float | Tensor) -> dict[str, Tens
 def weight_gradient_at(step: Step, parameters: dict[str, Tensor]) -> Vector:
     """∇_ω L_train at other weights."""
     held = {kind: a.detach() for kind, a in step.alpha.items()}
-    return torch.autograd.grad(step.loss(step.train, alpha=held, parameters=parameters), list(parameters.values()))
+    return gradients(step.loss(step.train, alpha=held, parameters=parameters), list(parameters.values()))
 
 
 def curved(step: Step, v: Vector) -> tuple[Vector, Tensor]:
@@ -74,7 +74,7 @@ def g2_amended(step: Step, v: Vector) -> Alpha:
 def g2_amended_exact(step: Step, v: Vector) -> Alpha:
     """g2' (eq. 6) by double backward: H v, then its mixed product."""
     parameters = list(step.parameters().values())
-    slope = torch.autograd.grad(step.loss(step.train), parameters, create_graph=True)
+    slope = gradients(step.loss(step.train), parameters, create_graph=True)
     along = torch.stack([(s * d).sum() for s, d in zip(slope, v, strict=True)]).sum()
     product = torch.autograd.grad(along, parameters, retain_graph=True, allow_unused=True, materialize_grads=True)
     mixed = step.alpha_gradient(torch.stack([(s * d).sum() for s, d in zip(slope, product, strict=True)]).sum())

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from methods.core.recipe import Recipe
 from methods.core.settings import Value
-from methods.core.step import Alpha, Moment, Step, Weights
+from methods.core.step import Alpha, Moment, Step, Weights, gradients
 
 
 def softmax(alpha: Alpha, at: Moment, half: str) -> Weights:
@@ -31,11 +31,11 @@ def first_order(step: Step) -> Alpha:
     return step.alpha_gradient(step.loss(step.valid))
 
 
-def unroll(step: Step, gradients: tuple[Tensor, ...]) -> dict[str, Tensor]:
-    """The weights after the optimiser's next step along `gradients`: weight decay and momentum as it applies them."""
+def unroll(step: Step, slope: tuple[Tensor, ...]) -> dict[str, Tensor]:
+    """The weights after the optimiser's next step along `slope`: weight decay and momentum as it applies them."""
     s = step.settings
     moved = {}
-    for (name, w), gradient, momentum in zip(step.parameters().items(), gradients, step.momenta(), strict=True):
+    for (name, w), gradient, momentum in zip(step.parameters().items(), slope, step.momenta(), strict=True):
         decayed = gradient + s.weight_decay * w.detach()
         velocity = s.momentum * momentum + decayed
         direction = decayed + s.momentum * velocity if s.nesterov else velocity
@@ -47,13 +47,12 @@ def second_order(step: Step) -> Alpha:
     """One unrolled step, its Hessian product by a central difference of radius / ‖v‖ (eqs. 7-8)."""
     parameters = step.parameters()
     held = {kind: a.detach() for kind, a in step.alpha.items()}
-    training = torch.autograd.grad(step.loss(step.train, alpha=held), list(parameters.values()))
+    training = gradients(step.loss(step.train, alpha=held), list(parameters.values()))
     moved = {name: w.requires_grad_() for name, w in unroll(step, training).items()}
 
     loss = step.loss(step.valid, parameters=moved)
-    leaves = [*step.alpha.values(), *moved.values()]
-    gradients = torch.autograd.grad(loss, leaves)
-    outer, vector = gradients[: len(step.alpha)], gradients[len(step.alpha) :]
+    found = gradients(loss, [*step.alpha.values(), *moved.values()])
+    outer, vector = found[: len(step.alpha)], found[len(step.alpha) :]
 
     norm = torch.stack([v.square().sum() for v in vector]).sum().sqrt()
     # Where v vanishes so does the product: any finite radius says so.
@@ -74,7 +73,7 @@ def second_order(step: Step) -> Alpha:
 def second_order_exact(step: Step) -> Alpha:
     """One unrolled step, differentiated exactly by double backward (eq. 7 without eq. 8's difference)."""
     parameters = step.parameters()
-    training = torch.autograd.grad(step.loss(step.train), list(parameters.values()), create_graph=True)
+    training = gradients(step.loss(step.train), list(parameters.values()), create_graph=True)
     return step.alpha_gradient(step.loss(step.valid, parameters=unroll(step, training)))
 
 

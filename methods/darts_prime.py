@@ -25,6 +25,7 @@ from torch import Tensor
 from methods.core.settings import Value
 from methods.core.step import Alpha, Step, Weights
 from methods.darts import DARTS_1ST
+from spaces.core.errors import InputError
 from spaces.core.space import Space
 
 
@@ -56,6 +57,8 @@ def fimt(step: Step) -> bool:
     options = step.settings.options
     rise = float(options["threshold_rise"])
     fall = exp(-float(options["ratio"]) * log(rise))
+    if float(options["threshold"]) <= 0:
+        raise InputError(f"threshold = {options['threshold']}: a trace is never below it, so alpha would never move")
     threshold = step.memory.get("fimt.threshold", float(options["threshold"]))
     below = step.memory.get("fimt.trace", inf) < threshold  # inf: where alpha goes first, nothing is known yet
     step.memory["fimt.threshold"] = threshold * (fall if below else rise)

@@ -26,7 +26,7 @@ from torch import Tensor
 from methods.core.learner import SupernetLearner, Task, descend, sgd
 from methods.core.recipe import Recipe
 from methods.core.settings import Settings, Value
-from methods.core.step import Alpha, Parameters, Step
+from methods.core.step import Alpha, Parameters, Step, gradients
 from methods.darts import NATS, softmax
 from spaces.core.cost import cost_tables, multiply_adds, operation_costs
 from spaces.core.errors import InputError
@@ -50,7 +50,7 @@ def primary_gradient(step: Step, alpha: Alpha) -> list[Tensor]:
     return [
         gradient + coupling * (held.detach() - w.detach())
         for gradient, held, w in zip(
-            torch.autograd.grad(loss, list(y.values())), y.values(), step.parameters().values(), strict=True
+            gradients(loss, list(y.values())), y.values(), step.parameters().values(), strict=True
         )
     ]
 
@@ -145,8 +145,8 @@ class RartsLearner(SupernetLearner):
         training, loss, hits = self._inner_gradients(step)
         descend(self.optimiser, auxiliary_gradient(step, training), step.settings.gradient_clip)
         self.primary_optimiser.param_groups[0]["lr"] = step.learning_rate
-        gradients = primary_gradient(step, self.recipe.perturbation(step))
-        descend(self.primary_optimiser, gradients, step.settings.gradient_clip)
+        slope = primary_gradient(step, self.recipe.perturbation(step))
+        descend(self.primary_optimiser, slope, step.settings.gradient_clip)
         return loss, hits
 
     def state_dict(self) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import pairwise
 from typing import Any
 
-from methods import METHODS, Search, get_method
+from methods import Search, get_method
 from methods.core.search import Row
 from methods.core.settings import Settings, Value, resolve
 from spaces.analytic import (
@@ -20,7 +20,7 @@ from spaces.analytic import (
     rest_of_relaxed,
     rest_of_second_order,
 )
-from spaces.core.errors import InputError, unknown
+from spaces.core.errors import InputError
 
 AT_REST = 1e-5  # alpha, w and y move in a step by less than this times their rate: the slope is flat
 
@@ -58,11 +58,9 @@ def settings_for(method: str, overrides: Mapping[str, Any]) -> Settings:
 
     The Lagrangian of RARTS bends by at most 2λ + β along a single variable, that of MiLeNAS by 2λ along alpha.
     """
-    if method not in METHODS:
-        raise unknown("method", method, METHODS)
+    recipe = get_method(method)
     if method not in REST:
         raise InputError(f"{method} makes no sense on analytic, where alpha is one number: take {', '.join(REST)}")
-    recipe = get_method(method)
     layers = {**recipe.layers(Analytic.name), "space analytic": DESCENT}
     options = resolve(recipe.options, {**layers, "settings": overrides})[0].options
     bend = 2 * abs(float(options.get("lambda", 1.0))) + abs(float(options.get("beta", 0.0)))

@@ -64,8 +64,12 @@ RANGES: dict[str, tuple[Callable[[Any], bool], str]] = {
     **dict.fromkeys(("momentum", "alpha_beta1", "alpha_beta2", "drop_path"), BELOW_ONE),
     "weights_share": (lambda x: 0 < x < 1, "between 0 and 1"),
     **dict.fromkeys(("radius", "epsilon0"), POSITIVE),
-    **dict.fromkeys(("window", "ratio", "decay_factor", "decay_max"), POSITIVE),
-    **dict.fromkeys(("delta", "start_epoch", "k"), NOT_NEGATIVE),
+    **dict.fromkeys(("window", "ratio", "decay_factor", "decay_max", "admm_steps"), POSITIVE),
+    **dict.fromkeys(("delta", "start_epoch", "rho_p", "rho_a", "noise_start", "noise_end"), NOT_NEGATIVE),
+    "k": (lambda x: 0 <= x <= 100, "between 0 and 100"),  # of 3^k, which is to be a number
+    "threshold_rise": (lambda x: x >= 1, "1 or more"),
+    "ewma": (lambda x: 0 < x <= 1, "above 0 and at most 1"),
+    "lambda_u": (lambda x: 0 <= x <= 1, "between 0 and 1"),
     "stop_share": (lambda x: 0 < x <= 1, "above 0 and at most 1"),
 }
 """What a setting of that name may be, whether the search's, the retraining's or a recipe's own, and in words."""

@@ -49,6 +49,14 @@ class Moment:
         return generator(self.seed, *purpose, self.epoch, self.number)
 
 
+def gradients(loss: Tensor, leaves: Sequence[Tensor], *, create_graph: bool = False) -> tuple[Tensor, ...]:
+    """∇ of `loss` for `leaves`; zero for what it does not depend on.
+
+    Such are the weights of an operation that weighs exactly nothing, as a softmax gives it where alpha lie far apart.
+    """
+    return torch.autograd.grad(loss, leaves, create_graph=create_graph, allow_unused=True, materialize_grads=True)
+
+
 Relaxation = Callable[[Alpha, Moment, str], Weights]
 """Alpha → weights, for a pass on the half ``train`` or ``valid``, or to ``select``: then without any draw."""
 

@@ -67,9 +67,10 @@ def search(
     if get_space(space).scalar:
         images = {"dataset": dataset, "protocol": protocol, "out": out, "data-root": data_root, "download": download}
         watched = {"probes": probes, "probe-every": probe_every}
+        computed = {"device": device != "auto", "engine": engine != "fast", "precision": precision != "fp32"}
         solve(
             named[0],
-            [option for option, given in [*images.items(), *watched.items()] if given],
+            [option for option, given in [*images.items(), *watched.items(), *computed.items()] if given],
             overrides(settings),
             as_json,
         )

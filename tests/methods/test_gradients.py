@@ -1,11 +1,13 @@
 """DARTS's architecture gradients against independent truth, in float64, on a small supernet of each family."""
 
+import math
 from collections.abc import Callable
 
 import pytest
 import torch
 from torch import Tensor
 
+from methods import Search
 from methods.core.step import Alpha, Step
 from methods.darts import first_order, second_order, second_order_exact, unroll
 
@@ -112,3 +114,12 @@ def test_gradients_leave_weights_and_running_statistics_alone(make_step: Callabl
         gradient(step)
         after = step.net.state_dict()
         assert all(torch.equal(before[name], after[name]) for name in before)
+
+
+@pytest.mark.parametrize("method", ["darts-2nd", "amended-darts", "rarts"])
+def test_an_operation_may_weigh_exactly_nothing(make_search: Callable[..., Search], method: str) -> None:
+    """A softmax of alpha that lie far apart gives zeros; the weights of such operations are not in the loss's graph."""
+    search = make_search(method, "nats-tss", alpha_learning_rate=200.0)
+    rows = list(search)
+    assert min(rows[0]["weights.cell"]) == 0
+    assert all(math.isfinite(row["train_loss"]) for row in rows)

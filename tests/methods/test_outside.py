@@ -14,6 +14,7 @@ from spaces.core.errors import InputError
 from suite import commands
 from suite.plan import plan
 
+RECIPE = "from dataclasses import replace\nfrom methods.darts import DARTS_1ST\nX = replace(DARTS_1ST, "
 GUIDE = Path(__file__).parents[2] / "docs" / "adding-a-method.md"
 
 
@@ -77,7 +78,10 @@ def test_a_changed_file_is_another_trial(outside: Path) -> None:
         (None, "X", "no such file"),
         ("X = 1", "X", "unknown recipe 'X'"),
         ("import nothing_of_the_kind", "X", "line 1: ModuleNotFoundError"),
-        ("def X(:", "X", "SyntaxError"),
+        ("Y = 1\ndef X(:", "X", "line 2: SyntaxError"),
+        ("raise SystemExit(7)", "X", "line 1: SystemExit: 7"),
+        (f"{RECIPE}name=' ')", "X", "no name"),
+        (f"{RECIPE}name='x', options={{'epochs': 3}})", "X", "epochs is a setting of every search"),
         ("from methods.darts import DARTS_1ST", "DARTS_1ST", "which is taken"),
         ("from methods.darts import DARTS_1ST as MINE", "MIN", "did you mean 'MINE'"),
     ],

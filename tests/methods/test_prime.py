@@ -23,6 +23,7 @@ from methods.darts_prime import (
     proximity,
 )
 from spaces import get_space
+from spaces.core.errors import InputError
 
 SPACES = ["nats-tss", "s1", "s2", "s3"]
 MakeSearch = Callable[..., Search]
@@ -186,6 +187,11 @@ def test_fimt_on_a_constant_trace_is_a_constant_schedule(
         make_search("darts+cs10", "nats-tss", ratio=3, **FOUR),
     )
     assert unlogged(one) == unlogged(other)
+
+
+def test_a_threshold_that_no_trace_is_below_is_refused() -> None:
+    with pytest.raises(InputError, match="alpha would never move"):
+        steps_of(fimt, 1, {}, threshold=0.0)
 
 
 @pytest.mark.parametrize("space", ["nats-tss", "s2"])

@@ -158,6 +158,24 @@ def test_bad_settings(overrides: dict[str, object], said: str) -> None:
         resolve({}, {"settings": overrides})
 
 
+@pytest.mark.parametrize(
+    ("method", "overrides", "said"),
+    [
+        ("darts-prime", {"threshold_rise": 0.0}, "threshold_rise = 0.0 must be 1 or more"),
+        ("darts-prime", {"ewma": 1.5}, "ewma = 1.5 must be above 0 and at most 1"),
+        ("darts-prime", {"rho_p": -0.1}, "rho_p = -0.1 must be 0 or more"),
+        ("darts+admm", {"admm_steps": 0}, "admm_steps = 0 must be positive"),
+        ("darts+admm", {"lambda_u": 2.0}, "lambda_u = 2.0 must be between 0 and 1"),
+        ("sdarts-rs", {"noise_end": -0.3}, "noise_end = -0.3 must be 0 or more"),
+        ("r-darts-l2", {"k": 100_000}, "k = 100000 must be between 0 and 100"),
+    ],
+)
+def test_bad_settings_of_a_recipe(method: str, overrides: dict[str, float], said: str) -> None:
+    """Refused before a search, which they would end in a traceback or quietly make another method's."""
+    with pytest.raises(InputError, match=said):
+        resolve(get_method(method).options, {"settings": overrides})
+
+
 def test_unknown_method_names_the_nearest() -> None:
     with pytest.raises(InputError, match="did you mean 'darts-1st'"):
         get_method("darts-1")
