@@ -136,7 +136,8 @@ def _evidence(
         found += f", enough of them from epoch {onset:.0f} on"
     else:
         found += f", at most {max(map(idle_edges, genotypes))} after any"
-    where = "in the table" if measure == "tabular_accuracy" else "in the supernet"
+    # A supernet's where there is one; random search trains its candidates by themselves.
+    where = "in the table" if measure == "tabular_accuracy" else "on the alpha half"
     return (
         f"{found}; its accuracy {where} is {plain(accuracies[-1])} %, that of its best epoch ({epochs[best]}) "
         f"{plain(accuracies[best])} %."

@@ -138,7 +138,8 @@ def alarms(
     """The published rules after the fact, a row each: how many collapses they call before the onset, and how many not.
 
     Columns: rule; `collapsed` and `warned` (alarm before the onset), `lead` (median epochs between), `healthy` and
-    `false` (alarm all the same); `trials` that have what the rule reads.
+    `false` (alarm all the same); `trials` that have what the rule reads, for long enough that it
+    could have called.
     """
     rows = []
     for rule in RULES:
@@ -184,7 +185,7 @@ def statements(scored: pd.DataFrame, called: pd.DataFrame) -> list[str]:
     else:
         best = pooled(scored).iloc[0]
         said.append(
-            f"{best['probe']} ranks best, {best['lead']} {'epoch' if best['lead'] == 1 else 'epochs'} ahead: area "
+            f"{best['probe']} ranks best, {_epochs(best['lead'])} ahead: area "
             f"{best['auc']:.2f} over {best['cases']} {'collapse' if best['cases'] == 1 else 'collapses'} and "
             f"{best['pairs']} pairs. It is the best of {len(pooled(scored))} that were tried, which flatters it."
             + (f" With fewer than {ENOUGH} collapses chance alone does as well." if best["cases"] < ENOUGH else "")
@@ -195,16 +196,20 @@ def statements(scored: pd.DataFrame, called: pd.DataFrame) -> list[str]:
         for row in outside.to_dict("records"):
             where = f"{row['auc']:.2f} over {row['pairs']} pairs" if row["pairs"] else "not measured there"
             said.append(
-                f"Chosen on the other studies (area {row['chosen_auc']:.2f}), {row['probe']} at {row['lead']} epochs "
-                f"ahead has on {row['study']}: {where}."
+                f"Chosen on the other studies (area {row['chosen_auc']:.2f}), {row['probe']} "
+                f"{_epochs(row['lead'])} ahead has on {row['study']}: {where}."
             )
     for row in called.to_dict("records"):
         if not row["trials"]:
-            said.append(f"The rule {row['rule']} cannot be judged: no trial has what it reads.")
+            said.append(f"The rule {row['rule']} cannot be judged: no trial has what it reads, for long enough.")
             continue
-        ahead = f", in the median {row['lead']:g} epochs ahead" if row["warned"] else ""
+        ahead = f", in the median {_epochs(row['lead'])} ahead" if row["warned"] else ""
         said.append(
             f"The rule {row['rule']} called {row['warned']} of {row['collapsed']} collapses before they began{ahead}, "
             f"and gave a false alarm in {row['false']} of {row['healthy']} healthy trials."
         )
     return said
+
+
+def _epochs(count: float) -> str:
+    return f"{count:g} {'epoch' if count == 1 else 'epochs'}"

@@ -28,18 +28,24 @@ class EigenvalueRule:
 
     def alarm(self, history: pd.DataFrame, genotypes: list[Genotype]) -> float:
         """The epoch of the first alarm, NaN for none. `history` is one trial's, by epoch."""
-        if EIGENVALUE not in history or (measured := history.dropna(subset=[EIGENVALUE])).empty:
+        if not self.applies(history):
             return np.nan
+        measured = history.dropna(subset=[EIGENVALUE])
         averages = measured[EIGENVALUE].rolling(self.window, min_periods=-(-self.window // 2)).mean()
         ratios = (averages.shift(self.delta) / averages).where(averages > 0)
-        # An average is centred half a window back, and the alarm goes back by `delta` more.
-        back = measured["epoch"].shift(self.window // 2 + self.delta)
-        calls = measured["epoch"][(ratios < self.ratio) & (back >= self.start)]
+        calls = measured["epoch"][(ratios < self.ratio) & (self._back(measured) >= self.start)]
         return float(calls.iloc[0]) if len(calls) else np.nan
 
     def applies(self, history: pd.DataFrame) -> bool:
-        """Was what the rule reads measured?"""
-        return EIGENVALUE in history and bool(history[EIGENVALUE].notna().any())
+        """Was what the rule reads measured, and long enough for it to have called at all?"""
+        if EIGENVALUE not in history:
+            return False
+        return bool((self._back(history.dropna(subset=[EIGENVALUE])) >= self.start).any())
+
+    def _back(self, measured: pd.DataFrame) -> "pd.Series[float]":
+        """The epoch that an alarm at each measurement would go back to, NaN where there is none."""
+        # An average is centred half a window back, and the alarm goes back by `delta` more.
+        return measured["epoch"].shift(self.window // 2 + self.delta)
 
 
 @dataclass(frozen=True)

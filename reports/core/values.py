@@ -13,6 +13,8 @@ UNSTATED = "not stated"
 OPTIONAL = {"space": UNSTATED, "dataset": UNSTATED, "convention": "as given", "noise": UNSTATED}
 """What a column holds where the frame lacks it. `convention` says what one value is, `noise` what its spread is of."""
 COLUMNS = (*NEEDED, *OPTIONAL)
+MOST, LEAST = 1e100, 1e-60
+"""Magnitudes of values beyond which a square or a cube, summed over seeds, over- or underflows."""
 TRIAL = ["method", "space", "dataset", "seed"]
 
 
@@ -20,9 +22,9 @@ def checked(values: pd.DataFrame, source: str = "values") -> pd.DataFrame:
     """`values` with exactly the columns `COLUMNS`, names as text and `value` as float64, in their order.
 
     A frame may lack the columns of `OPTIONAL`. Raises `InputError`, naming `source`, when another column is missing,
-    there are no rows, a cell is empty, a value is not a finite number, or one (method, space, dataset, seed) has two
-    rows. Nothing is repaired and nothing is dropped: a mean over what happens to be left is not the mean that was
-    asked for.
+    there are no rows, a cell is empty, a value is not a finite number between `LEAST` and `MOST` in magnitude (or 0),
+    a seed is written in two notations, or one (method, space, dataset, seed) has two rows. Nothing is repaired and
+    nothing is dropped: a mean over what happens to be left is not the mean that was asked for.
     """
     for column in NEEDED:
         if column not in values.columns:
@@ -48,7 +50,16 @@ def checked(values: pd.DataFrame, source: str = "values") -> pd.DataFrame:
             f"{source}: column 'value' is {_quoted(first['value'])} for {trial(first)}, in {_rows(bad)}: "
             "give a finite number, or take the row out yourself"
         )
+    size = np.abs(numbers)
+    beyond = pd.Series((size > MOST) | ((size > 0) & (size < LEAST)))
+    if beyond.any():
+        first = frame[beyond].iloc[0]
+        raise InputError(
+            f"{source}: column 'value' is {_quoted(first['value'])} for {trial(first)}, in {_rows(beyond)}: "
+            f"magnitudes go from {LEAST:g} to {MOST:g} here; give the values in another unit"
+        )
     frame["value"] = numbers
+    _one_notation(frame["seed"], source)
     twice = frame.duplicated(TRIAL, keep="first")
     if twice.any():
         first = frame[twice].iloc[0]
@@ -57,6 +68,18 @@ def checked(values: pd.DataFrame, source: str = "values") -> pd.DataFrame:
             "keep one, or tell the methods apart by name"
         )
     return frame
+
+
+def _one_notation(seeds: "pd.Series[Any]", source: str) -> None:
+    """Refuse seeds that are one number written in two ways: they would neither pair nor be seen to repeat."""
+    written: dict[float, str] = {}
+    for seed in map(str, seeds.unique()):
+        number = pd.to_numeric(seed, errors="coerce")
+        if not pd.isna(number) and written.setdefault(float(number), seed) != seed:
+            raise InputError(
+                f"{source}: seeds {written[float(number)]!r} and {seed!r} are one number in two notations: "
+                "write it in one"
+            )
 
 
 def best_of(convention: str) -> int | None:

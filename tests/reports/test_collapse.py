@@ -80,6 +80,9 @@ def test_evidence_names_what_was_counted(judge) -> None:
     assert "91.50 %" in row["evidence"]
     (row,) = judge({"a": [[3, 2]]}).to_dict("records")
     assert "2 of 6 edges are idle (2 skip_connect) after epoch 2, at most 3 after any" in row["evidence"]
+    # True of a random candidate too, which has no supernet.
+    (row,) = judge({"a": [[3, 2]]}, tabular_accuracy=np.nan).to_dict("records")
+    assert "its accuracy on the alpha half is" in row["evidence"]
 
 
 def test_a_trial_without_a_history_is_not_dropped(study, space_of) -> None:

@@ -9,6 +9,7 @@ from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
 from reports.core import intervals, significance
+from reports.core.values import LEAST, MOST
 from reports.statistics import compare, summarise
 from spaces.core.errors import InputError
 
@@ -298,8 +299,25 @@ def test_missing_column_is_named(column):
         (lambda f: f.assign(seed=[0, None, 2]), "column 'seed' is empty in row 2"),
         (lambda f: f.assign(method=["a", " ", "a"]), "column 'method' is empty in row 2"),
         (lambda f: f.assign(seed=[0, 1, 1]), "seed 1 has more than one row"),
+        (lambda f: f.assign(seed=["0", "1", "1.0"]), "seeds '1' and '1.0' are one number in two notations"),
+        (
+            lambda f: f.assign(value=[1.0, 1e101, 2.0]),
+            "column 'value' is '1e\\+101' .* give the values in another unit",
+        ),
+        (lambda f: f.assign(value=[1.0, -1e-61, 2.0]), "column 'value' is '-1e-61' .* give the values in another unit"),
     ],
 )
 def test_bad_values_are_refused_not_dropped(change, words):
     with pytest.raises(InputError, match=words):
         summarise(change(frame(a=[1.0, 2.0, 3.0])))
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("scale", [LEAST, MOST / 8])
+def test_the_largest_and_the_smallest_values_have_all_their_numbers(scale):
+    steps = [1.0, 2.0, 4.0, 3.0]
+    (row,) = compare(frame(a=[scale * x for x in steps], b=[2 * scale * x for x in steps]), margin=scale).to_dict(
+        "records"
+    )
+    numbers = ("difference", "low", "high", "bca_low", "bca_high", "t_p", "wilcoxon_p", "tost_p", "equivalent_within")
+    assert all(np.isfinite(row[name]) for name in numbers)

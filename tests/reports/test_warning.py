@@ -1,5 +1,7 @@
 """Early warnings: areas worked out by hand, the published rules against their methods, chance on noise."""
 
+from math import comb
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -10,6 +12,8 @@ from reports.collapse import Criterion, trials
 from reports.core.blocks import blocks
 from reports.core.rules import EIGENVALUE, EigenvalueRule, SkipRule
 from reports.warning import alarms, direction, left_out, scores, statements
+from spaces import get_space
+from spaces.core import streams
 from spaces.core.genotype import NatsGenotype
 
 PROBE = "probe.alignment.cosine.valid"
@@ -97,7 +101,7 @@ def test_statements_say_what_is_missing(study, space_of) -> None:
     judged, histories = made(study, space_of, [("s", [1, 1])] * 2, lambda trial, epoch: 0.0)
     words = statements(scores(judged, histories), alarms(judged, histories, space_of))
     assert words[0].startswith("No probe is scored")
-    assert words[1] == "The rule eigenvalue (R-DARTS) cannot be judged: no trial has what it reads."
+    assert words[1] == "The rule eigenvalue (R-DARTS) cannot be judged: no trial has what it reads, for long enough."
     judged, histories = made(study, space_of, [("s", [1, 1, 5]), ("s", [1] * 3)], lambda trial, epoch: float(trial))
     words = statements(scores(judged, histories), alarms(judged, histories, space_of))
     assert words[0].startswith(f"{PROBE} ranks best, 2 epochs ahead: area 1.00 over 1 collapse and 1 pairs")
@@ -125,3 +129,24 @@ def test_the_eigenvalue_rule_calls_when_the_method_stops() -> None:
         found.append(stops[0] if stops else None)
         assert found[-1] == (None if np.isnan(called) else called)
     assert len(set(found)) > 3
+
+
+def test_a_search_too_short_for_the_rule_is_no_evidence_of_silence() -> None:
+    """An alarm goes back by six measurements, to epoch 10 at least: at every second epoch that takes 22."""
+
+    def history(epochs):
+        return pd.DataFrame([{"epoch": e, EIGENVALUE: 2.0**e if e % 2 == 0 else np.nan} for e in range(1, epochs + 1)])
+
+    rule = EigenvalueRule()
+    assert not rule.applies(history(8))
+    assert not rule.applies(history(21))
+    assert rule.applies(history(22))
+    assert rule.alarm(history(22), []) == 22
+
+
+def test_the_base_rate_of_two_operations() -> None:
+    """docs/collapse.md: five of eight or more at even odds, against less than 1 % in the whole space."""
+    assert sum(comb(8, k) for k in range(5, 9)) / 2**8 == pytest.approx(0.363, abs=5e-4)
+    for space, chance in (("s2", 0.363), ("darts", 0.005)):
+        drawn = [get_space(space).random(streams.generator(seed, "base rate")) for seed in range(400)]
+        assert np.mean([Criterion().met(genotype) for genotype in drawn]) == pytest.approx(chance, abs=0.06)
