@@ -223,4 +223,5 @@ LAMBDA_P_DARTS = replace(
     inner=LAMBDA_DARTS.inner,
     layerwise=True,
     options=LAMBDA_DARTS.options,
+    per_space={"nats-tss": {**P_DARTS_NO_PRIORS.per_space["nats-tss"], "lambda": ON_NATS["lambda"]}},
 )

@@ -51,7 +51,7 @@ LISTED: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "lambda-darts-sign": ({**ALIGNED, "lambda": 0.125}, ALIGNED_NATS),
     "lambda-darts-outer": (ALIGNED, {"lambda": 0.125}),  # A.4: 50 epochs
     "lambda-sdarts-rs": ({**ALIGNED, **SMOOTHING}, ALIGNED_NATS),
-    "lambda-p-darts": ({**ALIGNED, **PROGRESSIVE}, {"cells": 1}),
+    "lambda-p-darts": ({**ALIGNED, **PROGRESSIVE}, {"cells": 1, "lambda": 0.125}),
     "pr-darts": (GATES, {}),
     "pr-darts-gates": (GATES, {}),
     "pr-darts-path": (GATES, {}),
