@@ -188,12 +188,12 @@ def shrink(dataset: Dataset, size: int | None) -> Dataset:
         raise InputError(f"images of {dataset.size} x {dataset.size} cannot be averaged to {size}: give a divisor")
     square = dataset.size // size
     x_train, x_test = (
-        torch.cat([avg_pool2d(some.float(), square).round().byte() for some in x.split(AT_ONCE)]).numpy()
+        torch.cat([avg_pool2d(x[at : at + AT_ONCE].float(), square).round().byte() for at in range(0, len(x), AT_ONCE)])
         for x in (dataset.x_train, dataset.x_test)
     )
     y_train, y_test = dataset.y_train.numpy(), dataset.y_test.numpy()
     source = f"{dataset.source}; averaged to {size} x {size}"
-    small = _dataset(dataset.name, Arrays(x_train, y_train, x_test, y_test, dataset.classes, source))
+    small = _dataset(dataset.name, Arrays(x_train.numpy(), y_train, x_test.numpy(), y_test, dataset.classes, source))
     return replace(small, averaged=square * dataset.averaged)
 
 
