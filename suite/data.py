@@ -8,12 +8,13 @@ images, labels = loader.batch(epoch=0, step=0)
 """
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.functional import avg_pool2d
 
 from spaces.core.errors import InputError, unknown
 from spaces.core.streams import generator
@@ -32,6 +33,7 @@ __all__ = [
     "default_augment",
     "halves",
     "load",
+    "shrink",
     "subset",
 ]
 
@@ -44,15 +46,10 @@ DATASETS = {
     "npz:FILE": "your own arrays: x_train, y_train, x_test, y_test",
     "folder:DIR": "your own image files: DIR/train/CLASS/* and DIR/val/CLASS/* [?classes=K&fraction=F&seed=S&size=P]",
 }
+AT_ONCE = 1_000  # images that are averaged together: as floats they take four times their space
 OFFICIAL = tuple(name for name in DATASETS if ":" not in name)
 
-_AUGMENTS = {
-    "digits": Augment(crop=1, flip=False),
-    "cifar10": Augment(crop=4, flip=True),
-    "cifar100": Augment(crop=4, flip=True),
-    "svhn": Augment(crop=4, flip=False),
-    "imagenet16-120": Augment(crop=2, flip=True),
-}
+NEVER_FLIPPED = ("digits", "svhn")
 
 
 @dataclass(frozen=True)
@@ -73,6 +70,7 @@ class Dataset:
     std: tuple[float, ...]
     digest: str
     source: str
+    averaged: int = 1  # side, in pixels of the files' images, of the square that one pixel is the average of
 
     @property
     def size(self) -> int:
@@ -178,6 +176,27 @@ def subset(dataset: Dataset, images: int | None, seed: int) -> Dataset:
     return _dataset(dataset.name, Arrays(x_train, y_train, x_test, y_test, dataset.classes, source))
 
 
+def shrink(dataset: Dataset, size: int | None) -> Dataset:
+    """All images, of the training and the test set, averaged over squares down to `size` x `size`, and rounded.
+
+    `None`, or the size they have, leaves them. The digest, mean and std are those of the small images.
+    Raises `InputError` for a size that does not divide theirs.
+    """
+    if size is None or size == dataset.size:
+        return dataset
+    if size < 1 or dataset.size % size:
+        raise InputError(f"images of {dataset.size} x {dataset.size} cannot be averaged to {size}: give a divisor")
+    square = dataset.size // size
+    x_train, x_test = (
+        torch.cat([avg_pool2d(x[at : at + AT_ONCE].float(), square).round().byte() for at in range(0, len(x), AT_ONCE)])
+        for x in (dataset.x_train, dataset.x_test)
+    )
+    y_train, y_test = dataset.y_train.numpy(), dataset.y_test.numpy()
+    source = f"{dataset.source}; averaged to {size} x {size}"
+    small = _dataset(dataset.name, Arrays(x_train.numpy(), y_train, x_test.numpy(), y_test, dataset.classes, source))
+    return replace(small, averaged=square * dataset.averaged)
+
+
 def halves(dataset: Dataset, seed: int, share: float = 0.5) -> tuple[Tensor, Tensor]:
     """Indices int64 into x_train for the weights and for alpha: a seeded split without overlap that covers all images.
 
@@ -193,4 +212,4 @@ def halves(dataset: Dataset, seed: int, share: float = 0.5) -> tuple[Tensor, Ten
 
 def default_augment(dataset: Dataset) -> Augment:
     """The usual augmentation of a data set, without cutout: crop by an eighth of the side, flip unless it is digits."""
-    return _AUGMENTS.get(dataset.name, Augment(crop=dataset.size // 8, flip=True))
+    return Augment(crop=dataset.size // 8, flip=dataset.name not in NEVER_FLIPPED)

@@ -41,6 +41,7 @@ class Plan:
     settings: Settings
     evaluation: Evaluation
     images: int
+    size: int
     threads: int
     files: Mapping[str, str]  # digest of the file that an option of the method names
     origin: Mapping[str, str]  # which layer set a key that is not at its base value
@@ -54,6 +55,8 @@ class Plan:
         left_out = ("origin", "method", "dataset", "files", "probes")
         found = {k: v for k, v in asdict(self).items() if k not in left_out}
         found["settings"]["options"].update(self.files)
+        if not self.size:
+            del found["size"]  # as if there were no such setting: keys are older than it
         return found
 
     def key(self, dataset: str, dataset_digest: str, table_digest: str | None) -> str:
@@ -73,6 +76,8 @@ class Plan:
         s, e = self.settings, self.evaluation
         stage = " a stage" if self.space == "nats-tss" else ""
         search = f"search {s.epochs} epochs, {s.channels} channels, {cells(s.cells)}{stage}, {images} training images"
+        if self.size:
+            search += f" of {self.size} x {self.size}"
         retraining = f"; retraining {e.epochs} epochs, {e.channels} channels, {cells(e.cells)}{stage}"
         return f"{self.protocol}: {search}{retraining if retrained else ''}"
 
@@ -100,8 +105,8 @@ def plan(
 ) -> Plan:
     """Resolve a trial's configuration. Raises `InputError` for any name, key or value that does not exist or fit.
 
-    `overrides` has a search's settings by their names, the retraining's as ``evaluate.NAME``, and ``images`` and
-    ``threads``. `probes` are names and strides: after every so many epochs they are measured.
+    `overrides` has a search's settings by their names, the retraining's as ``evaluate.NAME``, and ``images``, ``size``
+    and ``threads``. `probes` are names and strides: after every so many epochs they are measured.
     """
     chosen, scale = get_method(method), get_protocol(protocol)
     searched = get_space(space, without=chosen.removes(space))
@@ -111,14 +116,17 @@ def plan(
         raise InputError(f"{method} makes no sense on {space}: choose {', '.join(chosen.spaces)}")
     given = dict(overrides or {})
     retrained = [f"evaluate.{own.name}" for own in fields(Evaluation)]
-    known = [*Settings().flat(), *chosen.options, *retrained, "images", "threads"]
+    known = [*Settings().flat(), *chosen.options, *retrained, "images", "size", "threads"]
     for key in given:
         if key not in known:
             raise InputError(f"settings: {unknown('setting', key, known)}")
     images = int(convert("images", given.pop("images", scale.images), 0, "settings"))
+    size = int(convert("size", given.pop("size", 0), 0, "settings"))
     threads = int(convert("threads", given.pop("threads", scale.threads), 1, "settings"))
     if images < 0:
         raise InputError(f"settings: images = {images} must be 0 (all) or more")
+    if size < 0:
+        raise InputError(f"settings: size = {size} must be 0 (as they are) or more")
     if not 1 <= threads <= MOST_THREADS:
         raise InputError(f"settings: threads = {threads} must lie between 1 and {MOST_THREADS}")
     for name, every in (probes or {}).items():
@@ -149,6 +157,7 @@ def plan(
         settings=settings,
         evaluation=evaluation(scale, space, retraining),
         images=images,
+        size=size,
         threads=threads,
         files={option: file.digest for option, file in chosen.reads(searched, settings).items()},
         origin=origin,

@@ -18,7 +18,7 @@ from spaces.core.genotype import Genotype
 from spaces.core.space import Space
 from spaces.core.tabular import Table
 from spaces.core.tabular_files import ARCHITECTURES
-from suite.data import Dataset, Loader, default_augment, halves, load, subset
+from suite.data import Dataset, Loader, default_augment, halves, load, shrink, subset
 from suite.environment import device_name, engine_name, environment, make_deterministic, own_version
 from suite.evaluate import Result, rehearse, retrain, tabular
 from suite.plan import Plan, covers, united
@@ -31,9 +31,9 @@ SUBSET_SEED = 0  # every trial of a protocol sees the same images; seeds differ 
 
 
 @cache
-def load_data(spec: str, images: int, root: Path, download: bool = False) -> Dataset:
-    """The data set of a plan, cut to the protocol's number of training images; kept for the next trial."""
-    return subset(load(spec, root, download=download), images or None, SUBSET_SEED)
+def load_data(spec: str, images: int, size: int, root: Path, download: bool = False) -> Dataset:
+    """The data set of a plan, cut to its number and size of training images; kept for the next trial."""
+    return shrink(subset(load(spec, root, download=download), images or None, SUBSET_SEED), size or None)
 
 
 @cache
@@ -56,7 +56,7 @@ def table_for(plan: Plan, root: Path) -> Table | None:
 def key_of(plan: Plan, root: Path, download: bool = False) -> str:
     """The name of the plan's folder. Reads the data set, whose digest is part of it."""
     table = table_for(plan, root)
-    dataset = load_data(plan.dataset, plan.images, root, download)
+    dataset = load_data(plan.dataset, plan.images, plan.size, root, download)
     return plan.key(dataset.name, dataset.digest, table.digest if table else None)
 
 
@@ -75,7 +75,7 @@ def run_trial(
     A lock on its folder keeps a second process (a driver that outlived a kill) from running it at the same time.
     """
     make_deterministic(plan.threads)
-    dataset = load_data(plan.dataset, plan.images, root, download)
+    dataset = load_data(plan.dataset, plan.images, plan.size, root, download)
     table = table_for(plan, root)
     folder = runs / plan.key(dataset.name, dataset.digest, table.digest if table else None)
     try:
@@ -153,6 +153,7 @@ def run_trial(
                     **plan.settings.flat(),
                     **{f"evaluate.{k}": v for k, v in vars(plan.evaluation).items() if table is None},
                     "images": plan.images,
+                    "size": plan.size,
                     "threads": plan.threads,
                 },
                 "origin": dict(plan.origin),
@@ -229,16 +230,16 @@ def _search(
 def _cost(plan: Plan, space: Space, genotype: Genotype, dataset: Dataset, *, tabular: bool) -> dict[str, int]:
     """Parameters and multiply-adds of the network that the accuracy is of."""
     size: Sequence[int]
-    if tabular:  # the table's networks are those of NATS-Bench, whatever the protocol
-        size = int(NATS_EVALUATION["channels"]), int(NATS_EVALUATION["cells"])
+    if tabular:  # the table's networks and images are those of NATS-Bench, whatever the protocol
+        size = int(NATS_EVALUATION["channels"]), int(NATS_EVALUATION["cells"]), dataset.size * dataset.averaged
     else:
-        size = plan.evaluation.channels, plan.evaluation.cells
+        size = plan.evaluation.channels, plan.evaluation.cells, dataset.size
     cost: dict[str, int] = space.cost(
         genotype,
         channels=size[0],
         cells=size[1],
         classes=dataset.classes,
-        size=dataset.size,
+        size=size[2],
         in_channels=dataset.channels,
     )
     return cost

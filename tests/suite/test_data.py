@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from spaces.core.errors import InputError
-from suite.data import Augment, available, data_root, default_augment, halves, load, subset
+from suite.data import Augment, available, data_root, default_augment, halves, load, shrink, subset
 
 DIGITS = load("digits", Path("no-such-root"))
 few = settings(max_examples=25, deadline=None)
@@ -83,6 +83,27 @@ def test_a_subset_has_a_digest_of_its_own_and_says_so():
         subset(DIGITS, 0, 0)
 
 
+def test_shrunk_images_are_averages_of_squares():
+    small = shrink(DIGITS, 4)
+    assert (small.size, small.averaged, small.name) == (4, 2, "digits")
+    for x, full in ((small.x_train, DIGITS.x_train), (small.x_test, DIGITS.x_test)):
+        squares = full.numpy().astype(np.int64).reshape(-1, 1, 4, 2, 4, 2).sum((3, 5))
+        assert len(x) == len(full)
+        assert np.array_equal(x.numpy(), np.rint(squares / 4))
+    assert torch.equal(small.y_train, DIGITS.y_train)
+    assert small.mean == pytest.approx(((small.x_train.double() / 255).mean().item(),), abs=1e-12)
+    assert small.source.endswith("averaged to 4 x 4")
+    assert shrink(small, 2).averaged == 4
+    assert len({DIGITS.digest, small.digest, shrink(small, 2).digest}) == 3
+    assert shrink(DIGITS, None) is shrink(DIGITS, 8) is DIGITS
+
+
+@pytest.mark.parametrize("size", [3, 16, 0])
+def test_only_a_divisor_of_the_side_shrinks(size):
+    with pytest.raises(InputError, match=f"8 x 8 cannot be averaged to {size}: give a divisor"):
+        shrink(DIGITS, size)
+
+
 @few
 @given(seed=st.integers(0, 100), share=st.floats(0.01, 0.99), count=st.integers(10, 1497))
 def test_halves_are_disjoint_cover_all_and_repeat(seed, share, count):
@@ -105,6 +126,8 @@ def test_default_augmentation_flips_no_digits():
     assert default_augment(DIGITS) == Augment(crop=1, flip=False, cutout=0)
     other = SimpleNamespace(name="npz:mine", size=32)
     assert default_augment(other) == Augment(crop=4, flip=True, cutout=0)
+    assert default_augment(SimpleNamespace(name="svhn", size=32)) == Augment(crop=4, flip=False, cutout=0)
+    assert default_augment(SimpleNamespace(name="cifar10", size=16)) == Augment(crop=2, flip=True, cutout=0)
 
 
 def test_an_unknown_name_is_answered_with_the_nearest(tmp_path):

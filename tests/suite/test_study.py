@@ -123,8 +123,9 @@ def test_key_depends_on_all_that_determines_a_result() -> None:
         plan("darts-1st", "s2", "digits", 0, overrides={"epochs": 4}).key("digits", "d", None),
         plan("darts-1st", "s2", "digits", 0, overrides={"evaluate.epochs": 4}).key("digits", "d", None),
         plan("darts-1st", "s2", "digits", 0, overrides={"threads": 2}).key("digits", "d", None),
+        plan("darts-1st", "s2", "digits", 0, overrides={"size": 4}).key("digits", "d", None),
     }
-    assert len(keys) == 7
+    assert len(keys) == 8
     assert base.key("digits", "d", None) == plan("darts-1st", "s2", "digits", 0).key("digits", "d", None)
     assert base.key("digits", "d", None).startswith("darts-1st--s2--digits--s0--quick--")
 

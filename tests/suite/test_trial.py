@@ -13,13 +13,15 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
+from spaces import get_space
 from spaces.core.errors import InputError
 from spaces.core.files import write_whole
+from suite.data import load, shrink
 from suite.executors import run_all
-from suite.plan import Plan
+from suite.plan import Plan, plan
 from suite.store import HISTORY, RECORD, load_frames, read_record, read_records
 from suite.study import expand, read
-from suite.trial import key_of, run_trial
+from suite.trial import _cost, key_of, run_trial
 
 
 @pytest.fixture
@@ -296,4 +298,25 @@ def test_a_checkpoint_that_was_not_watched_is_not_continued(plans: list[Plan], t
 
 
 def test_a_record_tells_the_images_there_were(plans: list[Plan], tmp_path: Path) -> None:
-    assert "60 training images" in run_trial(plans[1], tmp_path / "runs", tmp_path).scale
+    assert run_trial(plans[1], tmp_path / "runs", tmp_path).scale.count("60 training images;") == 1
+
+
+def test_small_images_are_searched_and_retrained_on_and_recorded(plans: list[Plan], tmp_path: Path) -> None:
+    whole = run_trial(plans[1], tmp_path / "runs", tmp_path)
+    small = run_trial(replace(plans[1], size=4), tmp_path / "runs", tmp_path)
+    assert small.settings["size"] == 4
+    assert "60 training images of 4 x 4;" in small.scale
+    assert small.dataset_digest != whole.dataset_digest
+    assert small.key != whole.key
+    same = run_trial(replace(plans[1], size=4), tmp_path / "elsewhere", tmp_path)
+    assert same.accuracy == small.accuracy
+
+
+def test_a_tables_network_sees_whole_images_and_a_retrained_one_small_ones(tmp_path: Path) -> None:
+    made, space, whole = plan("darts-1st", "nats-tss", "digits", 0), get_space("nats-tss"), load("digits", tmp_path)
+    cell = space.parse("|nor_conv_3x3~0|+|none~0|none~1|+|nor_conv_3x3~0|none~1|skip_connect~2|")
+    small = shrink(whole, 4)
+    assert _cost(made, space, cell, small, tabular=True) == _cost(made, space, cell, whole, tabular=True)
+    retrained, full = (_cost(made, space, cell, dataset, tabular=False) for dataset in (small, whole))
+    assert retrained["params"] == full["params"]
+    assert full["macs"] / 4.1 < retrained["macs"] < full["macs"] / 3.9
