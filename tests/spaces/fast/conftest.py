@@ -135,7 +135,7 @@ def agree() -> Callable[..., None]:
     return check
 
 
-@pytest.fixture(scope="session", params=["native", "portable"])
+@pytest.fixture(scope="module", params=["native", "portable"])
 def kernels(request: pytest.FixtureRequest) -> Iterator[str]:
     """Every image by one family of kernels, as far as the family has it."""
     if request.param == "native" and isinstance(native.library(), str):
