@@ -15,15 +15,15 @@ when_available = false           # true: leave out, in words, a data set that is
 """
 
 import json
-import tomllib
 from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from spaces.core.errors import InputError, unknown
+from spaces.core.toml import read_toml
 from suite.data import available
 from suite.plan import Plan, plan, united
 
@@ -83,19 +83,7 @@ def find(name: str) -> Path:
 
 def read(path: Path) -> Study:
     """The study in `path`. Raises `InputError` naming the file, the key and what is wrong with it."""
-    try:
-        return Study.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: not a TOML file: {error}") from error
-    except ValidationError as error:
-        # A misspelt key is two errors, one missing and one too many: the second tells which.
-        first = min(error.errors(), key=lambda e: e["type"] != "extra_forbidden")
-        where = ".".join(str(part + 1) if isinstance(part, int) else part for part in first["loc"])
-        known = (field.alias or name for name, field in Block.model_fields.items())
-        if first["type"] == "extra_forbidden":
-            problem = unknown("key", str(first["loc"][-1]), [*known] if len(first["loc"]) > 1 else Study.model_fields)
-            raise InputError(f"{path}: {where}: {problem}") from error
-        raise InputError(f"{path}: {where}: {first['msg'].lower()} (found {first['input']!r})") from error
+    return read_toml(path, Study)
 
 
 def expand(

@@ -1,0 +1,189 @@
+"""An exhibit filled from records: the published cells, and beside them what was measured, a part for each scale.
+
+Nothing is pooled that was not run alike: records are first cut by protocol, device, data and overrides; where a cell
+still meets several trials of one seed, it stays empty and says so.
+"""
+
+import json
+from dataclasses import dataclass
+from math import nan
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from reports.core import significance
+from reports.core.blocks import SpaceOf
+from reports.exhibits import Exhibit
+from reports.measures import ACCURACIES, DATASETS, STAND_IN, measured
+
+FULL = "paper"
+"""The protocol whose numbers may stand against published ones."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """The records that fill an exhibit at one scale: protocol, kind of device, data, and what was set besides.
+
+    `stand_in`: the data set `STAND_IN` was searched on in place of the paper's.
+    """
+
+    protocol: str
+    device: str
+    stand_in: bool
+    changed: str
+    records: pd.DataFrame
+    histories: pd.DataFrame
+
+    @property
+    def title(self) -> str:
+        """The scale in words, without the sizes, which differ between spaces: `scales` has them."""
+        words = [f"protocol {self.protocol}", self.device.partition(":")[0].upper()]
+        if self.stand_in:
+            words.append(f"searched on {STAND_IN} in place of the paper's images")
+        return ", ".join([*words, self.changed] if self.changed else words)
+
+    @property
+    def scales(self) -> list[str]:
+        """The sizes of its trials, each once: epochs, channels, cells, images."""
+        return sorted({scale.partition(": ")[2] or scale for scale in self.records["scale"].astype(str)})
+
+    @property
+    def conditions(self) -> str:
+        """All that no number of it may stand without."""
+        devices = ", ".join(sorted(set(self.records["device"].astype(str))))
+        return f"{self.title} ({'; '.join(self.scales)}), {devices}"
+
+    def searched(self, dataset: str) -> str:
+        """The data set whose records stand for searches on `dataset`."""
+        return STAND_IN if self.stand_in else dataset
+
+    def select(self, method: str, settings: dict[str, Any], space: str, dataset: str) -> pd.DataFrame:
+        """Its records of the method, with these settings, on the space, that stand for searches on `dataset`."""
+        here = self.records
+        chosen = (here["method"] == method) & (here["space"] == space) & (here["dataset"] == self.searched(dataset))
+        chosen &= np.array([_has(found, settings) for found in here["settings"]], dtype=bool)
+        return here[chosen]
+
+    def comparable(self, evaluation: str, metric: str) -> bool:
+        """May a difference to a published number be told? At the papers' scale; of an accuracy in the table, too."""
+        return self.protocol == FULL or (evaluation == "tabular" and metric in ACCURACIES)
+
+
+def parts(exhibit: Exhibit, records: pd.DataFrame, histories: pd.DataFrame) -> list[Part]:
+    """What of the records fills the exhibit, a part a scale; the papers' data before the stand-in."""
+    mine = records[[_belongs(exhibit, row) for row in records.to_dict("records")]] if len(records) else records
+    if mine.empty:
+        return []
+    swept = {name for block in exhibit.trials for name in block.settings}
+    swept |= {name for row in exhibit.rows.values() for name in row.settings}
+    keyed = mine.assign(
+        _stand_in=mine["dataset"].eq(STAND_IN) & (not _wants(exhibit, STAND_IN)),
+        _device=mine["device"].astype(str).str.partition(":")[0],
+        _changed=[_changed(row, swept) for row in mine.to_dict("records")],
+        _sizes=[_sizes(settings) for settings in mine["settings"]],
+    )
+    made = []
+    for _, group in keyed.groupby(["_stand_in", "protocol", "_device", "_changed", "_sizes"], sort=True):
+        first = group.iloc[0]
+        own = group.drop(columns=["_stand_in", "_device", "_changed", "_sizes"])
+        watched = histories[histories["key"].isin(own["key"])] if len(histories) else histories
+        same = (str(first[name]) for name in ("protocol", "_device"))
+        made.append(Part(*same, bool(first["_stand_in"]), str(first["_changed"]), own, watched))
+    return made
+
+
+CELL = ["label", "heading", "dataset"]
+FILLED = [
+    *("exhibit", "label", "heading", "dataset", "space", "metric", "method", "printed", "published", "spread", "n"),
+    *("convention", "searched_on", "measured", "std", "n_measured", "low", "high", "best", "evaluation", "scale"),
+    *("difference", "note"),
+]
+
+
+def filled(exhibit: Exhibit, published: pd.DataFrame, part: Part | None, space_of: SpaceOf) -> pd.DataFrame:
+    """A row a published cell, in the paper's order, with what `part` measured of it: the columns `FILLED`.
+
+    `measured`, `std` (ddof = 1), `low` and `high` (95 %, Student's t) are over `n_measured` seeds, `best` the best of
+    them; `difference` is measured minus published where both may be set against each other, else NaN; `note` says why
+    a cell stayed empty.
+    """
+    rows = []
+    for cell in exhibit.cells(published).to_dict("records"):
+        row = {name: cell[name] for name in (*CELL, "space", "metric", "method", "printed", "spread", "n", "convention")}
+        row |= {"exhibit": exhibit.name, "published": cell["number"]}
+        row |= _measured(exhibit, cell, part, space_of)
+        rows.append(row)
+    return pd.DataFrame(rows, columns=FILLED)
+
+
+def wanted(exhibit: Exhibit, cell: dict[Any, Any]) -> tuple[str, dict[str, Any], str, str]:
+    """What a published cell is filled from: method, settings, the data set searched on, the one evaluated on."""
+    dataset = DATASETS.get(str(cell["dataset"]), "")
+    row = exhibit.rows.get(str(cell["label"]))
+    method, settings = (row.method, row.settings) if row else (str(cell["method"]), {})
+    return method, settings, exhibit.searched_on or dataset, dataset
+
+
+def _measured(exhibit: Exhibit, cell: dict[Any, Any], part: Part | None, space_of: SpaceOf) -> dict[str, Any]:
+    method, settings, searched_on, dataset = wanted(exhibit, cell)
+    empty = {**dict.fromkeys(FILLED[FILLED.index("measured") :], nan), "n_measured": 0, "evaluation": "", "scale": ""}
+    empty |= {"searched_on": searched_on, "note": ""}
+    if part is None or not method or not searched_on:
+        return empty
+    chosen = part.select(method, settings, str(cell["space"]), searched_on)
+    if chosen.empty:
+        return empty
+    if chosen["seed"].duplicated().any() or chosen["evaluation"].nunique() > 1:
+        seen = ", ".join(sorted(set(chosen["scale"].astype(str))))
+        return empty | {"note": f"{len(chosen)} trials that differ in more than their seed: not pooled ({seen})"}
+    # What stands in for the images searched on stands in for those evaluated on, if these are the same.
+    on = part.searched(dataset) if dataset == searched_on else dataset
+    values = measured(chosen, part.histories, str(cell["metric"]), on, space_of).dropna().to_numpy(dtype=np.float64)
+    if not len(values):
+        return empty
+    mean, evaluation = significance.student(values), str(chosen["evaluation"].iloc[0])
+    told = part.comparable(evaluation, str(cell["metric"])) and not part.stand_in
+    return empty | {
+        "measured": mean.difference,
+        "std": significance.Summary.of(values).std,
+        "n_measured": len(values),
+        "low": mean.low,
+        "high": mean.high,
+        "best": float(values.max() if "accuracy" in str(cell["metric"]) else values.min()),
+        "evaluation": evaluation,
+        "scale": "; ".join(sorted({str(scale) for scale in chosen["scale"]})),
+        "difference": mean.difference - cell["number"] if told else nan,
+    }
+
+
+def _belongs(exhibit: Exhibit, record: dict[Any, Any]) -> bool:
+    return any(
+        record["method"] in block.methods
+        and record["space"] in block.spaces
+        and (record["dataset"] in block.datasets or record["dataset"] == STAND_IN)
+        and _has(record["settings"], block.settings)
+        for block in exhibit.trials
+    )
+
+
+def _wants(exhibit: Exhibit, dataset: str) -> bool:
+    return any(dataset in block.datasets for block in exhibit.trials)
+
+
+def _has(found: Any, settings: dict[str, Any]) -> bool:
+    return all(name in found and found[name] == value for name, value in settings.items())
+
+
+def _changed(record: dict[Any, Any], swept: set[str]) -> str:
+    """What the user set besides the protocol and the exhibit's own settings, in words."""
+    settings, origin = record["settings"], record.get("origin") or {}
+    own = {name: settings[name] for name, layer in origin.items() if layer == "settings" and name not in swept}
+    own |= {"precision": "bf16"} if "bf16" in str(record["engine"]) else {}
+    return ", ".join(f"{name} = {value}" for name, value in sorted(own.items()))
+
+
+def _sizes(settings: dict[str, Any]) -> str:
+    """How many images of what side, and how derived networks were trained, so that no two ways meet in one part."""
+    told = {name: value for name, value in settings.items() if name.startswith("evaluate.")}
+    return json.dumps(told | {name: settings.get(name) for name in ("images", "size")}, sort_keys=True)
