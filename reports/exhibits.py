@@ -126,6 +126,12 @@ class Exhibit(BaseModel):
             (published["paper"] == self.paper) & (published["exhibit"] == (self.published or self.number))
         ]
 
+    def row_methods(self, published: pd.DataFrame) -> dict[str, str]:
+        """The method that fills each row of its published cells: label → name, empty for a bound."""
+        cells = self.cells(published).drop_duplicates("label")
+        found = {str(row["label"]): str(row["method"]) for row in cells.to_dict("records") if row["role"] != "bound"}
+        return found | {label: row.method for label, row in self.rows.items() if label in found}
+
 
 def catalogue(folder: Path = CATALOGUE) -> dict[str, Exhibit]:
     """Every exhibit by name, papers in the order of `PAPERS`, tables before figures, in the papers' order."""

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from reports.core import significance
-from reports.core.blocks import SpaceOf
+from reports.core.blocks import SpaceOf, slug
 from reports.exhibits import Exhibit
 from reports.measures import ACCURACIES, DATASETS, STAND_IN, measured
 
@@ -42,6 +42,11 @@ class Part:
         if self.stand_in:
             words.append(f"searched on {STAND_IN} in place of the paper's images")
         return ", ".join([*words, self.changed] if self.changed else words)
+
+    @property
+    def slug(self) -> str:
+        """The scale as a part of a file's name."""
+        return slug("-".join([self.protocol, self.device, *([STAND_IN] if self.stand_in else []), self.changed]))
 
     @property
     def scales(self) -> list[str]:
@@ -135,8 +140,7 @@ def _measured(exhibit: Exhibit, cell: dict[Any, Any], part: Part | None, space_o
     if chosen.empty:
         return empty
     if chosen["seed"].duplicated().any() or chosen["evaluation"].nunique() > 1:
-        seen = ", ".join(sorted(set(chosen["scale"].astype(str))))
-        return empty | {"note": f"{len(chosen)} trials that differ in more than their seed: not pooled ({seen})"}
+        return empty | {"note": f"{len(chosen)} trials that differ in more than their seed: {brief(chosen)}"}
     # What stands in for the images searched on stands in for those evaluated on, if these are the same.
     on = part.searched(dataset) if dataset == searched_on else dataset
     values = measured(chosen, part.histories, str(cell["metric"]), on, space_of).dropna().to_numpy(dtype=np.float64)
@@ -152,9 +156,23 @@ def _measured(exhibit: Exhibit, cell: dict[Any, Any], part: Part | None, space_o
         "high": mean.high,
         "best": float(values.max() if "accuracy" in str(cell["metric"]) else values.min()),
         "evaluation": evaluation,
-        "scale": "; ".join(sorted({str(scale) for scale in chosen["scale"]})),
+        "scale": brief(chosen),
         "difference": mean.difference - cell["number"] if told else nan,
     }
+
+
+def brief(records: pd.DataFrame) -> str:
+    """The scale of records in a line's room: protocol, the search's epochs, channels, cells and images, device."""
+    return "; ".join(dict.fromkeys(_brief(row) for row in records.to_dict("records")))
+
+
+def _brief(row: dict[Any, Any]) -> str:
+    settings = row["settings"]
+    images = f"{settings['images']} images" if settings.get("images") else "all images"
+    side = f" of {settings['size']} × {settings['size']}" if settings.get("size") else ""
+    cells = f"{settings['cells']} cells{' a stage' if row['space'] == 'nats-tss' else ''}"
+    sizes = f"{settings['epochs']} epochs, C {settings['channels']}, {cells}, {images}{side}"
+    return f"{row['protocol']}: {sizes}, {row['dataset']}, {str(row['device']).partition(':')[0]}"
 
 
 def _belongs(exhibit: Exhibit, record: dict[Any, Any]) -> bool:

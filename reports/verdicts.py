@@ -28,7 +28,7 @@ from reports.core.sentences import HIGHER, LOWER, UNDECIDABLE, p_value, plain, s
 from reports.core.significance import ALPHA
 from reports.core.values import place
 from reports.exhibits import Claim, Exhibit
-from reports.filled import Part
+from reports.filled import Part, brief
 from reports.measures import measured
 from reports.published import METRICS
 from reports.statistics import compare
@@ -298,7 +298,7 @@ def _collapses(question: Question, space_of: SpaceOf, criterion: Criterion) -> J
 
 def _row(exhibit: Exhibit, question: Question, judged: Judged) -> dict[str, Any]:
     part = question.part
-    scale = sorted({str(words).partition(": ")[2] or str(words) for words in _scales(question)})
+    mine = part.records[part.records["key"].isin(question.values["key"])]
     return {
         **_named(exhibit, question.claim),
         "space": question.space,
@@ -306,14 +306,10 @@ def _row(exhibit: Exhibit, question: Question, judged: Judged) -> dict[str, Any]
         "verdict": judged.verdict,
         "why": judged.why,
         "protocol": part.protocol,
-        "scale": "; ".join(scale) or part.title,
+        "scale": brief(mine) if len(mine) else part.title,
         "stand_in": part.stand_in,
         "seeds": judged.seeds,
     }
-
-
-def _scales(question: Question) -> Iterable[Any]:
-    return question.part.records.set_index("key").loc[question.values["key"], "scale"]
 
 
 def _named(exhibit: Exhibit, claim: Claim) -> dict[str, Any]:
