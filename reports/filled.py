@@ -168,9 +168,12 @@ def brief(records: pd.DataFrame) -> str:
 
 def _brief(row: dict[Any, Any]) -> str:
     settings = row["settings"]
+    if not {"epochs", "channels", "cells"} <= set(settings):
+        return str(row["scale"])
     images = f"{settings['images']} images" if settings.get("images") else "all images"
     side = f" of {settings['size']} × {settings['size']}" if settings.get("size") else ""
-    cells = f"{settings['cells']} cells{' a stage' if row['space'] == 'nats-tss' else ''}"
+    cells = f"{settings['cells']} {'cell' if settings['cells'] == 1 else 'cells'}"
+    cells += " a stage" if row["space"] == "nats-tss" else ""
     sizes = f"{settings['epochs']} epochs, C {settings['channels']}, {cells}, {images}{side}"
     return f"{row['protocol']}: {sizes}, {row['dataset']}, {str(row['device']).partition(':')[0]}"
 

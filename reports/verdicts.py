@@ -207,17 +207,24 @@ def _matches(question: Question, rows: list[dict[str, Any]]) -> Judged:
 
 
 def _equivalent(row: dict[str, Any]) -> bool:
-    return bool(row["tost_p"] <= ALPHA)
+    # Several seeds that all tie have no spread to test with, and nothing is more equal.
+    return bool(row["tost_p"] <= ALPHA or (row["tied"] and row["n_method"] > 1))
 
 
 def _difference(row: dict[str, Any]) -> str:
-    interval = "" if isnan(row["low"]) else f" (95 % interval {signed(row['low'])} to {signed(row['high'])})"
-    seen = f"{row['method']} is ahead of {row['baseline']} by {signed(row['difference'])}{interval}"
+    interval = "" if isnan(row["low"]) else f" (advantage, 95 % interval {signed(row['low'])} to {signed(row['high'])})"
+    seen = f"{row['method']} {_standing(row['difference'])} {row['baseline']}{interval}"
     if row["verdict"] == UNDECIDABLE:
         smallest = p_value(row["smallest_p_holm"])
         return f"{seen}; so few seeds could not have shown it: smallest p {smallest} over {row['family']}"
     told = f"{seen}, Holm p = {p_value(row['p_holm'])} over {row['family']}"
     return f"{told}, equivalent within ±{plain(row['margin'])}" if _equivalent(row) else told
+
+
+def _standing(difference: float) -> str:
+    if not difference:
+        return "is level with"
+    return f"is {plain(abs(difference))} {'ahead of' if difference > 0 else 'behind'}"
 
 
 def _reproduces(question: Question) -> Judged:

@@ -49,9 +49,9 @@ def list_names(what: Annotated[What, typer.Argument(help="What to list.")], as_j
         What.studies: _studies,
         What.exhibits: _exhibits,
     }[what]()
-    # A terminal has room for less of an exhibit than its JSON: its name says paper and number.
-    shown = [{key: row[key] for key in ("name", "title", "state", "lacks")} for row in rows] if what is What.exhibits else rows
-    emit(rows, as_json, lambda: console.print(table(what.value, shown)))
+    # A terminal has room for less of an exhibit than JSON; its name says paper and number.
+    columns = ("name", "title", "state", "lacks") if what is What.exhibits else None
+    emit(rows, as_json, lambda: console.print(table(what.value, rows, columns)))
 
 
 def _methods() -> list[dict[str, Any]]:
