@@ -22,6 +22,7 @@ from spaces.core import drawing
 from spaces.core.drawing import INK, QUIET
 
 PANELS = 3  # of a trajectory side by side
+MARKERS = "osD^vP"
 
 
 def figures(exhibit: Exhibit, cells: pd.DataFrame, part: Part | None, space_of: SpaceOf) -> list[Drawn]:
@@ -58,7 +59,9 @@ def trajectory(exhibit: Exhibit, part: Part, column: str) -> Drawn | None:
             style = method_styles[str(label)]
             curves = mine.pivot(index="epoch", columns="key", values="value")
             dot: Style = {"marker": "o", "markersize": 3} if len(curves) == 1 else {}
-            panel.plot(curves.index, curves.to_numpy(dtype=float), linewidth=0.8, alpha=0.5, color=style["color"], **dot)
+            panel.plot(
+                curves.index, curves.to_numpy(dtype=float), linewidth=0.8, alpha=0.5, color=style["color"], **dot
+            )
             mean = curves.dropna().mean(axis=1)
             panel.plot(mean.index, mean.to_numpy(dtype=float), linewidth=2.2, **style, **dot)
             entries[f"{label} (n = {curves.shape[1]})"] = style
@@ -66,7 +69,9 @@ def trajectory(exhibit: Exhibit, part: Part, column: str) -> Drawn | None:
                 ends.append(f"{label} on {' / '.join(where)} {plain(mean.iloc[-1])} after epoch {mean.index[-1]}")
         panel.set_title(" / ".join(where), fontsize=9, color=INK)
     _finish(axes, lambda panel, shown: over_epochs(panel, named(column), shown), entries)
-    return _drawn(exhibit, part, figure, f"{named(column)} over epochs; bold: mean over seeds, thin: each seed", ends, column)
+    return _drawn(
+        exhibit, part, figure, f"{named(column)} over epochs; bold: mean over seeds, thin: each seed", ends, column
+    )
 
 
 def sweep(exhibit: Exhibit, part: Part, metric: str, space_of: SpaceOf) -> Drawn | None:
@@ -109,7 +114,11 @@ def scatter(exhibit: Exhibit, part: Part, metric: str, space_of: SpaceOf) -> Dra
     figure, axes = canvas(7.2, 3.6)
     method_styles, entries, ends = styles(list(rows["method"])), {}, []
     for number, (method, mine) in enumerate(rows.groupby("method", sort=True)):
-        style: Style = {"color": method_styles[str(method)]["color"], "marker": "osD^vP"[number % 6], "linestyle": "none"}
+        style: Style = {
+            "color": method_styles[str(method)]["color"],
+            "marker": "osD^vP"[number % 6],
+            "linestyle": "none",
+        }
         axes.plot(mine["x"], mine["y"], markersize=5, **style)
         entries[f"{method} (n = {len(mine)})"] = style
         ends.append(f"{method} {plain(mine['x'].mean())}, {plain(mine['y'].mean())}")
@@ -210,7 +219,7 @@ def _panels(count: int) -> tuple[Figure, Sequence[Any]]:
     axes = figure.subplots(down, across, squeeze=False).flatten()
     for panel in axes[count:]:
         panel.axis("off")
-    return figure, axes[:count]
+    return figure, list(axes[:count])
 
 
 def _finish(axes: Sequence[Any], finish: Any, entries: dict[str, Style]) -> None:

@@ -75,7 +75,8 @@ def _row(group: pd.DataFrame, rows: str, columns: str) -> Row:
     said = [(str(c["convention"]), c["n"]) for c in group.to_dict("records") if METRICS[c["metric"]].better]
     said = said or [(str(c["convention"]), c["n"]) for c in group.to_dict("records")]
     seeds = sorted({int(n) for n in group["n_measured"] if n})
-    found["convention"] = "; ".join(dict.fromkeys(f"{words}{'' if pd.isna(n) else f', n = {int(n)}'}" for words, n in said))
+    words = [f"{convention}{'' if pd.isna(n) else f', n = {int(n)}'}" for convention, n in said]
+    found["convention"] = "; ".join(dict.fromkeys(words))
     found["seeds"] = "–".join(str(n) for n in dict.fromkeys((seeds[0], seeds[-1]))) if seeds else ""
     found["scale"] = "; ".join(dict.fromkeys(scale for scale in group["scale"] if scale))
     return found
@@ -118,7 +119,7 @@ def _caption(exhibit: Exhibit, cells: pd.DataFrame, part: Part | None, differing
     if "search cost" in set(cells.loc[cells["n_measured"] > 0, "metric"]):
         words += " Search cost measured is in days of that device."
     if differing and part.protocol != "paper":
-        return f"{words} The searches were reduced as said; the architectures they found are looked up in the table as the paper's."
+        words += " The searches were reduced as said; what they found is looked up in the same table as the paper's."
     if not differing:
         words += " The scales differ, so no difference is told."
     return words

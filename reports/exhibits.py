@@ -87,6 +87,13 @@ class Claim(BaseModel):
     within: float | None = Field(default=None, gt=0)  # points; of `costs`, the factor on either side
     value: float | None = None  # what is to be reproduced, or the ratio of costs
 
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """`value` and `within`, which a claim has that needs them: `read` has seen to it."""
+        if self.value is None or self.within is None:
+            raise InputError(f"the claim {self.says!r} needs value and within")
+        return self.value, self.within
+
 
 class Exhibit(BaseModel):
     """One exhibit's file."""
@@ -122,9 +129,7 @@ class Exhibit(BaseModel):
 
     def cells(self, published: pd.DataFrame) -> pd.DataFrame:
         """The rows of `reports.published.numbers` that stand in it."""
-        return published[
-            (published["paper"] == self.paper) & (published["exhibit"] == (self.published or self.number))
-        ]
+        return published[(published["paper"] == self.paper) & (published["exhibit"] == (self.published or self.number))]
 
     def row_methods(self, published: pd.DataFrame) -> dict[str, str]:
         """The method that fills each row of its published cells: label → name, empty for a bound."""

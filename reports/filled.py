@@ -93,12 +93,12 @@ def parts(exhibit: Exhibit, records: pd.DataFrame, histories: pd.DataFrame) -> l
         first = group.iloc[0]
         own = group.drop(columns=["_stand_in", "_device", "_changed", "_sizes"])
         watched = histories[histories["key"].isin(own["key"])] if len(histories) else histories
-        same = (str(first[name]) for name in ("protocol", "_device"))
-        made.append(Part(*same, bool(first["_stand_in"]), str(first["_changed"]), own, watched))
+        protocol, device, changed = (str(first[name]) for name in ("protocol", "_device", "_changed"))
+        made.append(Part(protocol, device, bool(first["_stand_in"]), changed, own, watched))
     return made
 
 
-CELL = ["label", "heading", "dataset"]
+COPIED = ("label", "heading", "dataset", "space", "metric", "method", "printed", "spread", "n", "convention")
 FILLED = [
     *("exhibit", "label", "heading", "dataset", "space", "metric", "method", "printed", "published", "spread", "n"),
     *("convention", "searched_on", "measured", "std", "n_measured", "low", "high", "best", "evaluation", "scale"),
@@ -115,8 +115,7 @@ def filled(exhibit: Exhibit, published: pd.DataFrame, part: Part | None, space_o
     """
     rows = []
     for cell in exhibit.cells(published).to_dict("records"):
-        row = {name: cell[name] for name in (*CELL, "space", "metric", "method", "printed", "spread", "n", "convention")}
-        row |= {"exhibit": exhibit.name, "published": cell["number"]}
+        row = {name: cell[name] for name in COPIED} | {"exhibit": exhibit.name, "published": cell["number"]}
         row |= _measured(exhibit, cell, part, space_of)
         rows.append(row)
     return pd.DataFrame(rows, columns=FILLED)

@@ -63,7 +63,8 @@ def study_of(name: str) -> tuple[Path, Study] | None:
 
     None where `name` is no exhibit. Raises `InputError` for a file that is not one, and where nothing can be run.
     """
-    from reports.exhibits import CATALOGUE, PAPERS, read
+    from reports.exhibits import CATALOGUE, read
+    from reports.published import PAPERS
 
     paper = name.partition("/")[0]
     path = CATALOGUE / f"{name}.toml"

@@ -9,7 +9,7 @@ from reports import exhibit_figures, exhibit_tables, verdicts
 from reports.core.blocks import SpaceOf
 from reports.core.drawn import Drawn
 from reports.exhibits import Exhibit, catalogue
-from reports.filled import filled, parts
+from reports.filled import Part, filled, parts
 from reports.published import PAPERS, numbers
 from reports.tables import NOTHING, Column, Row, Table
 from reports.verdicts import UNMEASURED, VERDICTS
@@ -25,7 +25,8 @@ NOTES = (
     f"equivalent within {verdicts.MARGIN:g} points; else undecided at this n. Equality is judged by two one-sided t "
     "tests, a number by whether the 95 % interval of its mean lies within the claim's bounds or outside, collapse by "
     "whether Wilson's 95 % interval of the share of collapsed seeds lies above or below one half, a ratio of costs by "
-    "whether its 95 % interval lies within the claimed factor. A verdict at a reduced scale says nothing of the paper's.",
+    "whether its 95 % interval lies within the claimed factor. A verdict at a reduced scale says nothing of the "
+    "paper's own.",
     "Protocol quick only checks that everything runs: its verdicts are those of three epochs on a handful of images.",
 )
 
@@ -171,7 +172,7 @@ def _shown(
     known: Collection[str] | None,
 ) -> Shown:
     found = parts(exhibit, records, histories)
-    scales = found or [None]
+    scales: list[Part | None] = [*found] or [None]
     cells = [filled(exhibit, published, part, space_of) for part in scales]
     tables = [exhibit_tables.table(exhibit, each, part) for each, part in zip(cells, scales, strict=True) if len(each)]
     drawn = exhibit_figures.figures(exhibit, cells[0], None, space_of)

@@ -134,7 +134,9 @@ class Table:
         """
         check_architecture(architecture)
         index = self._rows.positions.get(architecture)
-        found = {} if index is None else {pair: self._rows.cell(architecture, f"{'.'.join(pair)}.200") for pair in MEASURES}
+        found = (
+            {} if index is None else {pair: self._rows.cell(architecture, f"{'.'.join(pair)}.200") for pair in MEASURES}
+        )
         return {
             f"{dataset.removesuffix('-valid')}.{split}": accuracy
             for (dataset, split), accuracy in found.items()

@@ -236,9 +236,7 @@ def verdict(made: Exhibit, rows: list[dict[str, Any]]) -> dict[Any, Any]:
 
 def claim(kind: str, **more: Any) -> str:
     lines = [f"{key} = {str(value).lower() if isinstance(value, bool) else repr(value)}" for key, value in more.items()]
-    return "\n".join(
-        ["", "[[claims]]", 'says = "So it is"', f"kind = '{kind}'", "method = 'lambda-darts'", *lines, ""]
-    )
+    return "\n".join(["", "[[claims]]", 'says = "So it is"', f"kind = '{kind}'", "method = 'lambda-darts'", *lines, ""])
 
 
 @pytest.mark.parametrize(
