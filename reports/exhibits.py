@@ -25,6 +25,8 @@ method = "lambda-darts"
 against = ["darts-1st"]
 """
 
+import re
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -157,11 +159,18 @@ def read(path: Path) -> Exhibit:
     return exhibit
 
 
-def _place(number: str) -> tuple[int, bool, int]:
+def _place(number: str) -> tuple[int, bool, int, str]:
     kind, _, which = number.partition(" ")
-    digits = "".join(character for character in which.partition("–")[0] if character.isdigit())
-    kinds = ["Table", "Figure", "Figures"]
-    return kinds.index(kind) if kind in kinds else len(kinds), which.startswith("S"), int(digits or 0)
+    kinds = ["Table", "Figure"]
+    first = re.search(r"\d+", which)
+    rank = kinds.index(kind.removesuffix("s")) if kind.removesuffix("s") in kinds else len(kinds)
+    return rank, which.startswith("S"), int(first[0]) if first else 0, number
+
+
+@cache
+def _published() -> pd.DataFrame:
+    """The published numbers, read once for all exhibits."""
+    return numbers()
 
 
 def _check(exhibit: Exhibit) -> None:
@@ -171,7 +180,7 @@ def _check(exhibit: Exhibit) -> None:
         raise InputError(f"published: {unknown('exhibit', exhibit.published, EXHIBITS[exhibit.paper])}")
     if exhibit.searched_on and exhibit.searched_on not in DATASETS.values():
         raise InputError(f"searched_on: {unknown('data set', exhibit.searched_on, DATASETS.values())}")
-    cells = exhibit.cells(numbers())
+    cells = exhibit.cells(_published())
     for label in exhibit.rows:
         if not cells.empty and label not in set(cells["label"]):
             raise InputError(f"rows: {unknown('row', label, set(cells['label']))}")

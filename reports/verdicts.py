@@ -210,6 +210,8 @@ def _equivalent(row: dict[str, Any]) -> bool:
 def _difference(row: dict[str, Any]) -> str:
     interval = "" if isnan(row["low"]) else f" (advantage, 95 % interval {signed(row['low'])} to {signed(row['high'])})"
     seen = f"{row['method']} {_standing(row['difference'])} {row['baseline']}{interval}"
+    if isnan(row["p"]):
+        return f"{seen}; so few seeds allow no test"
     if row["verdict"] == UNDECIDABLE:
         smallest = p_value(row["smallest_p_holm"])
         return f"{seen}; so few seeds could not have shown it: smallest p {smallest} over {row['family']}"
