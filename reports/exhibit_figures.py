@@ -203,12 +203,14 @@ def _dataset(records: pd.DataFrame) -> str:
 
 
 def _labels(exhibit: Exhibit, part: Part) -> dict[str, str]:
-    """Key → the method, with the settings that its block of trials varies."""
-    varied = {name for block in exhibit.trials for name in block.settings}
+    """Key → the method, with the settings of the exhibit's trials that vary in this part."""
+    rows = part.records.to_dict("records")
+    named = {name for block in exhibit.trials for name in block.settings}
+    varied = sorted(name for name in named if len({str(row["settings"].get(name)) for row in rows}) > 1)
     return {
         str(row["key"]): str(row["method"])
-        + "".join(f", {name} = {row['settings'][name]}" for name in sorted(varied) if name in row["settings"])
-        for row in part.records.to_dict("records")
+        + "".join(f", {name} = {row['settings'][name]}" for name in varied if name in row["settings"])
+        for row in rows
     }
 
 

@@ -32,7 +32,7 @@ def table(exhibit: Exhibit, cells: pd.DataFrame, part: Part | None) -> Table:
     frame = pd.DataFrame([_row(group, rows, columns) for _, group in cells.groupby(rows, sort=False)])
     measured = [name for name in names if f"measured {name}" in frame and frame[f"n {name}"].gt(0).any()]
     differing = [name for name in measured if frame[f"difference {name}"].notna().any()]
-    heading = "Searched on" if grid else "Method"
+    heading = "Case" if grid else "Method"
     shown = [Column(heading, lambda row: str(row["row"]), numeric=False)]
     shown += [Column(name, partial(_printed, name), PUBLISHED) for name in names]
     shown += [Column("Published are", lambda row: str(row["convention"]), numeric=False)]

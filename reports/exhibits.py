@@ -85,8 +85,8 @@ class Claim(BaseModel):
     dataset: str = ""
     metric: str = "test accuracy"
     evaluated_on: str = ""  # the data set of the accuracy, where it is not the one searched on
-    higher: bool | None = None  # is more of it better? Asked only of a history's column
-    within: float | None = Field(default=None, gt=0)  # points; of `costs`, the factor on either side
+    higher: bool | None = None  # is more of it better? Asked where the metric does not say
+    within: float | None = Field(default=None, gt=0)  # of the metric's unit; of `costs`, the factor on either side
     value: float | None = None  # what is to be reproduced, or the ratio of costs
 
     @property

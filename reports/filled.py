@@ -5,7 +5,7 @@ still meets several trials of one seed, it stays empty and says so.
 """
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import nan
 from typing import Any
 
@@ -17,6 +17,10 @@ from reports.core.blocks import SpaceOf, slug
 from reports.exhibits import Exhibit
 from reports.measures import ACCURACIES, DATASETS, STAND_IN, measured
 
+SIZES = ("epochs", "batch_size", "channels", "cells", "weights_share", "learning_rate", "learning_rate_min")
+SIZES += ("alpha_learning_rate",)
+"""Settings that make a search larger or smaller, and what goes with that: they make a part of an exhibit, not another."""
+
 FULL = "paper"
 """The protocol whose numbers may stand against published ones."""
 
@@ -25,13 +29,15 @@ FULL = "paper"
 class Part:
     """The records that fill an exhibit at one scale: protocol, kind of device, data, and what was set besides.
 
-    `stand_in`: the data set `STAND_IN` was searched on in place of the paper's.
+    `stand_in`: the data set `STAND_IN` was searched on in place of the paper's; `number` counts the parts that differ
+    in sizes alone.
     """
 
     protocol: str
     device: str
     stand_in: bool
     changed: str
+    number: int
     records: pd.DataFrame
     histories: pd.DataFrame
 
@@ -46,7 +52,8 @@ class Part:
     @property
     def slug(self) -> str:
         """The scale as a part of a file's name."""
-        return slug("-".join([self.protocol, self.device, *([STAND_IN] if self.stand_in else []), self.changed]))
+        names = [self.protocol, self.device, *([STAND_IN] if self.stand_in else []), self.changed]
+        return slug("-".join([*names, str(self.number)] if self.number > 1 else names))
 
     @property
     def scales(self) -> list[str]:
@@ -77,24 +84,26 @@ class Part:
 
 def parts(exhibit: Exhibit, records: pd.DataFrame, histories: pd.DataFrame) -> list[Part]:
     """What of the records fills the exhibit, a part a scale; the papers' data before the stand-in."""
-    mine = records[[_belongs(exhibit, row) for row in records.to_dict("records")]] if len(records) else records
-    if mine.empty:
-        return []
     swept = {name for block in exhibit.trials for name in block.settings}
     swept |= {name for row in exhibit.rows.values() for name in row.settings}
+    mine = records[[_belongs(exhibit, row, swept) for row in records.to_dict("records")]] if len(records) else records
+    if mine.empty:
+        return []
     keyed = mine.assign(
         _stand_in=mine["dataset"].eq(STAND_IN) & (not _wants(exhibit, STAND_IN)),
         _device=mine["device"].astype(str).str.partition(":")[0],
         _changed=[_changed(row, swept) for row in mine.to_dict("records")],
         _sizes=[_sizes(settings) for settings in mine["settings"]],
     )
-    made = []
+    made: list[Part] = []
     for _, group in keyed.groupby(["_stand_in", "protocol", "_device", "_changed", "_sizes"], sort=True):
         first = group.iloc[0]
         own = group.drop(columns=["_stand_in", "_device", "_changed", "_sizes"])
         watched = histories[histories["key"].isin(own["key"])] if len(histories) else histories
         protocol, device, changed = (str(first[name]) for name in ("protocol", "_device", "_changed"))
-        made.append(Part(protocol, device, bool(first["_stand_in"]), changed, own, watched))
+        part = Part(protocol, device, bool(first["_stand_in"]), changed, 1, own, watched)
+        alike = sum(part.title == other.title for other in made)
+        made.append(replace(part, number=alike + 1))
     return made
 
 
@@ -177,12 +186,14 @@ def _brief(row: dict[Any, Any]) -> str:
     return f"{row['protocol']}: {sizes}, {row['dataset']}, {str(row['device']).partition(':')[0]}"
 
 
-def _belongs(exhibit: Exhibit, record: dict[Any, Any]) -> bool:
+def _belongs(exhibit: Exhibit, record: dict[Any, Any], swept: set[str]) -> bool:
+    """Is the record one of the exhibit's trials, at whatever size? Other options of a method make another method."""
     return any(
         record["method"] in block.methods
         and record["space"] in block.spaces
         and (record["dataset"] in block.datasets or record["dataset"] == STAND_IN)
         and _has(record["settings"], block.settings)
+        and set(_own(record)) <= {*SIZES, *swept}
         for block in exhibit.trials
     )
 
@@ -197,10 +208,14 @@ def _has(found: Any, settings: dict[str, Any]) -> bool:
 
 def _changed(record: dict[Any, Any], swept: set[str]) -> str:
     """What the user set besides the protocol and the exhibit's own settings, in words."""
-    settings, origin = record["settings"], record.get("origin") or {}
-    own = {name: settings[name] for name, layer in origin.items() if layer == "settings" and name not in swept}
+    own = {name: record["settings"].get(name) for name in _own(record) if name not in swept}
     own |= {"precision": "bf16"} if "bf16" in str(record["engine"]) else {}
     return ", ".join(f"{name} = {value}" for name, value in sorted(own.items()))
+
+
+def _own(record: dict[Any, Any]) -> list[str]:
+    """The names of the search's settings that the user set."""
+    return [name for name, layer in (record.get("origin") or {}).items() if layer == "settings"]
 
 
 def _sizes(settings: dict[str, Any]) -> str:

@@ -3,7 +3,8 @@
 A claim is judged at the scale at which it was measured and with the seeds that ran there; every verdict names both.
 
 - `beats`: each one named is worse, by the permutation test of `reports.statistics`, corrected by Holm over all
-  comparisons of the exhibit at that scale. Not supported: one is significantly better, or equivalent within `MARGIN`.
+  comparisons of the exhibit at that scale. Not supported: one is significantly better, or equivalent within `within`,
+  else within `MARGIN`.
 - `matches`: equivalent within `within` (TOST). Not supported: significantly different.
 - `reproduces`: the 95 % interval of the mean lies within `value` ± `within`. Not supported: it lies outside. Judged
   only at the papers' scale, or of accuracies in the table.
@@ -40,7 +41,7 @@ UNMEASURED = "not measured"
 VERDICTS = (SUPPORTED, UNSUPPORTED, UNDECIDED, UNMEASURED)
 
 MARGIN = 0.5
-"""Points of accuracy within which two methods count as equally good, where a claim is that one is better."""
+"""Points of accuracy within which two methods count as equally good, where a claim does not say how near is equal."""
 
 COLUMNS = [
     *("paper", "exhibit", "claim", "kind", "method", "against", "space", "dataset", "metric", "verdict", "why"),
@@ -122,7 +123,8 @@ def _asked(exhibit: Exhibit, claim: Claim, part: Part, space_of: SpaceOf) -> Que
         chosen = part.select(method, settings, space, dataset)
         values = measured(chosen, part.histories, claim.metric, on, space_of)
         frames.append(chosen.assign(method=label, value=values)[["key", "method", "seed", "value"]].dropna())
-    better = METRICS[claim.metric].better if claim.metric in METRICS else (1 if claim.higher in (None, True) else -1)
+    known = METRICS[claim.metric].better if claim.metric in METRICS else 0
+    better = known or (-1 if claim.higher is False else 1)
     return Question(claim, part, space, dataset, claim.metric, better, pd.concat(frames, ignore_index=True))
 
 
@@ -164,12 +166,11 @@ def _compared(question: Question) -> list[dict[str, Any]]:
     if question.claim.kind not in ("beats", "matches") or question.missing:
         return []
     frame = question.values.drop(columns="key").assign(value=question.better * question.values["value"])
-    margin = question.claim.within if question.claim.kind == "matches" else MARGIN
     own = question.labels[0]
     rows = []
     for other in question.labels[1:]:
         pair = frame[frame["method"].isin([own, other])]
-        rows += [row for row in compare(pair, other, margin).to_dict("records") if row["method"] == own]
+        rows += [row for row in compare(pair, other, question.claim.within or MARGIN).to_dict("records") if row["method"] == own]
     return [{str(name): value for name, value in row.items()} for row in rows]
 
 

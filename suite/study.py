@@ -18,7 +18,7 @@ import json
 from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -53,6 +53,11 @@ class Study(BaseModel):
     title: str
     protocol: str = "quick"
     trials: list[Block] = Field(min_length=1)
+
+    def with_seeds(self, count: int) -> Self:
+        """The same study with the seeds 0 … `count` - 1 in every block."""
+        blocks = [block.model_copy(update={"seeds": list(range(count))}) for block in self.trials]
+        return self.model_copy(update={"trials": blocks})
 
 
 @dataclass(frozen=True)

@@ -129,6 +129,7 @@ def run(
     study: Annotated[str, typer.Argument(help="A bundled study, an exhibit (PAPER/NAME) or a TOML file.")],
     jobs: Annotated[int | None, typer.Option(min=1, help="Processes [as many as fit the cores].")] = None,
     protocol: Annotated[str | None, typer.Option(help="Another scale than the study's own.")] = None,
+    seeds: Annotated[int | None, typer.Option(min=1, help="Seeds 0, 1, … in place of the study's own.")] = None,
     out: Annotated[Path | None, typer.Option(help="The runs folder [runs/STUDY; runs/exhibits].")] = None,
     report: Annotated[Path | None, typer.Option(help="Write a report to this folder at the end.")] = None,
     device: Device = "auto",
@@ -150,6 +151,8 @@ def run(
     exhibit = exhibits.study_of(study)
     path, named = exhibit or (found := studies.find(study), studies.read(found))
     replaced: list[str] = []
+    if seeds:
+        named = named.with_seeds(seeds)
     if exhibit and not download:
         named, replaced = exhibits.with_stand_ins(named, protocol or named.protocol, root)
     if report is not None:

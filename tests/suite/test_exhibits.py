@@ -67,6 +67,13 @@ def test_bundled_images_stand_in_for_missing_ones_but_only_in_the_check(tmp_path
     assert with_stand_ins(study, "cpu", tmp_path) == (study, [])
 
 
+def test_seeds_can_be_asked_for():
+    study = Study.model_validate(
+        {"title": "t", "trials": [{"methods": ["random"], "spaces": ["s1"], "datasets": ["digits"], "seeds": [7]}]}
+    )
+    assert study.with_seeds(3).trials[0].seeds == [0, 1, 2]
+
+
 EXHIBIT = """
 paper = "lambda-darts"
 number = "Table 1"
