@@ -25,6 +25,8 @@ method = "lambda-darts"
 against = ["darts-1st"]
 """
 
+import re
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -87,6 +89,13 @@ class Claim(BaseModel):
     within: float | None = Field(default=None, gt=0)  # points; of `costs`, the factor on either side
     value: float | None = None  # what is to be reproduced, or the ratio of costs
 
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """`value` and `within`, which a claim has that needs them: `read` has seen to it."""
+        if self.value is None or self.within is None:
+            raise InputError(f"the claim {self.says!r} needs value and within")
+        return self.value, self.within
+
 
 class Exhibit(BaseModel):
     """One exhibit's file."""
@@ -122,9 +131,13 @@ class Exhibit(BaseModel):
 
     def cells(self, published: pd.DataFrame) -> pd.DataFrame:
         """The rows of `reports.published.numbers` that stand in it."""
-        return published[
-            (published["paper"] == self.paper) & (published["exhibit"] == (self.published or self.number))
-        ]
+        return published[(published["paper"] == self.paper) & (published["exhibit"] == (self.published or self.number))]
+
+    def row_methods(self, published: pd.DataFrame) -> dict[str, str]:
+        """The method that fills each row of its published cells: label → name, empty for a bound."""
+        cells = self.cells(published).drop_duplicates("label")
+        found = {str(row["label"]): str(row["method"]) for row in cells.to_dict("records") if row["role"] != "bound"}
+        return found | {label: row.method for label, row in self.rows.items() if label in found}
 
 
 def catalogue(folder: Path = CATALOGUE) -> dict[str, Exhibit]:
@@ -146,11 +159,18 @@ def read(path: Path) -> Exhibit:
     return exhibit
 
 
-def _place(number: str) -> tuple[int, bool, int]:
+def _place(number: str) -> tuple[int, bool, int, str]:
     kind, _, which = number.partition(" ")
-    digits = "".join(character for character in which.partition("–")[0] if character.isdigit())
-    kinds = ["Table", "Figure", "Figures"]
-    return kinds.index(kind) if kind in kinds else len(kinds), which.startswith("S"), int(digits or 0)
+    kinds = ["Table", "Figure"]
+    first = re.search(r"\d+", which)
+    rank = kinds.index(kind.removesuffix("s")) if kind.removesuffix("s") in kinds else len(kinds)
+    return rank, which.startswith("S"), int(first[0]) if first else 0, number
+
+
+@cache
+def _published() -> pd.DataFrame:
+    """The published numbers, read once for all exhibits."""
+    return numbers()
 
 
 def _check(exhibit: Exhibit) -> None:
@@ -160,7 +180,7 @@ def _check(exhibit: Exhibit) -> None:
         raise InputError(f"published: {unknown('exhibit', exhibit.published, EXHIBITS[exhibit.paper])}")
     if exhibit.searched_on and exhibit.searched_on not in DATASETS.values():
         raise InputError(f"searched_on: {unknown('data set', exhibit.searched_on, DATASETS.values())}")
-    cells = exhibit.cells(numbers())
+    cells = exhibit.cells(_published())
     for label in exhibit.rows:
         if not cells.empty and label not in set(cells["label"]):
             raise InputError(f"rows: {unknown('row', label, set(cells['label']))}")

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from reports.core import significance
-from reports.core.blocks import SpaceOf
+from reports.core.blocks import SpaceOf, slug
 from reports.exhibits import Exhibit
 from reports.measures import ACCURACIES, DATASETS, STAND_IN, measured
 
@@ -42,6 +42,11 @@ class Part:
         if self.stand_in:
             words.append(f"searched on {STAND_IN} in place of the paper's images")
         return ", ".join([*words, self.changed] if self.changed else words)
+
+    @property
+    def slug(self) -> str:
+        """The scale as a part of a file's name."""
+        return slug("-".join([self.protocol, self.device, *([STAND_IN] if self.stand_in else []), self.changed]))
 
     @property
     def scales(self) -> list[str]:
@@ -88,12 +93,12 @@ def parts(exhibit: Exhibit, records: pd.DataFrame, histories: pd.DataFrame) -> l
         first = group.iloc[0]
         own = group.drop(columns=["_stand_in", "_device", "_changed", "_sizes"])
         watched = histories[histories["key"].isin(own["key"])] if len(histories) else histories
-        same = (str(first[name]) for name in ("protocol", "_device"))
-        made.append(Part(*same, bool(first["_stand_in"]), str(first["_changed"]), own, watched))
+        protocol, device, changed = (str(first[name]) for name in ("protocol", "_device", "_changed"))
+        made.append(Part(protocol, device, bool(first["_stand_in"]), changed, own, watched))
     return made
 
 
-CELL = ["label", "heading", "dataset"]
+COPIED = ("label", "heading", "dataset", "space", "metric", "method", "printed", "spread", "n", "convention")
 FILLED = [
     *("exhibit", "label", "heading", "dataset", "space", "metric", "method", "printed", "published", "spread", "n"),
     *("convention", "searched_on", "measured", "std", "n_measured", "low", "high", "best", "evaluation", "scale"),
@@ -110,8 +115,7 @@ def filled(exhibit: Exhibit, published: pd.DataFrame, part: Part | None, space_o
     """
     rows = []
     for cell in exhibit.cells(published).to_dict("records"):
-        row = {name: cell[name] for name in (*CELL, "space", "metric", "method", "printed", "spread", "n", "convention")}
-        row |= {"exhibit": exhibit.name, "published": cell["number"]}
+        row = {name: cell[name] for name in COPIED} | {"exhibit": exhibit.name, "published": cell["number"]}
         row |= _measured(exhibit, cell, part, space_of)
         rows.append(row)
     return pd.DataFrame(rows, columns=FILLED)
@@ -135,8 +139,7 @@ def _measured(exhibit: Exhibit, cell: dict[Any, Any], part: Part | None, space_o
     if chosen.empty:
         return empty
     if chosen["seed"].duplicated().any() or chosen["evaluation"].nunique() > 1:
-        seen = ", ".join(sorted(set(chosen["scale"].astype(str))))
-        return empty | {"note": f"{len(chosen)} trials that differ in more than their seed: not pooled ({seen})"}
+        return empty | {"note": f"{len(chosen)} trials that differ in more than their seed: {brief(chosen)}"}
     # What stands in for the images searched on stands in for those evaluated on, if these are the same.
     on = part.searched(dataset) if dataset == searched_on else dataset
     values = measured(chosen, part.histories, str(cell["metric"]), on, space_of).dropna().to_numpy(dtype=np.float64)
@@ -152,9 +155,26 @@ def _measured(exhibit: Exhibit, cell: dict[Any, Any], part: Part | None, space_o
         "high": mean.high,
         "best": float(values.max() if "accuracy" in str(cell["metric"]) else values.min()),
         "evaluation": evaluation,
-        "scale": "; ".join(sorted({str(scale) for scale in chosen["scale"]})),
+        "scale": brief(chosen),
         "difference": mean.difference - cell["number"] if told else nan,
     }
+
+
+def brief(records: pd.DataFrame) -> str:
+    """The scale of records in a line's room: protocol, the search's epochs, channels, cells and images, device."""
+    return "; ".join(dict.fromkeys(_brief(row) for row in records.to_dict("records")))
+
+
+def _brief(row: dict[Any, Any]) -> str:
+    settings = row["settings"]
+    if not {"epochs", "channels", "cells"} <= set(settings):
+        return str(row["scale"])
+    images = f"{settings['images']} images" if settings.get("images") else "all images"
+    side = f" of {settings['size']} × {settings['size']}" if settings.get("size") else ""
+    cells = f"{settings['cells']} {'cell' if settings['cells'] == 1 else 'cells'}"
+    cells += " a stage" if row["space"] == "nats-tss" else ""
+    sizes = f"{settings['epochs']} epochs, C {settings['channels']}, {cells}, {images}{side}"
+    return f"{row['protocol']}: {sizes}, {row['dataset']}, {str(row['device']).partition(':')[0]}"
 
 
 def _belongs(exhibit: Exhibit, record: dict[Any, Any]) -> bool:

@@ -5,11 +5,11 @@ A claim is judged at the scale at which it was measured and with the seeds that 
 - `beats`: each one named is worse, by the permutation test of `reports.statistics`, corrected by Holm over all
   comparisons of the exhibit at that scale. Not supported: one is significantly better, or equivalent within `MARGIN`.
 - `matches`: equivalent within `within` (TOST). Not supported: significantly different.
-- `reproduces`: the 95 % interval of the mean lies within `value` ± `within`. Not supported: it lies outside. Judged only
-  at the papers' scale, or of accuracies in the table.
+- `reproduces`: the 95 % interval of the mean lies within `value` ± `within`. Not supported: it lies outside. Judged
+  only at the papers' scale, or of accuracies in the table.
 - `collapses`, `resists`: Wilson's 95 % interval of the share of collapsed seeds lies above, below one half.
-- `costs`: the 95 % interval of the ratio of search seconds (of the logarithms, paired by seed where seeds pair) lies within
-  `value` times or divided by `within`. Not supported: it lies outside.
+- `costs`: the 95 % interval of the ratio of search seconds (of the logarithms, paired by seed where seeds pair) lies
+  within `value` times or divided by `within`. Not supported: it lies outside.
 """
 
 from collections.abc import Iterable
@@ -28,7 +28,7 @@ from reports.core.sentences import HIGHER, LOWER, UNDECIDABLE, p_value, plain, s
 from reports.core.significance import ALPHA
 from reports.core.values import place
 from reports.exhibits import Claim, Exhibit
-from reports.filled import Part
+from reports.filled import Part, brief
 from reports.measures import measured
 from reports.published import METRICS
 from reports.statistics import compare
@@ -190,29 +190,28 @@ def _judge(question: Question, rows: list[dict[str, Any]], space_of: SpaceOf, cr
 
 
 def _beats(question: Question, rows: list[dict[str, Any]]) -> Judged:
-    against = [row for row in rows if row["verdict"] == LOWER or (row["verdict"] != HIGHER and _equivalent(row))]
-    if all(row["verdict"] == HIGHER for row in rows):
-        found = SUPPORTED
-    else:
-        found = UNSUPPORTED if against else UNDECIDED
+    ahead = [row["verdict"] == HIGHER for row in rows]
+    against = any(row["verdict"] == LOWER or (row["verdict"] != HIGHER and _equivalent(row)) for row in rows)
+    found = SUPPORTED if all(ahead) else UNSUPPORTED if against else UNDECIDED
     return Judged(found, "; ".join(_difference(row) for row in rows), question.seeds)
 
 
 def _matches(question: Question, rows: list[dict[str, Any]]) -> Judged:
-    if all(_equivalent(row) for row in rows):
-        found = SUPPORTED
-    else:
-        found = UNSUPPORTED if any(row["verdict"] in (HIGHER, LOWER) for row in rows) else UNDECIDED
+    different = any(row["verdict"] in (HIGHER, LOWER) for row in rows)
+    found = SUPPORTED if all(map(_equivalent, rows)) else UNSUPPORTED if different else UNDECIDED
     return Judged(found, "; ".join(_difference(row) for row in rows), question.seeds)
 
 
 def _equivalent(row: dict[str, Any]) -> bool:
-    return bool(row["tost_p"] <= ALPHA)
+    # Several seeds that all tie have no spread to test with, and nothing is more equal.
+    return bool(row["tost_p"] <= ALPHA or (row["tied"] and row["n_method"] > 1))
 
 
 def _difference(row: dict[str, Any]) -> str:
-    interval = "" if isnan(row["low"]) else f" (95 % interval {signed(row['low'])} to {signed(row['high'])})"
-    seen = f"{row['method']} is ahead of {row['baseline']} by {signed(row['difference'])}{interval}"
+    interval = "" if isnan(row["low"]) else f" (advantage, 95 % interval {signed(row['low'])} to {signed(row['high'])})"
+    seen = f"{row['method']} {_standing(row['difference'])} {row['baseline']}{interval}"
+    if isnan(row["p"]):
+        return f"{seen}; so few seeds allow no test"
     if row["verdict"] == UNDECIDABLE:
         smallest = p_value(row["smallest_p_holm"])
         return f"{seen}; so few seeds could not have shown it: smallest p {smallest} over {row['family']}"
@@ -220,26 +219,31 @@ def _difference(row: dict[str, Any]) -> str:
     return f"{told}, equivalent within ±{plain(row['margin'])}" if _equivalent(row) else told
 
 
+def _standing(difference: float) -> str:
+    if not difference:
+        return "is level with"
+    return f"is {plain(abs(difference))} {'ahead of' if difference > 0 else 'behind'}"
+
+
 def _reproduces(question: Question) -> Judged:
     claim, own = question.claim, question.of(question.labels[0])
     evaluations = set(question.part.records.set_index("key").loc[own["key"], "evaluation"])
     if question.part.stand_in or not all(question.part.comparable(way, question.metric) for way in evaluations):
         return Judged(UNMEASURED, "a number of a reduced protocol is not set against a published one")
-    assert claim.value is not None and claim.within is not None  # `reports.exhibits` has checked it
+    value, within = claim.bounds
     values = own["value"].to_numpy(dtype=np.float64)
     mean = significance.student(values)
-    wanted = f"{plain(claim.value)} ± {plain(claim.within)}"
+    wanted = f"{plain(value)} ± {plain(within)}"
     seen = f"{question.labels[0]} has {plain(mean.difference)}"
     if isnan(mean.low):
         return Judged(UNDECIDED, f"{seen} from one seed, {wanted} is claimed", len(values))
     seen += f" (95 % interval {plain(mean.low)} to {plain(mean.high)}), {wanted} is claimed"
-    low, high = claim.value - claim.within, claim.value + claim.within
-    return Judged(_inside(mean.low, mean.high, low, high), seen, len(values))
+    return Judged(_inside(mean.low, mean.high, value - within, value + within), seen, len(values))
 
 
 def _costs(question: Question) -> Judged:
     claim = question.claim
-    assert claim.value is not None and claim.within is not None  # `reports.exhibits` has checked it
+    value, within = claim.bounds
     seconds = question.part.records.set_index("key")["search_seconds"]
     found, words = [], []
     own = question.of(question.labels[0]).set_index("seed")["key"].map(seconds)
@@ -252,15 +256,15 @@ def _costs(question: Question) -> Judged:
             paired,
         )
         seen = f"{question.labels[0]} takes {plain(exp(ratio.difference))} times as long as {label}"
-        claimed = f"{plain(claim.value)} is claimed"
+        claimed = f"{plain(value)} is claimed"
         if isnan(ratio.low):
             found.append(UNDECIDED)
             words.append(f"{seen}, from one seed; {claimed}")
             continue
-        low, high = log(claim.value / claim.within), log(claim.value * claim.within)
+        low, high = log(value / within), log(value * within)
         found.append(_inside(ratio.low, ratio.high, low, high))
         interval = f"95 % interval {plain(exp(ratio.low))} to {plain(exp(ratio.high))}"
-        words.append(f"{seen} ({interval}); {claimed}, within a factor of {claim.within:g}")
+        words.append(f"{seen} ({interval}); {claimed}, within a factor of {within:g}")
     return Judged(_all(found), "; ".join(words), question.seeds)
 
 
@@ -298,7 +302,7 @@ def _collapses(question: Question, space_of: SpaceOf, criterion: Criterion) -> J
 
 def _row(exhibit: Exhibit, question: Question, judged: Judged) -> dict[str, Any]:
     part = question.part
-    scale = sorted({str(words).partition(": ")[2] or str(words) for words in _scales(question)})
+    mine = part.records[part.records["key"].isin(question.values["key"])]
     return {
         **_named(exhibit, question.claim),
         "space": question.space,
@@ -306,14 +310,10 @@ def _row(exhibit: Exhibit, question: Question, judged: Judged) -> dict[str, Any]
         "verdict": judged.verdict,
         "why": judged.why,
         "protocol": part.protocol,
-        "scale": "; ".join(scale) or part.title,
+        "scale": brief(mine) if len(mine) else part.title,
         "stand_in": part.stand_in,
         "seeds": judged.seeds,
     }
-
-
-def _scales(question: Question) -> Iterable[Any]:
-    return question.part.records.set_index("key").loc[question.values["key"], "scale"]
 
 
 def _named(exhibit: Exhibit, claim: Claim) -> dict[str, Any]:

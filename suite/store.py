@@ -39,6 +39,7 @@ class Record(BaseModel):
     evaluation: str
     convention: str
     genotype: str
+    tabular: dict[str, float] = {}
     skip_share: float
     params: int
     macs: int

@@ -86,6 +86,17 @@ def read(path: Path) -> Study:
     return read_toml(path, Study)
 
 
+class _Exhibit(Study):
+    """What of an exhibit's file is a study: all else is for `reports.exhibits`."""
+
+    model_config = ConfigDict(extra="ignore", strict=True)
+
+
+def read_exhibit(path: Path) -> Study:
+    """The trials of the exhibit in `path`, as a study. Raises `InputError` as `read`."""
+    return read_toml(path, _Exhibit)
+
+
 def expand(
     study: Study,
     path: Path,

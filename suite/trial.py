@@ -130,6 +130,7 @@ def run_trial(
                 "evaluation": result.evaluation,
                 "convention": result.convention,
                 "genotype": str(genotype),
+                "tabular": table.accuracies(str(genotype)) if table else {},
                 "skip_share": genotype.skip_share(genotype.kinds[0]),
                 **_cost(plan, space, genotype, dataset, tabular=table is not None),
                 "search_seconds": sum(seconds),

@@ -126,6 +126,23 @@ class Table:
             index=index,
         )
 
+    def accuracies(self, architecture: str) -> dict[str, float]:
+        """Every accuracy after 200 epochs that the table has of `architecture`: "DATASET.SPLIT" → percent.
+
+        The valid split of cifar10 is that of the `cifar10-valid` trainings. Raises `InputError` for what is no
+        architecture of the space.
+        """
+        check_architecture(architecture)
+        index = self._rows.positions.get(architecture)
+        found = (
+            {} if index is None else {pair: self._rows.cell(architecture, f"{'.'.join(pair)}.200") for pair in MEASURES}
+        )
+        return {
+            f"{dataset.removesuffix('-valid')}.{split}": accuracy
+            for (dataset, split), accuracy in found.items()
+            if not math.isnan(accuracy)
+        }
+
     @cached_property
     def frame(self) -> "pd.DataFrame":
         """The whole table, a row an architecture in official order.

@@ -22,6 +22,7 @@ class What(StrEnum):
     protocols = "protocols"
     probes = "probes"
     studies = "studies"
+    exhibits = "exhibits"
 
 
 class Stem(StrEnum):
@@ -46,8 +47,11 @@ def list_names(what: Annotated[What, typer.Argument(help="What to list.")], as_j
         What.protocols: _protocols,
         What.probes: _probes,
         What.studies: _studies,
+        What.exhibits: _exhibits,
     }[what]()
-    emit(rows, as_json, lambda: console.print(table(what.value, rows)))
+    # A terminal has room for less of an exhibit than JSON; its name says paper and number.
+    columns = ("name", "title", "state", "lacks") if what is What.exhibits else None
+    emit(rows, as_json, lambda: console.print(table(what.value, rows, columns)))
 
 
 def _methods() -> list[dict[str, Any]]:
@@ -94,6 +98,12 @@ def _studies() -> list[dict[str, Any]]:
     from suite.study import names
 
     return [{"name": name, "title": title} for name, title in names().items()]
+
+
+def _exhibits() -> list[dict[str, Any]]:
+    from suite.exhibits import states
+
+    return states()
 
 
 def describe(

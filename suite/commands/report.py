@@ -1,6 +1,6 @@
 """`dartboard report`: what the records say, as a page and as LaTeX."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -28,10 +28,12 @@ def report(
     emit(document, as_json, show)
 
 
-def build_report(runs: Path, out: Path, root: Path | None = None) -> tuple[dict[str, Any], Callable[[], None]]:
+def build_report(
+    runs: Path, out: Path, root: Path | None = None, keys: Collection[str] | None = None
+) -> tuple[dict[str, Any], Callable[[], None]]:
     """Report the records below `runs` to `out`; the page's path and main tables for JSON, and what prints them.
 
-    The tabular benchmark is looked for in the data root `root`.
+    The tabular benchmark is looked for in the data root `root`; `keys`, if given, are the trials that are reported.
 
     Raises `InputError` as `suite.store.load_frames` and `reports.render.build`.
     """
@@ -44,6 +46,8 @@ def build_report(runs: Path, out: Path, root: Path | None = None) -> tuple[dict[
     from suite.store import load_frames
 
     records, histories = load_frames(runs)
+    if keys is not None:
+        records, histories = (frame[frame["key"].isin(keys)].reset_index(drop=True) for frame in (records, histories))
     # Where something was looked up in the table, and that is still here, its landscape is shown.
     table = Table.open(root or root_of(None)) if "tabular" in set(records["evaluation"]) else None
     page = build(records, histories, out, table=table.frame if table and len(table) == ARCHITECTURES else None)

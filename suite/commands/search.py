@@ -126,10 +126,10 @@ def show(record: "Record", out: Path) -> None:
 
 
 def run(
-    study: Annotated[str, typer.Argument(help="A bundled study's name or a TOML file.")],
+    study: Annotated[str, typer.Argument(help="A bundled study, an exhibit (PAPER/NAME) or a TOML file.")],
     jobs: Annotated[int | None, typer.Option(min=1, help="Processes [as many as fit the cores].")] = None,
     protocol: Annotated[str | None, typer.Option(help="Another scale than the study's own.")] = None,
-    out: Annotated[Path | None, typer.Option(help="The runs folder [runs/STUDY].")] = None,
+    out: Annotated[Path | None, typer.Option(help="The runs folder [runs/STUDY; runs/exhibits].")] = None,
     report: Annotated[Path | None, typer.Option(help="Write a report to this folder at the end.")] = None,
     device: Device = "auto",
     engine: EngineOption = "fast",
@@ -138,20 +138,26 @@ def run(
     download: Annotated[bool, typer.Option("--download", help="Fetch data sets that are missing.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Run a study: what is finished stays, what is missing is run, what was interrupted goes on."""
+    """Run a study or an exhibit: what is finished stays, what is missing is run, what was interrupted goes on."""
+    from suite import exhibits
     from suite import study as studies
     from suite.commands.report import build_report
     from suite.core.root import data_root as root_of
     from suite.executors import fair_jobs, run_all
     from suite.trial import key_of, record_for
 
-    path, root = studies.find(study), root_of(data_root)
+    root = root_of(data_root)
+    exhibit = exhibits.study_of(study)
+    path, named = exhibit or (found := studies.find(study), studies.read(found))
+    replaced: list[str] = []
+    if exhibit and not download:
+        named, replaced = exhibits.with_stand_ins(named, protocol or named.protocol, root)
     if report is not None:
         from reports.render import check_out
 
         check_out(report)
     expansion = studies.expand(
-        studies.read(path),
+        named,
         path,
         root,
         protocol=protocol,
@@ -160,36 +166,42 @@ def run(
         precision=precision,
         all_available=download,
     )
-    runs = out or Path("runs") / path.stem
+    runs = out or (exhibits.RUNS if exhibit else Path("runs") / path.stem)
+    title = f"{path.parent.name}/{path.stem}" if exhibit else path.stem
     try:
-        missing = [plan for plan in expansion.plans if record_for(plan, runs / key_of(plan, root, download)) is None]
+        keys = [key_of(plan, root, download) for plan in expansion.plans]
+        missing = [
+            plan for plan, key in zip(expansion.plans, keys, strict=True) if record_for(plan, runs / key) is None
+        ]
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
     finished = len(expansion.plans) - len(missing)
     jobs = jobs or fair_jobs(missing)
     if not as_json:
         console.print(
-            f"{path.stem}: {len(expansion.plans)} trials, {finished} finished before, {jobs} at a time", markup=False
+            f"{title}: {len(expansion.plans)} trials, {finished} finished before, {jobs} at a time", markup=False
         )
-        for sentence in expansion.left_out:
-            console.print(f"left out: {sentence}", markup=False)
+        for sentence in [*replaced, *(f"left out: {words}" for words in expansion.left_out)]:
+            console.print(sentence, markup=False)
     with interruptible(), progress(missing) as on_event:
         failures = run_all(missing, runs, root, jobs=jobs, on_event=on_event)
     for failure in failures:
         who = f"{failure.plan.name} on {failure.plan.space}, {failure.plan.dataset}, seed {failure.plan.seed}"
         errors.print(f"{who}: {failure.words}", markup=False, highlight=False, soft_wrap=True)
     summary: dict[str, Any] = {
-        "study": path.stem,
+        "study": title,
         "runs": str(runs),
         "trials": len(expansion.plans),
         "run_now": len(missing) - len(failures),
         "failed": len(failures),
         "left_out": expansion.left_out,
+        "replaced": replaced,
     }
     parts: list[Callable[[], None]] = []
     if report is not None and len(failures) < len(expansion.plans):
-        found, show_report = build_report(runs, report, root)
-        summary |= found
+        # Of an exhibit's report, the other trials beside it are no part.
+        document, show_report = build_report(runs, report, root, set(keys) if exhibit else None)
+        summary |= document
         parts.append(show_report)
 
     def show_all() -> None:

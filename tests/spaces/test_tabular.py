@@ -130,6 +130,14 @@ def test_the_valid_split_of_cifar10_is_that_of_its_own_trainings(table):
     assert answer == table.query(FIRST, "cifar10-valid", split="valid")
 
 
+def test_all_accuracies_of_an_architecture_are_those_of_single_queries(table):
+    found = table.accuracies(ALL_SKIP)
+    assert found["cifar10.test"] == pytest.approx(54.30)
+    assert len(found) == len(MEASURES)
+    for name, accuracy in found.items():
+        assert accuracy == table.query(ALL_SKIP, *name.split(".")).accuracy
+
+
 def test_archive_pickle_csv_and_compact_file_agree(tmp_path):
     folder = write_archive(tmp_path / "archive")
     whole = tmp_path / "pickle" / "NATS-tss-v1_0-3ffb9.pickle.pbz2"

@@ -1,0 +1,184 @@
+"""What a report says of the papers: every exhibit, published beside measured, and a verdict a claim, gathered once."""
+
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass
+
+import pandas as pd
+
+from reports import exhibit_figures, exhibit_tables, verdicts
+from reports.core.blocks import SpaceOf
+from reports.core.drawn import Drawn
+from reports.exhibits import Exhibit, catalogue
+from reports.filled import Part, filled, parts
+from reports.published import PAPERS, numbers
+from reports.tables import NOTHING, Column, Row, Table
+from reports.verdicts import UNMEASURED, VERDICTS
+
+NOTES = (
+    "An exhibit is a table or a figure of a paper. Its published numbers are those of the audit; what was measured "
+    "stands in the same row, with its spread, the number of seeds and the scale at which it was run. A difference to a "
+    "published number is told only at the papers' own scale, or of accuracies that are looked up in the tabular "
+    "benchmark, where an architecture has the accuracy it has; then it is said how the search was reduced.",
+    "A claim is judged at the scale at which it was measured. Supported: that one method beats another, when the "
+    "permutation test of the seeds, corrected by Holm over all comparisons of the exhibit at that scale, has p of at "
+    f"most 0.05 and the sign is the claim's; not supported, when the other is ahead by that test, or both are "
+    f"equivalent within {verdicts.MARGIN:g} points; else undecided at this n. Equality is judged by two one-sided t "
+    "tests, a number by whether the 95 % interval of its mean lies within the claim's bounds or outside, collapse by "
+    "whether Wilson's 95 % interval of the share of collapsed seeds lies above or below one half, a ratio of costs by "
+    "whether its 95 % interval lies within the claimed factor. A verdict at a reduced scale says nothing of the "
+    "paper's own.",
+    "Protocol quick only checks that everything runs: its verdicts are those of three epochs on a handful of images.",
+)
+
+
+@dataclass(frozen=True)
+class Shown:
+    """One exhibit: its tables, published alone or a table a scale; its figures; its verdicts; what it lacks."""
+
+    exhibit: Exhibit
+    tables: list[Table]
+    drawn: list[Drawn]
+    verdicts: pd.DataFrame
+    lacks: list[str]
+    measured: bool
+
+    @property
+    def command(self) -> str:
+        """What runs it and reports it, empty where nothing can be run."""
+        return f"tox -e reproduce -- {self.exhibit.name} --protocol cpu" if self.exhibit.trials else ""
+
+
+@dataclass(frozen=True)
+class Paper:
+    """One paper's exhibits, and its verdicts as a table."""
+
+    key: str
+    name: str
+    exhibits: list[Shown]
+    verdicts: Table
+
+
+@dataclass(frozen=True)
+class Papers:
+    """All papers; `counts` is the overview, a row a paper, `measured` every claim that has a verdict."""
+
+    papers: list[Paper]
+    counts: Table
+    measured: Table
+    headline: str
+
+    @property
+    def tables(self) -> list[Table]:
+        """The tables that LaTeX gets as well."""
+        shown = [table for paper in self.papers for exhibit in paper.exhibits for table in exhibit.tables]
+        return [self.counts, self.measured, *(paper.verdicts for paper in self.papers), *shown]
+
+    @property
+    def drawn(self) -> list[Drawn]:
+        """Every figure of an exhibit."""
+        return [drawn for paper in self.papers for exhibit in paper.exhibits for drawn in exhibit.drawn]
+
+
+def gather(
+    records: pd.DataFrame,
+    histories: pd.DataFrame,
+    space_of: SpaceOf,
+    known: Collection[str] | None = None,
+    exhibits: Iterable[Exhibit] | None = None,
+) -> Papers:
+    """Every exhibit of the catalogue, or of `exhibits`, with what the records measured of it.
+
+    `known` are the recipes that there are; without it nobody can say which rows lack one.
+    """
+    published = numbers()
+    found = list(catalogue().values()) if exhibits is None else list(exhibits)
+    shown = [_shown(exhibit, published, records, histories, space_of, known) for exhibit in found]
+    papers = []
+    for key, name in PAPERS.items():
+        mine = [each for each in shown if each.exhibit.paper == key]
+        if mine:
+            frame = pd.concat([each.verdicts for each in mine], ignore_index=True)
+            papers.append(Paper(key, name, mine, claims(frame, f"{name}: its claims, judged", f"{key}-verdicts")))
+    frame = pd.concat([paper.verdicts.frame for paper in papers], ignore_index=True) if papers else pd.DataFrame()
+    told = frame[frame["verdict"] != UNMEASURED].reset_index(drop=True)
+    caption = "Every claim for which there are trials, at the scale at which they ran"
+    return Papers(papers, counted(frame), claims(told, caption, "verdicts", paper=True), headline(frame))
+
+
+def headline(frame: pd.DataFrame) -> str:
+    """The verdicts in a sentence."""
+    claims_made = frame.drop_duplicates(["exhibit", "claim"])
+    told = frame[frame["verdict"] != UNMEASURED].drop_duplicates(["exhibit", "claim"])
+    by = told["verdict"].value_counts()
+    words = ", ".join(f"{by.get(name, 0)} {name}" for name in VERDICTS[:-1])
+    seeds = sorted(set(told["seeds"]))
+    several = f"{seeds[0]} to {seeds[-1]} seeds" if len(seeds) > 1 else f"{seeds[0]} seeds" if seeds else ""
+    judged = f"{words}, with {several} of a method" if len(told) else "none of them has been measured by these runs"
+    return f"{len(claims_made)} claims of {frame['paper'].nunique()} papers can be tested here; {judged}."
+
+
+def counted(frame: pd.DataFrame) -> Table:
+    """How many claims of each paper have which verdict at which scale, a row a paper and protocol."""
+    rows = []
+    for paper, mine in frame.groupby("paper", sort=False):
+        for protocol, at in mine.groupby("protocol", sort=True):
+            if not protocol and len(mine["protocol"].unique()) > 1:
+                continue
+            told = at["verdict"].value_counts()
+            unmeasured = mine.drop_duplicates(["exhibit", "claim"]).shape[0] - at[at["verdict"] != UNMEASURED].shape[0]
+            seeds = at.loc[at["seeds"] > 0, "seeds"]
+            rows.append(
+                {
+                    "paper": PAPERS[str(paper)],
+                    "protocol": protocol or NOTHING,
+                    "seeds": "–".join(str(n) for n in dict.fromkeys((seeds.min(), seeds.max()))) if len(seeds) else "",
+                    **{name: int(told.get(name, 0)) for name in VERDICTS[:-1]},
+                    UNMEASURED: unmeasured,
+                }
+            )
+    columns = (
+        Column("Paper", lambda row: str(row["paper"]), numeric=False),
+        Column("Protocol", lambda row: str(row["protocol"]), numeric=False),
+        Column("Seeds", lambda row: str(row["seeds"]) or NOTHING),
+        *(Column(name.capitalize(), _count(name)) for name in VERDICTS),
+    )
+    return Table(pd.DataFrame(rows), columns, "Claims of each paper by verdict, at each scale that was run", "claims")
+
+
+def claims(frame: pd.DataFrame, caption: str, slug: str, *, paper: bool = False) -> Table:
+    """Rows of `reports.verdicts.judged` as a table."""
+    columns = (
+        *([Column("Paper", lambda row: PAPERS[str(row["paper"])], numeric=False)] if paper else []),
+        Column("Exhibit", lambda row: str(row["exhibit"]).partition("/")[2], numeric=False),
+        Column("Claim", lambda row: str(row["claim"]), numeric=False),
+        Column("Verdict", lambda row: str(row["verdict"]), numeric=False),
+        Column("Seeds", lambda row: str(row["seeds"]) if row["seeds"] else NOTHING),
+        Column("Scale", lambda row: str(row["scale"]) or NOTHING, numeric=False),
+        Column("Why", lambda row: str(row["why"]), numeric=False),
+    )
+    return Table(frame, columns, caption, slug)
+
+
+def _count(name: str) -> Callable[[Row], str]:
+    return lambda row: str(row[name])
+
+
+def _shown(
+    exhibit: Exhibit,
+    published: pd.DataFrame,
+    records: pd.DataFrame,
+    histories: pd.DataFrame,
+    space_of: SpaceOf,
+    known: Collection[str] | None,
+) -> Shown:
+    found = parts(exhibit, records, histories)
+    scales: list[Part | None] = [*found] or [None]
+    cells = [filled(exhibit, published, part, space_of) for part in scales]
+    tables = [exhibit_tables.table(exhibit, each, part) for each, part in zip(cells, scales, strict=True) if len(each)]
+    drawn = exhibit_figures.figures(exhibit, cells[0], None, space_of)
+    for each, part in zip(cells, scales, strict=True):
+        drawn += exhibit_figures.figures(exhibit, each, part, space_of) if part else []
+    rows = exhibit.row_methods(published).values()
+    without = sorted({method for method in rows if method and method not in known}) if known is not None else []
+    lacks = [*([f"no recipe here of {', '.join(without)}"] if without else []), *exhibit.lacks]
+    return Shown(exhibit, tables, drawn, verdicts.judged(exhibit, found, space_of), lacks, bool(found))

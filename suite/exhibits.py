@@ -1,0 +1,107 @@
+"""The papers' exhibits as studies: what of each can be run here, and the trials that fill it."""
+
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from methods import METHODS
+from spaces.core.errors import InputError, unknown
+from suite.data import available
+from suite.study import Study, find, read_exhibit
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+    from reports.exhibits import Exhibit
+
+RUNS = Path("runs/exhibits")
+"""Where the trials of all exhibits lie together, so that none is run twice."""
+
+CHECK = "quick"
+"""The protocol that only checks that everything runs, so that bundled images may stand in for the papers'."""
+
+
+def states() -> list[dict[str, Any]]:
+    """Every exhibit: name, paper, number, title, layout, its state in words, rows, claims, and what it lacks."""
+    from reports.exhibits import catalogue
+    from reports.published import numbers
+
+    published = numbers()
+    return [_state(exhibit, published) for exhibit in catalogue().values()]
+
+
+def _state(exhibit: "Exhibit", published: "DataFrame") -> dict[str, Any]:
+    rows = exhibit.row_methods(published)
+    lacks = [*without_recipe(rows), *exhibit.lacks]
+    runs = sum(method in METHODS for method in rows.values())
+    if not exhibit.trials:
+        state = "published numbers only" if rows else "described only"
+    else:
+        state = "runs" if not lacks else "runs in part"
+    return {
+        "name": exhibit.name,
+        "paper": exhibit.paper,
+        "number": exhibit.number,
+        "title": exhibit.title,
+        "layout": exhibit.layout,
+        "state": state,
+        "rows": f"{runs} of {len(rows)}" if rows and exhibit.trials else "",
+        "claims": len(exhibit.claims),
+        "lacks": "; ".join(lacks),
+    }
+
+
+def without_recipe(rows: Mapping[str, str]) -> list[str]:
+    """What of an exhibit's rows (label → method) no recipe here can fill, in words; empty if nothing."""
+    missing = sorted({method for method in rows.values() if method and method not in METHODS})
+    return [f"no recipe of {', '.join(missing)}"] if missing else []
+
+
+def study_of(name: str) -> tuple[Path, Study] | None:
+    """The file of the exhibit `name` (PAPER/NAME, or a file with the key `paper`) and its trials as a study.
+
+    None where `name` is no exhibit. Raises `InputError` for a file that is not one, and where nothing can be run.
+    """
+    from reports.exhibits import CATALOGUE, read
+    from reports.published import PAPERS
+
+    paper = name.partition("/")[0]
+    path = CATALOGUE / f"{name}.toml"
+    if not path.is_file() or path.parent.parent != CATALOGUE:
+        if paper in PAPERS and not Path(name).is_file():
+            raise unknown("exhibit", name, (f"{p.parent.name}/{p.stem}" for p in CATALOGUE.glob("*/*.toml")))
+        path = find(name)
+        if "paper" not in _keys(path):
+            return None
+    exhibit = read(path)
+    if not exhibit.trials:
+        raise InputError(f"{exhibit.name}: nothing can be run for it here: {'; '.join(exhibit.lacks) or 'no trials'}")
+    return path, read_exhibit(path)
+
+
+def _keys(path: Path) -> set[str]:
+    try:
+        return set(tomllib.loads(path.read_text(encoding="utf-8")))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError):
+        return set()  # whoever reads it as a study says what is wrong with it
+
+
+def with_stand_ins(study: Study, protocol: str, root: Path) -> tuple[Study, list[str]]:
+    """The study with bundled images in place of data sets that are not in the data root, and which, in words.
+
+    Only for the protocol `CHECK`: any other says something about methods, and is run on the paper's data or not.
+    """
+    from reports.measures import STAND_IN
+
+    if protocol != CHECK:
+        return study, []
+    missing = {dataset for block in study.trials for dataset in block.datasets if not available(dataset, root)}
+    blocks = [
+        block.model_copy(
+            update={"datasets": list(dict.fromkeys(STAND_IN if d in missing else d for d in block.datasets))}
+        )
+        for block in study.trials
+    ]
+    told = [f"{dataset} is not in the data root {root}: {STAND_IN} stands in" for dataset in sorted(missing)]
+    return study.model_copy(update={"trials": blocks}), told

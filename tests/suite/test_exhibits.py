@@ -1,0 +1,124 @@
+"""Exhibits on the command line: listed, run as studies, their trials resolved."""
+
+import json
+
+import pytest
+import typer
+from typer.testing import CliRunner, Result
+
+from methods import METHODS
+from reports.exhibits import catalogue
+from spaces.core.errors import InputError
+from suite import commands
+from suite.exhibits import RUNS, study_of, with_stand_ins
+from suite.plan import plan
+from suite.study import Study, read_exhibit
+
+EXHIBITS = catalogue()
+
+
+def dartboard(*arguments: object, code: int = 0) -> Result:
+    app = typer.Typer(pretty_exceptions_enable=False)
+    commands.register(app)
+    done = CliRunner().invoke(app, [str(argument) for argument in arguments])
+    assert done.exit_code == code, done.output
+    return done
+
+
+def test_list_shows_every_exhibit_with_its_state():
+    rows = json.loads(dartboard("list", "exhibits", "--json").stdout)
+    assert [row["name"] for row in rows] == list(EXHIBITS)
+    assert all(row["state"] and row["title"] for row in rows)
+    by = {row["name"]: row for row in rows}
+    assert "gdas" in by["lambda-darts/table1"]["lacks"]
+    assert by["lambda-darts/table1"]["rows"] == "4 of 10"
+    assert by["darts-prime/table2"]["state"] == "published numbers only"
+
+
+@pytest.mark.parametrize("name", [name for name, made in EXHIBITS.items() if made.trials])
+@pytest.mark.parametrize("protocol", ["quick", "cpu", "paper"])
+def test_every_trial_of_an_exhibit_can_be_planned(name, protocol):
+    found = study_of(name)
+    assert found
+    for block in found[1].trials:
+        for method in block.methods:
+            assert method in METHODS
+            for space in block.spaces:
+                for dataset in block.datasets:
+                    probes = dict.fromkeys(block.probes, block.probe_every)
+                    plan(method, space, dataset, block.seeds[0], protocol, block.overrides, "cpu", probes=probes)
+
+
+def test_a_name_that_is_none_and_one_that_cannot_run():
+    with pytest.raises(InputError, match="did you mean 'lambda-darts/table1'"):
+        study_of("lambda-darts/tabel1")
+    with pytest.raises(InputError, match="darts-prime/table2: nothing can be run for it here: "):
+        study_of("darts-prime/table2")
+    assert study_of("quick") is None
+
+
+def test_bundled_images_stand_in_for_missing_ones_but_only_in_the_check(tmp_path):
+    study = Study.model_validate(
+        {"title": "t", "trials": [{"methods": ["random"], "spaces": ["s1"], "datasets": ["cifar10"], "seeds": [0]}]}
+    )
+    changed, told = with_stand_ins(study, "quick", tmp_path)
+    assert changed.trials[0].datasets == ["digits"]
+    assert told == [f"cifar10 is not in the data root {tmp_path}: digits stands in"]
+    assert with_stand_ins(study, "cpu", tmp_path) == (study, [])
+
+
+EXHIBIT = """
+paper = "lambda-darts"
+number = "Table 1"
+layout = "methods"
+title = "By hand"
+caption = "Made up."
+searched_on = "cifar10"
+
+[[trials]]
+methods = ["random"]
+spaces = ["nats-tss"]
+datasets = ["cifar10"]
+seeds = [0, 1]
+set = { epochs = 1 }
+
+[[claims]]
+says = "Random search does not collapse"
+kind = "resists"
+method = "random"
+"""
+
+
+def test_an_exhibit_of_ones_own_runs_reports_and_is_not_run_again(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    own = tmp_path / "lambda-darts" / "mine.toml"
+    own.parent.mkdir()
+    own.write_text(EXHIBIT, encoding="utf-8")
+    again = []
+    for _ in range(2):
+        done = dartboard("run", str(own), "--data-root", str(tmp_path / "none"), "--jobs", "1", "--json")
+        again.append(json.loads(done.stdout))
+    assert (again[0]["study"], again[0]["run_now"], again[1]["run_now"]) == ("lambda-darts/mine", 2, 0)
+    assert again[0]["replaced"]
+    assert len([path for path in RUNS.iterdir() if path.is_dir()]) == 2
+    assert read_exhibit(own).title == "By hand"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ('methods = ["random"]', 'methods = ["randm"]', "did you mean 'random'"),
+        ("set = { epochs = 1 }", "set = { epoch = 1 }", "did you mean 'epochs'"),
+        ('layout = "methods"', 'layout = "tables"', "layout"),
+        ('kind = "resists"', 'kind = "resist"', "claims.1.kind"),
+        ('method = "random"', 'method = "rndom"', "did you mean 'random'"),
+    ],
+)
+def test_a_bad_exhibit_is_one_line_and_exit_2(tmp_path, old, new, words):
+    own = tmp_path / "lambda-darts" / "mine.toml"
+    own.parent.mkdir()
+    own.write_text(EXHIBIT.replace(old, new), encoding="utf-8")
+    done = dartboard("run", str(own), "--out", str(tmp_path / "runs"), code=2)
+    assert words in done.stderr
+    assert "mine.toml" in done.stderr
+    assert not (tmp_path / "runs").exists()
