@@ -180,11 +180,12 @@ def _published(exhibit: Exhibit, space_of: SpaceOf) -> Iterator[Drawn]:
 
 
 def _found(exhibit: Exhibit, part: Part, space_of: SpaceOf) -> Iterator[Drawn]:
-    first = part.records.sort_values("seed").drop_duplicates(["method", "space", "dataset"])
+    labels = part.records["key"].map(_labels(exhibit, part))
+    first = part.records.assign(label=labels).sort_values("seed").drop_duplicates(["label", "space", "dataset"])
     for trial in first.to_dict("records"):
         genotype = space_of(trial["space"]).parse(trial["genotype"])
         for kind in genotype.kinds:
-            name = f"{trial['method']}, {trial['space']}, {trial['dataset']}, seed {trial['seed']}"
+            name = f"{trial['label']}, {trial['space']}, {trial['dataset']}, seed {trial['seed']}"
             share = f"skip share {plain(genotype.skip_share(kind))}"
             yield Drawn(
                 drawing.figure(genotype, kind),

@@ -50,7 +50,7 @@ def table(exhibit: Exhibit, cells: pd.DataFrame, part: Part | None) -> Table:
 
 def _headings(cells: pd.DataFrame) -> list[str]:
     """Each cell's heading, with what it is of where one heading stands for several columns."""
-    several = cells.groupby(["label", "heading"])["dataset"].transform("nunique") > 1
+    several = cells.groupby("heading")["dataset"].transform("nunique") > 1
     return [
         f"{row['dataset']}, {row['heading']}" if twice else str(row["heading"])
         for twice, row in zip(several, cells.to_dict("records"), strict=True)

@@ -5,6 +5,7 @@ still meets several trials of one seed, it stays empty and says so.
 """
 
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from math import nan
 from typing import Any
@@ -14,12 +15,15 @@ import pandas as pd
 
 from reports.core import significance
 from reports.core.blocks import SpaceOf, slug
-from reports.exhibits import Exhibit
+from reports.exhibits import Exhibit, Trials
 from reports.measures import ACCURACIES, DATASETS, STAND_IN, measured
 
 SIZES = ("epochs", "batch_size", "channels", "cells", "weights_share", "learning_rate", "learning_rate_min")
 SIZES += ("alpha_learning_rate",)
 """Settings that make a search larger or smaller, and what goes with that: they make a part of an exhibit, not another."""
+
+EXACT = "exact"
+"""The evaluation of a record without chance: a problem that is solved on paper, too."""
 
 FULL = "paper"
 """The protocol whose numbers may stand against published ones."""
@@ -82,11 +86,19 @@ class Part:
         return self.protocol == FULL or (evaluation == "tabular" and metric in ACCURACIES)
 
 
-def parts(exhibit: Exhibit, records: pd.DataFrame, histories: pd.DataFrame) -> list[Part]:
-    """What of the records fills the exhibit, a part a scale; the papers' data before the stand-in."""
+def parts(
+    exhibit: Exhibit, records: pd.DataFrame, histories: pd.DataFrame, others: Iterable[Trials] = ()
+) -> list[Part]:
+    """What of the records fills the exhibit, a part a scale; the papers' data before the stand-in.
+
+    A record whose settings are those that one of the `others`, trials of other exhibits, asks for is theirs alone.
+    """
+    asked = [dict(block.settings) for block in exhibit.trials]
+    theirs = [block.settings for block in others if block.settings and block.settings not in asked]
     swept = {name for block in exhibit.trials for name in block.settings}
     swept |= {name for row in exhibit.rows.values() for name in row.settings}
-    mine = records[[_belongs(exhibit, row, swept) for row in records.to_dict("records")]] if len(records) else records
+    rows = records.to_dict("records")
+    mine = records[[_belongs(exhibit, row, swept) and _set(row) not in theirs for row in rows]] if rows else records
     if mine.empty:
         return []
     keyed = mine.assign(
@@ -176,7 +188,7 @@ def brief(records: pd.DataFrame) -> str:
 
 def _brief(row: dict[Any, Any]) -> str:
     settings = row["settings"]
-    if not {"epochs", "channels", "cells"} <= set(settings):
+    if row["evaluation"] == EXACT or not {"epochs", "channels", "cells"} <= set(settings):
         return str(row["scale"])
     images = f"{settings['images']} images" if settings.get("images") else "all images"
     side = f" of {settings['size']} × {settings['size']}" if settings.get("size") else ""
@@ -208,9 +220,13 @@ def _has(found: Any, settings: dict[str, Any]) -> bool:
 
 def _changed(record: dict[Any, Any], swept: set[str]) -> str:
     """What the user set besides the protocol and the exhibit's own settings, in words."""
-    own = {name: record["settings"].get(name) for name in _own(record) if name not in swept}
+    own = {name: value for name, value in _set(record).items() if name not in swept}
     own |= {"precision": "bf16"} if "bf16" in str(record["engine"]) else {}
     return ", ".join(f"{name} = {value}" for name, value in sorted(own.items()))
+
+
+def _set(record: dict[Any, Any]) -> dict[str, Any]:
+    return {name: record["settings"].get(name) for name in _own(record)}
 
 
 def _own(record: dict[Any, Any]) -> list[str]:

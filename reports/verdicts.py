@@ -29,7 +29,7 @@ from reports.core.sentences import HIGHER, LOWER, UNDECIDABLE, p_value, plain, s
 from reports.core.significance import ALPHA
 from reports.core.values import place
 from reports.exhibits import Claim, Exhibit
-from reports.filled import Part, brief
+from reports.filled import EXACT, Part, brief
 from reports.measures import measured
 from reports.published import METRICS
 from reports.statistics import compare
@@ -204,8 +204,8 @@ def _matches(question: Question, rows: list[dict[str, Any]]) -> Judged:
 
 
 def _equivalent(row: dict[str, Any]) -> bool:
-    # Several seeds that all tie have no spread to test with, and nothing is more equal.
-    return bool(row["tost_p"] <= ALPHA or (row["tied"] and row["n_method"] > 1))
+    # Seeds that all tie have no spread to test with; they count as equal where so many could have shown a difference.
+    return bool(row["tost_p"] <= ALPHA or (row["tied"] and row["smallest_p"] <= ALPHA))
 
 
 def _difference(row: dict[str, Any]) -> str:
@@ -234,11 +234,15 @@ def _reproduces(question: Question) -> Judged:
     value, within = claim.bounds
     values = own["value"].to_numpy(dtype=np.float64)
     mean = significance.student(values)
-    wanted = f"{plain(value)} ± {plain(within)}"
-    seen = f"{question.labels[0]} has {plain(mean.difference)}"
+    write = plain if within >= 0.01 else "{:.4f}".format
+    wanted = f"{write(value)} ± {write(within)}"
+    seen = f"{question.labels[0]} has {write(mean.difference)}"
+    if evaluations == {EXACT}:
+        exact = _inside(mean.difference, mean.difference, value - within, value + within)
+        return Judged(exact, f"{seen}, without any chance in it, {wanted} is claimed", len(values))
     if isnan(mean.low):
         return Judged(UNDECIDED, f"{seen} from one seed, {wanted} is claimed", len(values))
-    seen += f" (95 % interval {plain(mean.low)} to {plain(mean.high)}), {wanted} is claimed"
+    seen += f" (95 % interval {write(mean.low)} to {write(mean.high)}), {wanted} is claimed"
     return Judged(_inside(mean.low, mean.high, value - within, value + within), seen, len(values))
 
 

@@ -95,6 +95,8 @@ def until_rest(rows: Iterable[Row], rate: float) -> Iterator[Row]:
 def solve(method: str, overrides: Mapping[str, Any]) -> dict[str, Any]:
     """Search until it comes to rest: the end point under `alpha`, `w` and `y`, the closed form, and how it was run.
 
+    `course` has a row a step with `epoch`, the step, and the point.
+
     Raises `InputError` for a method that makes no sense here, a setting that does not exist, a λ and β without
     a minimum, or rates at which the search runs away.
     """
@@ -112,6 +114,7 @@ def solve(method: str, overrides: Mapping[str, Any]) -> dict[str, Any]:
         "closed_form": closed_form,
         "at_rest": running.steps_taken < settings.epochs,
         "steps": running.steps_taken,
+        "course": [{"epoch": row["epoch"], **point(row)} for row in running.history],
         "recipe": get_method(method).declaration(settings),
         "settings": settings.flat(),
     }

@@ -2,6 +2,7 @@
 
 import tomllib
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,12 @@ if TYPE_CHECKING:
 
 RUNS = Path("runs/exhibits")
 """Where the trials of all exhibits lie together, so that none is run twice."""
+
+SOLVABLE = "analytic"
+"""The space whose searches are over in a second: they leave no records, a report makes them anew."""
+
+DRAWN = 400
+"""Steps of such a search that are kept for a figure, at most."""
 
 CHECK = "quick"
 """The protocol that only checks that everything runs, so that bundled images may stand in for the papers'."""
@@ -75,6 +82,8 @@ def study_of(name: str) -> tuple[Path, Study] | None:
         if "paper" not in _keys(path):
             return None
     exhibit = read(path)
+    if exhibit.trials and all(block.spaces == [SOLVABLE] for block in exhibit.trials):
+        raise InputError(f"{exhibit.name}: nothing to run: every report solves it anew (`dartboard report RUNS`)")
     if not exhibit.trials:
         raise InputError(f"{exhibit.name}: nothing can be run for it here: {'; '.join(exhibit.lacks) or 'no trials'}")
     return path, read_exhibit(path)
@@ -105,3 +114,48 @@ def with_stand_ins(study: Study, protocol: str, root: Path) -> tuple[Study, list
     ]
     told = [f"{dataset} is not in the data root {root}: {STAND_IN} stands in" for dataset in sorted(missing)]
     return study.model_copy(update={"trials": blocks}), told
+
+
+def solved() -> "tuple[DataFrame, DataFrame]":
+    """The searches of the solvable model that exhibits name, as records and histories: an epoch is a step."""
+    import pandas as pd
+
+    from reports.exhibits import catalogue
+    from reports.filled import EXACT, FULL
+
+    records, histories = [], []
+    for exhibit in catalogue().values():
+        for block in exhibit.trials:
+            if block.spaces != [SOLVABLE]:
+                continue
+            for method in block.methods:
+                row, steps = _solved(method, block.settings)
+                names = {"space": SOLVABLE, "dataset": block.datasets[0], "seed": 0, "protocol": FULL}
+                records.append({**row, **names, "evaluation": EXACT})
+                histories += [{**names, **step, "key": row["key"], "method": method} for step in steps]
+    return pd.DataFrame(records), pd.DataFrame(histories)
+
+
+@cache
+def _once(method: str, settings: tuple[tuple[str, Any], ...]) -> dict[str, Any]:
+    from suite import analytic
+
+    return analytic.solve(method, dict(settings))
+
+
+def _solved(method: str, settings: Mapping[str, Any]) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """One search as a record, with what an exhibit needs of it, and its steps, thinned out."""
+    found = _once(method, tuple(settings.items()))
+    steps = found["course"]
+    kept = [*steps[: -1 : max(1, len(steps) // DRAWN)], steps[-1]]
+    words = ", ".join(f"{name} = {value:g}" for name, value in settings.items())
+    return {
+        "key": f"{method}--{SOLVABLE}--{words}",
+        "method": method,
+        "device": "cpu",
+        "engine": "closed form beside",
+        "scale": f"{found['steps']} steps, until nothing moves",
+        "settings": found["settings"],
+        "origin": dict.fromkeys(settings, "settings"),
+        "search_seconds": float("nan"),
+    }, [{"epoch": row["epoch"], **{k: row[k] for k in ("alpha", "w", "y") if k in row}} for row in kept]

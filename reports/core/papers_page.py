@@ -92,7 +92,12 @@ def gather(
     """
     published = numbers()
     found = list(catalogue().values()) if exhibits is None else list(exhibits)
-    shown = [_shown(exhibit, published, records, histories, space_of, known) for exhibit in found]
+    trials = {exhibit.name: exhibit.trials for exhibit in found}
+    shown = []
+    for exhibit in found:
+        others = [block for name, blocks in trials.items() if name != exhibit.name for block in blocks]
+        own = parts(exhibit, records, histories, others)
+        shown.append(_shown(exhibit, published, own, space_of, known))
     papers = []
     for key, name in PAPERS.items():
         mine = [each for each in shown if each.exhibit.paper == key]
@@ -166,12 +171,10 @@ def _count(name: str) -> Callable[[Row], str]:
 def _shown(
     exhibit: Exhibit,
     published: pd.DataFrame,
-    records: pd.DataFrame,
-    histories: pd.DataFrame,
+    found: list[Part],
     space_of: SpaceOf,
     known: Collection[str] | None,
 ) -> Shown:
-    found = parts(exhibit, records, histories)
     scales: list[Part | None] = [*found] or [None]
     cells = [filled(exhibit, published, part, space_of) for part in scales]
     tables = [exhibit_tables.table(exhibit, each, part) for each, part in zip(cells, scales, strict=True) if len(each)]

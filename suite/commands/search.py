@@ -102,6 +102,7 @@ def solve(method: str, misplaced: Sequence[str], settings: dict[str, Any], as_js
     if misplaced:
         raise InputError(f"analytic is a problem in two numbers, without images: leave out --{misplaced[0]}")
     found = analytic.solve(method, settings)
+    del found["course"]  # a thousand rows, for whoever draws them
     rows = [{"what": name, "found": found[name], "closed form": exact} for name, exact in found["closed_form"].items()]
     title = f"{method} on analytic, {found['steps']} steps{'' if found['at_rest'] else ', not at rest yet'}"
     emit(found, as_json, lambda: console.print(table(title, rows)))
