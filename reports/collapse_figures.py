@@ -8,7 +8,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from reports.core.axes import Style, canvas, legend, over_epochs
+from reports.core.axes import Style, canvas_for, legend, over_epochs
 from reports.core.blocks import Block, slug
 from reports.core.drawn import Drawn
 from reports.figures import cell_name, edge_rows, weight_rows
@@ -25,7 +25,7 @@ def survival(block: Block, curves: pd.DataFrame, last: int, method_styles: dict[
 
     `last` is the last epoch of any trial, to which the curves run on.
     """
-    figure, axes = canvas(9.2, 3.0)
+    figure, axes = canvas_for(curves["label"].nunique(), 3.0)
     entries, ends = {}, []
     # Curves that coincide would hide each other: each is a hair lower than the one before.
     for number, (label, curve) in enumerate(curves.groupby("label", sort=True)):

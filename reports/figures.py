@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from reports.core.axes import Style, canvas, over_epochs, styles
+from reports.core.axes import Style, canvas_for, over_epochs, styles
 from reports.core.blocks import Block, slug
 from reports.core.drawn import Drawn
 from reports.core.panels import grid
@@ -77,7 +77,7 @@ def _curves(
     block: Block, rows: pd.DataFrame, column: str, axis: str, unit: str, method_styles: dict[str, Style] | None
 ) -> tuple[Figure, list[str]]:
     """`column` over epochs, each method's mean bold and each seed thin; and where each mean ends, in words."""
-    figure, axes = canvas(9.2, 3.6)
+    figure, axes = canvas_for(len(block.methods), 3.6)
     entries, ends = {}, []
     for method, group in rows.groupby("label", sort=True):
         style = (method_styles or styles(block.methods))[str(method)]

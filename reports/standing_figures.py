@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from reports.core.axes import Style, canvas, legend, plain, styles
+from reports.core.axes import Style, canvas_for, legend, plain, styles
 from reports.core.drawn import Drawn
 from reports.core.ranks import alike
 from reports.core.sentences import plain as number
@@ -53,7 +53,7 @@ def profiles(standing: Standings, slug: str, conditions: str, method_styles: dic
 
     Agarwal et al. 2021, section 4.2: a curve above another everywhere is stochastic dominance.
     """
-    figure, axes = canvas(9.2, 3.6)
+    figure, axes = canvas_for(len(standing.methods), 3.6)
     scores = standing.scores["score"]
     reach = 0.02 * max(1e-9, float(np.ptp(scores)))
     entries, medians, points = {}, [], []

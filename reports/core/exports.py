@@ -1,9 +1,4 @@
-"""Tables and figures as files beside the pages: the numbers as CSV, tables as LaTeX, figures as SVG, PDF and PNG.
-
-A spreadsheet takes a text that begins with =, +, -, @, a tab or a line break for a formula. Such a text (a cell or a
-column's name, never a number) gets an apostrophe in front, which a spreadsheet shows as "this is text" (OWASP, CSV
-injection). Lists and dictionaries are written as JSON.
-"""
+"""Tables and figures as files beside the pages: the numbers as CSV, tables as LaTeX, figures as SVG, PDF and PNG."""
 
 import json
 from collections.abc import Iterable
@@ -17,6 +12,11 @@ from reports.core import latex
 from reports.core.drawn import Drawn
 from reports.tables import Table
 
+RULE = (
+    "A spreadsheet takes a text that begins with =, +, -, @, a tab or a line break for a formula. In the CSV files "
+    "such a text (a cell or a column's name, never a number) has an apostrophe in front. Lists and dictionaries are JSON, "
+    "and a number that does not exist is an empty cell."
+)
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
@@ -63,6 +63,11 @@ class Exports:
             (self.folder / f"{path}.csv").write_text(csv(table.frame), encoding="utf-8")
             (self.folder / f"{path}.tex").write_text(latex.tabular(table), encoding="utf-8")
         return self._written[path]
+
+    def numbers(self, slug: str, frame: pd.DataFrame) -> list[tuple[str, str]]:
+        """The file of a table that is laid out by hand: its numbers alone."""
+        (self.folder / f"tables/{slug}.csv").write_text(csv(frame), encoding="utf-8")
+        return [("CSV", f"tables/{slug}.csv")]
 
     def figure(self, drawn: Drawn) -> list[tuple[str, str]]:
         """What the figure's files are called, and their addresses; drawings of single trials have no pixels or PDF."""

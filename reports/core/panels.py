@@ -24,26 +24,22 @@ CHART, ROW, SAMPLE = (3.5, 1.75), 0.19, 0.3
 """Inches: a chart, a line of its legend, the piece of line in it."""
 
 
-def grid(
-    epochs: Any, values: Any, edges: Sequence[tuple[int, int]], operations: Sequence[str], top: float
-) -> Sketch:
+def grid(epochs: Any, values: Any, edges: Sequence[tuple[int, int]], operations: Sequence[str], top: float) -> Sketch:
     """Weights [epochs, edges, operations] over epochs: a panel an edge, from 0 to `top`, a line an operation."""
     first = edges[0][1]
     columns, rows = 1 + max(source for source, _ in edges), 1 + max(target for _, target in edges) - first
     width = LEFT + columns * (PANEL[0] + ACROSS)
     sketch = Sketch(width, TOP + rows * (PANEL[1] + DOWN) - DOWN + BOTTOM)
     across = (epochs - epochs[0]) / max(1.0, epochs[-1] - epochs[0])
-    shown: list[str] = []
-    for (source, target), lines in zip(edges, values.transpose(1, 2, 0), strict=True):
-        x, y = LEFT + source * (PANEL[0] + ACROSS), TOP + (target - first) * (PANEL[1] + DOWN)
-        sketch.add(
-            Box(x, y, *PANEL, QUIET, line=0.6), Name(x, y - 0.1, f"{source} → {target}", 8, INK, anchor="start")
-        )
-        for operation, line in zip(operations, lines, strict=True):
+    corners = [(LEFT + source * (PANEL[0] + ACROSS), TOP + (to - first) * (PANEL[1] + DOWN)) for source, to in edges]
+    for (source, target), (x, y) in zip(edges, corners, strict=True):
+        sketch.add(Box(x, y, *PANEL, QUIET, line=0.6))
+        sketch.add(Name(x, y - 0.1, f"{source} → {target}", 8, INK, anchor="start"))
+    names = [name for name, lines in zip(operations, values.transpose(2, 1, 0), strict=True) if np.any(lines)]
+    for name in names:  # one after another: lines of one style are one path
+        for (x, y), line in zip(corners, values[:, :, operations.index(name)].T, strict=True):
             if np.any(line):
-                shown.append(operation)
-                up = y + PANEL[1] * (1 - line / top)
-                sketch.add(*_curve(x + PANEL[0] * across, up, colour(operation), dashes(operation)))
+                sketch.add(*_curve(x + PANEL[0] * across, y + PANEL[1] * (1 - line / top), colour(name), dashes(name)))
     low = TOP + (rows - 1) * (PANEL[1] + DOWN) + PANEL[1]
     sketch.add(
         Name(LEFT, low + 0.12, f"epoch {epochs[0]:.0f}", 8, INK, anchor="start"),
@@ -52,7 +48,6 @@ def grid(
         Name(LEFT - 0.06, low - PANEL[1], f"{top:g}", 8, INK, anchor="end"),
     )
     # The upper right corner is free: an edge only leads to a later node.
-    names = [name for name in operations if name in shown]
     room = GLYPH * max(map(len, names), default=0) + SAMPLE + 0.1
     for place, name in enumerate(names):
         y = 0.1 + ROW * place
@@ -88,9 +83,7 @@ def _chart(sketch: Sketch, x: float, y: float, epochs: Any, curves: Curves) -> N
     width, height = CHART
     for mark in marks:
         at = y + height * (1 - (mark - bottom) / (top - bottom))
-        sketch.add(
-            Line([x, x + width], [at, at], QUIET, 0.3), Name(x - 0.07, at, f"{mark:.6g}", 8, INK, anchor="end")
-        )
+        sketch.add(Line([x, x + width], [at, at], QUIET, 0.3), Name(x - 0.07, at, f"{mark:.6g}", 8, INK, anchor="end"))
     first, last = epochs[0], epochs[-1]
     ticks = MaxNLocator(6, integer=True).tick_values(first, last) if last > first else epochs[:1]
     for tick in (tick for tick in ticks if first <= tick <= last):
@@ -112,9 +105,7 @@ def _spread(low: float, high: float) -> tuple[float, float]:
     return (low, high) if high > low else (low - max(0.5, abs(low) / 10), high + max(0.5, abs(high) / 10))
 
 
-def _curve(
-    x: Any, y: Any, hue: str, dash: tuple[float, ...], width: float = 1.3
-) -> list[Line | Dot]:
+def _curve(x: Any, y: Any, hue: str, dash: tuple[float, ...], width: float = 1.3) -> list[Line | Dot]:
     """A line, cut where a value is missing; a value without neighbours is a dot."""
     there = np.isfinite(y)
     cuts = [0, *(np.flatnonzero(there[1:] != there[:-1]) + 1), len(y)]

@@ -34,7 +34,8 @@ COLOURS = {
 }
 UNNAMED = "#8c6d46"
 
-# Inches: the distance of rows, the width of a glyph at 9 points, the height of a box, the space between things and around.
+# Inches: the distance of rows, the width of a glyph at 9 points, the height of a box, the space between things, and
+# around all of them.
 ROW, GLYPH, BOX, GAP, MARGIN = 0.31, 0.072, 0.23, 0.14, 0.1
 
 

@@ -147,7 +147,7 @@ def run(
 
     path, root = studies.find(study), root_of(data_root)
     if report is not None:
-        from reports.render import check_out
+        from reports.core.folder import check_out
 
         check_out(report)
     expansion = studies.expand(
