@@ -8,10 +8,10 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from reports.core.axes import Style, canvas, legend, over_epochs
+from reports.core.axes import Style, canvas_for, legend, over_epochs
 from reports.core.blocks import Block, slug
 from reports.core.drawn import Drawn
-from reports.figures import cell_name
+from reports.figures import cell_name, edge_rows, weight_rows
 from spaces.core import drawing
 from spaces.core.drawing import INK, QUIET
 from spaces.core.genotype import Genotype
@@ -25,7 +25,7 @@ def survival(block: Block, curves: pd.DataFrame, last: int, method_styles: dict[
 
     `last` is the last epoch of any trial, to which the curves run on.
     """
-    figure, axes = canvas(9.2, 3.0)
+    figure, axes = canvas_for(curves["label"].nunique(), 3.0)
     entries, ends = {}, []
     # Curves that coincide would hide each other: each is a hair lower than the one before.
     for number, (label, curve) in enumerate(curves.groupby("label", sort=True)):
@@ -41,7 +41,7 @@ def survival(block: Block, curves: pd.DataFrame, last: int, method_styles: dict[
         f"its last epoch). {block.conditions[:1].upper()}{block.conditions[1:]}."
     )
     alt = f"Survival over {last} epochs on {block.title}; at the end: {'; '.join(ends)}."
-    return Drawn(figure, f"{block.slug}-survival", caption, alt)
+    return Drawn(figure, f"{block.slug}-survival", caption, alt, curves)
 
 
 def film(
@@ -103,6 +103,7 @@ def film(
         f"film-{slug(str(trial['key']))}-{slug(kind)}",
         f"{name}: operation weights over epochs, a row an operation of an edge.",
         f"Weights of {name} over epochs. In the last the strongest are, edge by edge: {', '.join(strongest)}.",
+        weight_rows(ordered["epoch"].to_numpy(), flat.T, edges, operations),
     )
 
 
@@ -135,6 +136,7 @@ def timeline(trial: dict[str, Any], history: pd.DataFrame, columns: Sequence[str
         f"probes-{slug(str(trial['key']))}",
         f"{name}: what was watched, over epochs{dashed}.",
         f"{len(columns)} probes of {name} over epochs{dashed}.",
+        history[["epoch", *columns]].sort_values("epoch"),
     )
 
 
@@ -142,10 +144,11 @@ def moment(trial: dict[str, Any], genotype: Genotype, kind: str, when: str) -> D
     """A cell of one trial at one moment, `when` in words."""
     edges = "; ".join(f"{source} to {target} {operation}" for source, target, operation in genotype.edges(kind))
     return Drawn(
-        drawing.figure(genotype, kind),
+        drawing.sketch(genotype, kind),
         f"moment-{slug(str(trial['key']))}-{slug(kind)}-{slug(when)}",
         f"{trial['label']}, seed {trial['seed']}, {cell_name(kind)}: {when}.",
         f"{cell_name(kind)} of {trial['label']}, {when}. Edges: {edges}.",
+        edge_rows(genotype, kind),
     )
 
 

@@ -7,13 +7,13 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from reports.core.axes import Style, canvas, legend, over_epochs, styles
+from reports.core.axes import Style, canvas_for, over_epochs, styles
 from reports.core.blocks import Block, slug
 from reports.core.drawn import Drawn
+from reports.core.panels import grid
 from reports.core.sentences import plain as number
 from reports.core.sentences import sentence
 from spaces.core import drawing
-from spaces.core.drawing import INK, QUIET
 from spaces.core.genotype import Genotype
 
 CURVES = {
@@ -47,6 +47,7 @@ def trajectory(block: Block, histories: pd.DataFrame, method_styles: dict[str, S
         f"{block.slug}-trajectory",
         f"{block.title}, trajectories: {words}. Bold: mean over seeds; thin: each seed. {sentence(block.conditions)}",
         f"Accuracy over epochs on {block.title}; mean over seeds: {'; '.join(ends)}.",
+        rows[["label", "seed", "epoch", column, "key"]],
     )
 
 
@@ -62,6 +63,7 @@ def losses(block: Block, histories: pd.DataFrame, method_styles: dict[str, Style
         f"{block.title}, convergence: mean training loss over each epoch's weight steps. Bold: mean over seeds; thin: "
         f"each seed. {sentence(block.conditions)}",
         f"Training loss over epochs on {block.title}; mean over seeds: {'; '.join(ends)}.",
+        rows[["label", "seed", "epoch", "train_loss", "key"]],
     )
 
 
@@ -75,7 +77,7 @@ def _curves(
     block: Block, rows: pd.DataFrame, column: str, axis: str, unit: str, method_styles: dict[str, Style] | None
 ) -> tuple[Figure, list[str]]:
     """`column` over epochs, each method's mean bold and each seed thin; and where each mean ends, in words."""
-    figure, axes = canvas(9.2, 3.6)
+    figure, axes = canvas_for(len(block.methods), 3.6)
     entries, ends = {}, []
     for method, group in rows.groupby("label", sort=True):
         style = (method_styles or styles(block.methods))[str(method)]
@@ -108,34 +110,41 @@ def weights(
     flat = np.array([np.asarray(row, dtype=float) for row in ordered[f"weights.{kind}"]])
     values = flat.reshape(len(ordered), len(edges), len(operations))
     epochs = ordered["epoch"].to_numpy(dtype=float)
-    # All panels rise to the same weight, the largest of them rounded up to a twentieth.
-    top = float(max(1, np.ceil(values.max() * 20 - 1e-9)) / 20)
-    figure = Figure(
-        figsize=(1.5 * len({source for source, _ in edges}) + 1.4, 1.12 * len({to for _, to in edges}) + 0.7)
-    )
-    # One pair of axes for all panels: a pair for each of 14 edges takes matplotlib ten times as long.
-    axes = figure.add_axes((0, 0, 1, 1))
-    shown: dict[str, Style] = {}
-    for (source, target), lines in zip(edges, values.transpose(1, 2, 0), strict=True):
-        column, row = source, target - edges[0][1]
-        _panel(axes, column, row, f"{source} → {target}")
-        for operation, line in zip(operations, lines, strict=True):
-            if np.any(line):
-                style = {"color": drawing.colour(operation), "linestyle": _dash(operation)}
-                shown[operation] = style
-                x = (epochs - epochs[0]) / max(1.0, epochs[-1] - epochs[0])
-                axes.plot(column * 1.14 + x, -row * 1.36 + line / top, linewidth=1.3, **style, **_dot(len(x)))
-    _span(axes, edges, epochs, top)
-    legend(axes, shown, loc="upper right", borderaxespad=0)
     strongest = [operations[index] for index in values[-1].argmax(axis=1)]
     counts = ", ".join(f"{name} on {strongest.count(name)}" for name in sorted(set(strongest)))
     name = f"{trial['label']}, seed {trial['seed']}, {cell_name(kind)}"
+    # All panels rise to the same weight, the largest of them rounded up to a twentieth.
+    top = float(max(1, np.ceil(values.max() * 20 - 1e-9)) / 20)
     caption = (
         f"{block.title}, {name}: operation weights over epochs {epochs[0]:.0f} to {epochs[-1]:.0f}, a panel an edge, "
         f"0 to {top:g} upwards. {sentence(block.conditions)}"
     )
     alt = f"Weights of {name}. In the last epoch the strongest operation is: {counts} of {len(edges)} edges."
-    return Drawn(figure, f"{block.slug}-weights-{slug(str(trial['key']))}-{slug(kind)}", caption, alt)
+    return Drawn(
+        grid(epochs, values, edges, operations, top),
+        f"{block.slug}-weights-{slug(str(trial['key']))}-{slug(kind)}",
+        caption,
+        alt,
+        weight_rows(epochs, values, edges, operations),
+    )
+
+
+def weight_rows(
+    epochs: Sequence[float], values: Any, edges: Sequence[tuple[int, int]], operations: Sequence[str]
+) -> pd.DataFrame:
+    """Weights [epochs, edges, operations] as rows: epoch, source, target, operation, weight."""
+    sources, targets = zip(*edges, strict=True)
+    shape = (len(epochs), len(edges), len(operations))
+    index = np.indices(shape).reshape(3, -1)
+    return pd.DataFrame(
+        {
+            "epoch": np.asarray(epochs, dtype=int)[index[0]],
+            "source": np.array(sources)[index[1]],
+            "target": np.array(targets)[index[1]],
+            "operation": np.array(operations, dtype=object)[index[2]],
+            "weight": np.asarray(values).reshape(-1),
+        }
+    )
 
 
 def cell(block: Block, trial: dict[str, Any], genotype: Genotype, kind: str) -> Drawn:
@@ -145,38 +154,14 @@ def cell(block: Block, trial: dict[str, Any], genotype: Genotype, kind: str) -> 
     share = f"skip share {number(genotype.skip_share(kind))}"
     caption = f"{block.title}, {name}: {share}, accuracy of this trial {number(float(trial['accuracy']))} %. "
     return Drawn(
-        drawing.figure(genotype, kind),
+        drawing.sketch(genotype, kind),
         f"{block.slug}-cell-{slug(str(trial['key']))}-{slug(kind)}",
         caption + sentence(block.conditions),
         f"{cell_name(kind)} of {trial['label']}, {share}. Edges: {edges}.",
+        edge_rows(genotype, kind),
     )
 
 
-def _panel(axes: Any, column: int, row: int, name: str) -> None:
-    from matplotlib.patches import Rectangle
-
-    x, y = column * 1.14, -row * 1.36
-    axes.add_patch(Rectangle((x, y), 1, 1, facecolor="none", edgecolor=QUIET, linewidth=0.6, alpha=0.7))
-    axes.text(x, y + 1.05, name, fontsize=8, color=INK, va="bottom")
-
-
-def _span(axes: Any, edges: Sequence[tuple[int, int]], epochs: Any, top: float) -> None:
-    bottom = -1.36 * (edges[-1][1] - edges[0][1])
-    axes.text(0, bottom - 0.06, f"epoch {epochs[0]:.0f}", fontsize=8, color=INK, va="top")
-    axes.text(1, bottom - 0.06, f"{epochs[-1]:.0f}", fontsize=8, color=INK, va="top", ha="right")
-    axes.text(-0.04, bottom, "0", fontsize=8, color=INK, ha="right", va="center")
-    axes.text(-0.04, bottom + 1, f"{top:g}", fontsize=8, color=INK, ha="right", va="center")
-    axes.set_xlim(-0.3, 1.14 * max(target for _, target in edges) + 0.02)
-    axes.set_ylim(bottom - 0.3, 1.3)
-    axes.axis("off")
-
-
-def _dash(operation: str) -> Any:
-    """Dashes tell what colour may not: convolutions are solid, pooling dashed, operations without weights dotted."""
-    if "pool" in operation:
-        return (0, (4, 1.5))
-    return (0, (1.2, 1.2)) if operation in ("none", "skip_connect", "noise") else "solid"
-
-
-def _dot(points: int) -> Style:
-    return {"marker": "o", "markersize": 2.5} if points == 1 else {}
+def edge_rows(genotype: Genotype, kind: str) -> pd.DataFrame:
+    """The edges of a cell as rows: source, target, operation."""
+    return pd.DataFrame(genotype.edges(kind), columns=["source", "target", "operation"])

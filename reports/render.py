@@ -1,32 +1,23 @@
-"""A study's records as one offline page, `index.html`, and as LaTeX, `report.tex` with its tables and figures.
+"""A study's records as a site of offline pages in a folder, and as LaTeX, `report.tex` with its tables and figures."""
 
-Beside it stands `audit.html`, the audit of the published numbers, which depends on no run.
-"""
-
-import os
-from collections.abc import Sequence
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import pandas as pd
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from reports import landscape_page
-from reports.core import audit_page, collapse_page, latex, page
-from reports.core.across import Across, across
+from reports import checklist, landscape_page
+from reports.core import audit_page, collapse_page, exports, how_page, method_page, overview, page, trial_page
+from reports.core.across import across
 from reports.core.blocks import SpaceOf
 from reports.core.collapse_page import Collapse
+from reports.core.exports import Exports
+from reports.core.folder import check_out, replaced
 from reports.core.page import Section
-from reports.landscape_page import Landscape
+from reports.core.site import Pages, Site
 from reports.standings import STANDING_NOTES
 from reports.statistics import METHOD_NOTES
+from reports.tables import named_rows
 from spaces import get_space
-from spaces.core.errors import InputError
-
-TEMPLATES = Path(__file__).parent / "templates"
-MANIFEST = ".dartboard-report"
-"""The file that lists the files of a report, a line each; a folder with others is somebody's and is left alone."""
 
 
 def build(
@@ -36,133 +27,121 @@ def build(
     *,
     space_of: SpaceOf = get_space,
     table: pd.DataFrame | None = None,
+    recipes: pd.DataFrame | None = None,
 ) -> Path:
-    """Write the report of `records` and `histories` (docs/architecture.md) to the folder `out`; its page's path.
+    """Write the report of `records` and `histories` (docs/architecture.md) to the folder `out`; its first page's path.
 
-    `out` gets `index.html` and, of no run, `audit.html`, which need nothing else and ask for nothing, and `report.tex`,
-    which compiles as it stands, with `tables/*.tex` for input elsewhere and `figures/*.pdf`. It is written beside `out`
-    and then put in its place, so `out` holds a whole report or what it held before. An earlier report there is
-    replaced, which its `MANIFEST` tells from anybody's files. With the whole tabular benchmark
-    (`spaces.core.tabular.Table.frame`) as `table`, the landscape of it is shown.
+    `out` gets `index.html` and the pages that it leads to (a page a block in `results/`, a method in `methods/`, a
+    trial in `trials/`), which need nothing else and ask for nothing; the numbers of every table and figure as
+    CSV in `tables/` and `figures/`; and `report.tex`, which compiles as it stands. It is written beside `out` and then
+    put in its place, so `out` holds a whole report or what it held before. An earlier report there is replaced,
+    which its manifest tells from anybody's files.
+
+    With the whole tabular benchmark (`spaces.core.tabular.Table.frame`) as `table`, the landscape of it is shown;
+    `recipes` is the registry of methods (`reports.core.method_page.catalogue`), known ones that did not run included.
 
     Raises `InputError` when there are no records, a column is missing, a value is not finite, a trial stands there
     twice, a genotype does not parse, or as `check_out`.
     """
     check_out(out)
-    out = out.resolve()
     sections = page.sections(records, histories, space_of)
+    found = [section.block for section in sections]
     views = across(records)
     collapse = collapse_page.gather(records, histories, space_of)
     landscape = None if table is None else landscape_page.gather(table, records)
-    content = {
+    declared = page.recipes(records)
+    methods = method_page.catalogue(records, recipes)
+    content: dict[str, Any] = {
         "sections": sections,
+        "overviews": [overview.results(section) for section in sections],
         "views": views,
         "conditions": page.conditions(records),
-        "recipes": page.recipes(records),
+        "recipes": declared,
         "notes": METHOD_NOTES + STANDING_NOTES,
         "landscape": landscape,
         "collapse": collapse,
-        "summary": _summary(records),
+        "shares": overview.shares(collapse),
+        "summary": overview.summary(records),
     }
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        with TemporaryDirectory(prefix=".report-", dir=out.parent) as scratch:
-            new = Path(scratch) / "new"
-            _write(new, [*sections, *views, collapse, *([landscape] if landscape else [])], content)
-            if out.exists():
-                out.rename(Path(scratch) / "old")
-            new.rename(out)
-    except OSError as error:
-        raise InputError(f"{out}: the report cannot be written: {error.strerror or error}") from error
-    return out / "index.html"
+    with replaced(out) as folder:
+        files = Exports(folder)
+        pages = Pages(Site(found, methods["name"]), files)
+        _print(files, pages, content)
+        pages.write("index.html.j2", "index.html", **content)
+        for section, part in zip(sections, collapse.parts, strict=True):
+            address = pages.site.results[section.block.slug]
+            pages.write("result.html.j2", address, [HOME], section=section, part=part)
+        pages.write("collapse.html.j2", "collapse.html", [HOME], collapse=collapse)
+        _methods(pages, methods, content)
+        _trials(pages, histories, space_of, collapse, sections, {*methods["name"]} if recipes is not None else None)
+        pages.write(
+            "how.html.j2",
+            "how.html",
+            [HOME],
+            notes=content["notes"],
+            checklist=checklist.table(found, histories),
+            locks=how_page.locks(records),
+            data=how_page.data(records),
+            rule=exports.RULE,
+        )
+        pages.write("audit.html.j2", "audit.html", [HOME], audit=audit_page.audited(), notes=audit_page.NOTES)
+    return out.resolve() / "index.html"
 
 
-def check_out(out: Path) -> None:
-    """Raise `InputError` unless `build` can write a report to the folder `out`; nothing is changed.
-
-    It cannot where `out` is a file, holds a file that is no part of an earlier report, or cannot be made or replaced.
-    """
-    try:
-        out = out.resolve()
-        if out.exists() and not out.is_dir():
-            raise InputError(f"{out}: is a file: name a folder for the report")
-        if out.is_dir() and (foreign := _foreign(out)) is not None:
-            raise InputError(f"{out}: holds {foreign!r}, which is no part of a report: name a new or an empty folder")
-        if os.path.ismount(out):
-            raise InputError(f"{out}: is a mounted folder, which cannot be replaced: name a folder in it")
-        # Tried, not asked for: permissions do not tell of a file system that is read-only or full.
-        with TemporaryDirectory(prefix=".report-", dir=next(path for path in out.parents if path.exists())):
-            pass
-    except (OSError, RuntimeError) as error:  # RuntimeError: a loop of links
-        reason = getattr(error, "strerror", None) or error
-        raise InputError(f"{out}: the report cannot be written: {reason}: name another folder") from error
+HOME = ("Overview", "index.html")
 
 
-def _foreign(out: Path) -> str | None:
-    """The first entry of the folder `out` that no earlier report put there."""
-    try:
-        own = {MANIFEST, *(out / MANIFEST).read_text(encoding="utf-8").splitlines()}
-    except (FileNotFoundError, IsADirectoryError, UnicodeDecodeError):
-        own = set()
-    own |= {parent.as_posix() for name in own for parent in Path(name).parents}
-    for path in sorted(out.rglob("*")):
-        name = path.relative_to(out).as_posix()
-        if name not in own or path.is_symlink():
-            return name
-    return None
-
-
-def _write(folder: Path, parts: Sequence[Section | Across | Collapse | Landscape], content: dict[str, Any]) -> None:
-    for name in ("tables", "figures"):
-        (folder / name).mkdir(parents=True)
+def _print(files: Exports, pages: Pages, content: dict[str, Any]) -> None:
+    """LaTeX, with its tables and figures."""
+    for section in content["sections"]:
+        files.printable(section.curves, pixels=True)
+        files.printable([*section.weights, *section.cells], pixels=False)
+    parts = [*content["views"], content["collapse"], *([content["landscape"]] if content["landscape"] else [])]
     for part in parts:
+        files.printable(part.drawn, pixels=True)
+    for part in [*content["sections"], *parts]:
         for table in part.tables:
-            (folder / "tables" / f"{table.slug}.tex").write_text(latex.tabular(table), encoding="utf-8")
-        for drawn in part.drawn:
-            drawn.save_pdf(folder / "figures" / f"{drawn.slug}.pdf")
-    (folder / "index.html").write_text(_html().get_template("index.html.j2").render(content), encoding="utf-8")
-    published = {"audit": audit_page.audited(), "notes": audit_page.NOTES}
-    (folder / "audit.html").write_text(_html().get_template("audit.html.j2").render(published), encoding="utf-8")
-    (folder / "report.tex").write_text(_latex().get_template("report.tex.j2").render(content), encoding="utf-8")
-    names = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
-    (folder / MANIFEST).write_text("".join(f"{name}\n" for name in names), encoding="utf-8")
+            files.table(table)
+    pages.write_latex("report.tex.j2", "report.tex", **content)
 
 
-def _html() -> Environment:
-    return Environment(
-        loader=FileSystemLoader(TEMPLATES),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+def _methods(pages: Pages, methods: pd.DataFrame, content: dict[str, Any]) -> None:
+    sections, collapse = content["sections"], content["collapse"]
+    held = "; ".join(dict.fromkeys(section.block.conditions for section in sections))
+    pages.write("methods.html.j2", "methods/index.html", [HOME], methods=method_page.listed(methods, held))
+    pictures = {key: found for section in sections for key, found in section.pictures.items()}
+    for row in named_rows(methods):
+        gathered = method_page.gather(row, sections, collapse, content["recipes"], pictures)
+        address = pages.site.method(str(row["name"]))
+        assert address is not None
+        pages.write("method.html.j2", address, [HOME, ("Methods", "methods/index.html")], method=gathered)
 
 
-def _latex() -> Environment:
-    # LaTeX's own braces and percent signs stay free; nothing is printed but through the filter `tex`.
-    environment = Environment(
-        loader=FileSystemLoader(TEMPLATES),
-        autoescape=False,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        block_start_string="<%",
-        block_end_string="%>",
-        variable_start_string="<<",
-        variable_end_string=">>",
-        comment_start_string="<#",
-        comment_end_string="#>",
-    )
-    environment.filters["tex"] = latex.escape
-    return environment
-
-
-def _summary(records: pd.DataFrame) -> str:
-    counts = [
-        (len(records), "trial"),
-        (records["method"].nunique(), "method"),
-        (records["space"].nunique(), "space"),
-        (records["dataset"].nunique(), "data set"),
-        (records["seed"].nunique(), "seed"),
-    ]
-    return ", ".join(f"{count} {word}{'' if count == 1 else 's'}" for count, word in counts)
+def _trials(
+    pages: Pages,
+    histories: pd.DataFrame,
+    space_of: SpaceOf,
+    collapse: Collapse,
+    sections: list[Section],
+    registry: set[str] | None,
+) -> None:
+    """A page a trial, drawn, written and let go one after another; figures that a section has are its own."""
+    crumbs = [HOME, ("Trials", "trials/index.html")]
+    pages.write("trials.html.j2", "trials/index.html", [HOME], trials=overview.trials(sections, collapse))
+    epochs = dict(list(histories.groupby("key"))) if len(histories) else {}
+    watched = {trial.key: trial for trial in collapse.pages}
+    for section, part in zip(sections, collapse.parts, strict=True):
+        verdicts = {str(row["key"]): row for row in named_rows(part.verdicts.frame)}
+        for record in named_rows(section.block.records):
+            key = str(record["key"])
+            history = epochs.get(key, histories.iloc[:0])
+            pictures = section.pictures.get(key) or trial_page.draw(section.block, record, history, space_of)
+            known = registry is None or str(record["method"]) in registry
+            pages.write(
+                "trial.html.j2",
+                str(pages.site.trial(key)),
+                crumbs,
+                trial=trial_page.gather(section.block, record, history, pictures, known=known),
+                verdict=verdicts[key],
+                watched=watched.get(key),
+            )

@@ -3,9 +3,10 @@
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 from matplotlib.figure import Figure
 
-from reports.core.axes import Style, canvas, legend, plain, styles
+from reports.core.axes import Style, canvas_for, legend, plain, styles
 from reports.core.drawn import Drawn
 from reports.core.ranks import alike
 from reports.core.sentences import plain as number
@@ -44,7 +45,7 @@ def critical_difference(standing: Standings, slug: str, conditions: str) -> Draw
     listed = "; ".join(f"{name} {number(rank)}" for name, rank in zip(names, ranks, strict=True))
     joined = "; ".join(", ".join(names[first : last + 1]) for first, last in bars)
     alt = f"Mean ranks: {listed}. Not told apart: {joined or 'none'}."
-    return Drawn(figure, f"{slug}-critical-difference", caption, alt)
+    return Drawn(figure, f"{slug}-critical-difference", caption, alt, standing.frame)
 
 
 def profiles(standing: Standings, slug: str, conditions: str, method_styles: dict[str, Style] | None = None) -> Drawn:
@@ -52,10 +53,10 @@ def profiles(standing: Standings, slug: str, conditions: str, method_styles: dic
 
     Agarwal et al. 2021, section 4.2: a curve above another everywhere is stochastic dominance.
     """
-    figure, axes = canvas(9.2, 3.6)
+    figure, axes = canvas_for(len(standing.methods), 3.6)
     scores = standing.scores["score"]
     reach = 0.02 * max(1e-9, float(np.ptp(scores)))
-    entries, medians = {}, []
+    entries, medians, points = {}, [], []
     for method in standing.methods:
         style = (method_styles or styles(standing.methods))[method]
         own, share = profile(standing, method)
@@ -63,6 +64,7 @@ def profiles(standing: Standings, slug: str, conditions: str, method_styles: dic
         axes.step(x, np.concatenate([[1.0], share, [0.0, 0.0]]), where="pre", linewidth=1.8, **style)
         entries[f"{method} (n = {len(own)})"] = style
         medians.append(f"{method} {number(float(np.median(own)))}")
+        points.append(pd.DataFrame({"method": method, "score": own, "share": share}))
     plain(axes, "Score: value minus the block's mean over methods", "Share of searches at least so high")
     axes.set_ylim(-0.02, 1.02)
     legend(axes, entries, loc="upper left", bbox_to_anchor=(1.0, 1.0))
@@ -70,7 +72,8 @@ def profiles(standing: Standings, slug: str, conditions: str, method_styles: dic
         f"Performance profiles over {len(standing.blocks)} blocks ({'; '.join(standing.blocks)}): the share of a "
         f"method's searches whose score is at least the one below. {sentence(conditions)}"
     )
-    return Drawn(figure, f"{slug}-profiles", caption, f"Performance profiles; median scores: {'; '.join(medians)}.")
+    alt = f"Performance profiles; median scores: {'; '.join(medians)}."
+    return Drawn(figure, f"{slug}-profiles", caption, alt, pd.concat(points, ignore_index=True))
 
 
 def _canvas(names: list[str], critical: float, top: float, depth: float) -> tuple[Figure, "Axes"]:

@@ -160,7 +160,7 @@ def plan(
         size=size,
         threads=threads,
         files={option: file.digest for option, file in chosen.reads(searched, settings).items()},
-        origin=origin,
+        origin={**origin, **dict.fromkeys(overrides or {}, "settings")},
         probes=dict(sorted((probes or {}).items())),
     )
 

@@ -16,6 +16,9 @@ DASHES: tuple[Any, ...] = ("solid", (0, (5, 1.5)), (0, (1.5, 1.5)), (0, (6, 1.5,
 
 Style = dict[str, Any]
 
+LONG = 14
+"""Entries from which on a legend has two columns."""
+
 
 def styles(methods: Sequence[str]) -> dict[str, Style]:
     """A colour and dash pattern for each method, by its place in the sorted names: the same in every figure.
@@ -49,6 +52,15 @@ def plain(axes: "Axes", x: str, y: str) -> None:
     axes.set_axisbelow(True)
 
 
+def canvas_for(entries: int, height: float) -> tuple["Figure", "Axes"]:
+    """A wide figure of at least `height` inches beside whose axes a legend of so many entries fits."""
+    return canvas(9.2, max(height, 0.19 * -(-entries // _columns(entries)) + 0.6))
+
+
+def _columns(entries: int) -> int:
+    return 1 if entries <= LONG else 2
+
+
 def over_epochs(axes: "Axes", y: str, entries: Mapping[str, Style]) -> None:
     """Finish axes on which curves run over epochs: whole numbers, and the legend at the right."""
     from matplotlib.ticker import MaxNLocator
@@ -65,6 +77,7 @@ def legend(axes: "Axes", entries: Mapping[str, Style], **place: Any) -> None:
     handles = [Line2D([], [], linewidth=2, **style) for style in entries.values()]
     # matplotlib leaves out names that begin with an underscore: a space in front keeps them.
     names = [f" {name}" if name.startswith("_") else name for name in entries]
-    shown = axes.legend(handles, names, frameon=False, fontsize=9, labelcolor=INK, handlelength=2.6, **place)
+    look: dict[str, Any] = {"frameon": False, "fontsize": 9, "labelcolor": INK, "handlelength": 2.6}
+    shown = axes.legend(handles, names, ncols=_columns(len(entries)), columnspacing=1.2, **look, **place)
     for entry in shown.get_texts():
         entry.set_parse_math(False)

@@ -10,7 +10,7 @@ import pandas as pd
 from reports import collapse, collapse_figures, collapse_tables, warning
 from reports.collapse import Criterion
 from reports.core.axes import styles
-from reports.core.blocks import Block, SpaceOf, blocks, slug
+from reports.core.blocks import Block, SpaceOf, blocks
 from reports.core.drawn import Drawn
 from reports.tables import Table, named_rows
 
@@ -29,11 +29,9 @@ class Part:
 
 @dataclass(frozen=True)
 class Page:
-    """One trial that was watched."""
+    """What a trial that was watched has beyond the others."""
 
-    slug: str
-    title: str
-    evidence: str
+    key: str
     films: list[Drawn]
     timeline: Drawn
     cells: list[Drawn]
@@ -137,9 +135,7 @@ def _page(block: Block, trial: dict[str, Any], history: pd.DataFrame, columns: S
         int(trial["epochs"]): f"after epoch {trial['epochs']}, returned",
     }
     return Page(
-        slug=f"trial-{slug(str(trial['key']))}",
-        title=f"{trial['label']}, seed {trial['seed']}, {block.title}: {trial['verdict']}",
-        evidence=str(trial["evidence"]),
+        key=str(trial["key"]),
         films=films,
         timeline=collapse_figures.timeline(trial, history, columns, float(trial["onset"])),
         cells=[

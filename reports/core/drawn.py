@@ -1,4 +1,4 @@
-"""A drawn figure with its words, and how it is written: SVG inside a page, PDF beside a LaTeX file, always the same."""
+"""A drawn figure with its words and its numbers, and how it is written: into a page, and as files beside it."""
 
 import io
 import re
@@ -6,48 +6,76 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import matplotlib as mpl
+import pandas as pd
 
-from spaces.core.drawing import INK
+from reports.core.palette import adapted
+from spaces.core.sketch import Sketch
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+DENSITY = 200
+"""Dots an inch of a figure as pixels."""
+
 
 @dataclass(frozen=True)
 class Drawn:
-    """A figure, its file name and anchor `slug`, its `caption`, and `alt`: its message for whoever cannot see it."""
+    """A figure, its file name and anchor `slug`, its `caption`, and `alt`: its message for whoever cannot see it.
 
-    figure: "Figure"
+    `data` are the numbers that it shows, a row a point. A `Sketch` is drawn for a page a hundred times faster.
+    """
+
+    figure: "Figure | Sketch"
     slug: str
     caption: str
     alt: str
+    data: pd.DataFrame
 
     def svg(self) -> str:
         """The `<svg>` element alone, for a page: no header, no metadata, no name space, ids prefixed by the slug.
 
-        Ink becomes `currentColor`, so that names and axes follow the page's own colour, light or dark.
+        Its colours are the page's own, light or dark (`reports.core.palette`).
         """
+        svg = re.sub(r'\s+xmlns(:\w+)?="[^"]*"', "", self._source)
+        svg = re.sub(r'\bid="', f'id="{self.slug}.', svg)
+        svg = re.sub(r'href="#', f'href="#{self.slug}.', svg)
+        svg = re.sub(r"url\(#", f"url(#{self.slug}.", svg)
+        return adapted(svg).replace("<svg ", '<svg aria-hidden="true" focusable="false" ', 1)
+
+    def save_svg(self, path: Path) -> None:
+        """Write the figure to `path` as a file that stands by itself, in the colours in which it was drawn."""
+        path.write_text(self._source + "\n", encoding="utf-8")
+
+    def save_pdf(self, path: Path) -> None:
+        """Write the figure to `path`, without a date, so that the same records give the same bytes."""
+        with _settings():
+            self._figure.savefig(path, format="pdf", metadata={"CreationDate": None}, transparent=True)
+
+    def save_png(self, path: Path) -> None:
+        """Write the figure to `path` on white, `DENSITY` dots an inch."""
+        with _settings():
+            self._figure.savefig(path, format="png", dpi=DENSITY, facecolor="white", metadata={"Software": None})
+
+    @cached_property
+    def _figure(self) -> "Figure":
+        return self.figure.figure() if isinstance(self.figure, Sketch) else self.figure
+
+    @cached_property
+    def _source(self) -> str:
+        """The `<svg>` element with its name space: what pages and files are made of is drawn once."""
+        if isinstance(self.figure, Sketch):
+            return self.figure.svg().replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" ', 1)
         with _settings():
             stream = io.StringIO()
             self.figure.savefig(stream, format="svg", metadata={"Date": None}, transparent=True)
         svg = stream.getvalue()
         svg = svg[svg.index("<svg") :].strip()
-        svg = re.sub(r"<metadata>.*?</metadata>|<style.*?</style>", "", svg, flags=re.DOTALL)
-        svg = re.sub(r'\s+xmlns(:\w+)?="[^"]*"', "", svg)
-        svg = re.sub(r'\bid="', f'id="{self.slug}.', svg)
-        svg = re.sub(r'href="#', f'href="#{self.slug}.', svg)
-        svg = re.sub(r"url\(#", f"url(#{self.slug}.", svg)
-        svg = svg.replace(INK, "currentColor")
-        return svg.replace("<svg ", '<svg aria-hidden="true" focusable="false" ', 1)
-
-    def save_pdf(self, path: Path) -> None:
-        """Write the figure to `path`, without a date, so that the same records give the same bytes."""
-        with _settings():
-            self.figure.savefig(path, format="pdf", metadata={"CreationDate": None}, transparent=True)
+        return re.sub(r"<metadata>.*?</metadata>|<style.*?</style>", "", svg, flags=re.DOTALL)
 
 
 @contextmanager

@@ -2,23 +2,25 @@
 
 import json
 from dataclasses import dataclass, field
-from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from reports import figures, tables
 from reports.bests import bests
+from reports.core import trial_page
 from reports.core.axes import Style, styles
 from reports.core.blocks import Block, SpaceOf, blocks, flat, scale_words
 from reports.core.drawn import Drawn
+from reports.core.trial_page import Pictures, words
 from reports.tables import Row, Table, named_rows
-from spaces.core.errors import InputError
 
 
 @dataclass(frozen=True)
 class Section:
-    """All that is reported of one block. `missing` says in words what could not be drawn."""
+    """All that is reported of one block. `missing` says in words what could not be drawn.
+
+    `pictures` has cells and weights by the key of the trial, for each method's first seed.
+    """
 
     block: Block
     main: Table
@@ -31,12 +33,17 @@ class Section:
     weights: list[Drawn] = field(default_factory=list)
     cells: list[Drawn] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
+    pictures: dict[str, Pictures] = field(default_factory=dict)
+
+    @property
+    def curves(self) -> list[Drawn]:
+        """The figures of all trials together."""
+        return [drawn for drawn in (self.trajectory, self.losses) if drawn]
 
     @property
     def drawn(self) -> list[Drawn]:
         """Every figure."""
-        curves = [drawn for drawn in (self.trajectory, self.losses) if drawn]
-        return [*curves, *self.weights, *self.cells]
+        return [*self.curves, *self.weights, *self.cells]
 
     @property
     def tables(self) -> list[Table]:
@@ -88,7 +95,7 @@ def recipes(records: pd.DataFrame) -> list[Recipe]:
         Recipe(
             method,
             ", ".join(dict.fromkeys(f"{row['space']} ({row['protocol']})" for row in rows)),
-            [(name.replace("_", " "), _words(value)) for name, value in flat(rows[0]["recipe"]).items()],
+            [(name.replace("_", " "), words(value)) for name, value in flat(rows[0]["recipe"]).items()],
         )
         for (method, _), rows in grouped.items()
     ]
@@ -110,27 +117,15 @@ def _section(block: Block, histories: pd.DataFrame, space_of: SpaceOf, method_st
     )
     if section.trajectory is None:
         section.missing.append("No trajectory is drawn: the histories do not hold an accuracy for every epoch.")
-    space = space_of(block.space)
     # One trial a method is drawn, the first seed: chosen before anything is known of its result.
     for trial in named_rows(block.records.drop_duplicates("label")):
-        try:
-            genotype = space.parse(trial["genotype"])
-        except InputError as error:
-            raise InputError(f"record {trial['key']}: column 'genotype': {error}") from error
         history = histories[histories["key"] == trial["key"]] if len(histories) else histories
-        for kind in genotype.kinds:
-            section.cells.append(figures.cell(block, trial, genotype, kind))
-            if _recorded(history, f"weights.{kind}"):
-                edges = genotype.possible_edges()
-                section.weights.append(figures.weights(block, trial, history, kind, edges, space.operations))
-            else:
-                cell = figures.cell_name(kind)
-                section.missing.append(f"No weights of the {cell} were recorded for {trial['label']}.")
+        found = trial_page.draw(block, trial, history, space_of)
+        section.pictures[str(trial["key"])] = found
+        section.cells.extend(found.cells)
+        section.weights.extend(found.weights)
+        section.missing.extend(found.missing)
     return section
-
-
-def _recorded(history: pd.DataFrame, column: str) -> bool:
-    return len(history) > 0 and column in history and all(isinstance(x, list | np.ndarray) for x in history[column])
 
 
 def _counted(words: "pd.Series[str]") -> list[str]:
@@ -138,13 +133,3 @@ def _counted(words: "pd.Series[str]") -> list[str]:
     if len(counts) == 1:
         return [str(counts.index[0])]
     return [f"{value} ({count} {'trial' if count == 1 else 'trials'})" for value, count in counts.items()]
-
-
-def _words(value: Any) -> str:
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if value is None:
-        return "none"
-    if isinstance(value, list | tuple | np.ndarray):
-        return ", ".join(_words(item) for item in value) or "none"
-    return str(value)

@@ -5,12 +5,12 @@ Lines leave a node downwards and enter an operation from the left, so neither bo
 whatever the cell.
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from spaces.core.genotype import Edge, Genotype
+from spaces.core.sketch import Box, Dot, Line, Name, Sketch
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 INK = "#020202"
@@ -34,8 +34,9 @@ COLOURS = {
 }
 UNNAMED = "#8c6d46"
 
-# Inches: the distance of rows, the width of a glyph at 9 points, the height of a box, the space between things.
-ROW, GLYPH, BOX, GAP = 0.31, 0.072, 0.23, 0.14
+# Inches: the distance of rows, the width of a glyph at 9 points, the height of a box, the space between things, and
+# around all of them.
+ROW, GLYPH, BOX, GAP, MARGIN = 0.31, 0.072, 0.23, 0.14, 0.1
 
 
 def colour(operation: str) -> str:
@@ -56,38 +57,35 @@ def text(genotype: Genotype, kind: str) -> str:
 
 
 def figure(genotype: Genotype, kind: str) -> "Figure":
+    """`sketch` as a matplotlib figure."""
+    return sketch(genotype, kind).figure()
+
+
+def sketch(genotype: Genotype, kind: str) -> Sketch:
     """The cell `kind` as a directed graph: inputs at the left, nodes, output at the right; operations name the edges.
 
-    Inches as wide and high as the cell needs, on a transparent ground.
+    As wide and high as the cell needs.
     """
-    from matplotlib.figure import Figure
-
     names, concat = _names(genotype), len(genotype.outputs) > 1
     rows, height = _rows(genotype, kind)
     right: dict[int, float] = {}
-    drawing = Figure()
-    axes = drawing.add_axes((0, 0, 1, 1))
-    x = 0.0
+    drawn = Sketch(0.0, height + 0.2)
+    x = MARGIN
     for node, name in enumerate(names):
         edges = _into(genotype, kind, node)
         box = max(BOX, GLYPH * len(name) + 0.08)
         label = max((GLYPH * len(operation) + 0.1 for _, _, operation in edges), default=0.0)
         start = x + label + (GAP if edges else 0.0)
         for row, edge in zip(rows[node], edges, strict=False):  # an input has a row, but no edge
-            _edge(axes, edge, (right[edge[0]], rows[edge[0]]), (x, row, label), (start, rows[node]))
-        middle = _centre(rows[node])
-        _box(axes, start, middle, box, name, INK, weight="bold")
+            _edge(drawn, edge, (right[edge[0]], rows[edge[0]]), (x, row, label), (start, rows[node]))
+        _box(drawn, start, _centre(rows[node]), box, name, INK, bold=True)
         right[node] = start + box
         x = right[node] + 1.6 * GAP
     if concat:
-        _concat(axes, [(right[node], _centre(rows[node])) for node in genotype.outputs], x, height)
+        _concat(drawn, [(right[node], _centre(rows[node])) for node in genotype.outputs], x, height)
         x += BOX + GLYPH
-    axes.set_xlim(-0.05, x + 0.05 - (0 if concat else 1.6 * GAP))
-    axes.set_ylim(height + 0.1, -0.1)
-    axes.axis("off")
-    drawing.set_size_inches(axes.get_xlim()[1] + 0.05, height + 0.2)
-    drawing.patch.set_alpha(0)
-    return drawing
+    drawn.width = x + MARGIN - (0 if concat else 1.6 * GAP)
+    return drawn
 
 
 def _names(genotype: Genotype) -> list[str]:
@@ -101,12 +99,12 @@ def _into(genotype: Genotype, kind: str, node: int) -> list[Edge]:
 
 def _rows(genotype: Genotype, kind: str) -> tuple[list[list[float]], float]:
     """For each node the heights of its edges' rows (an input has one row, its own), and the height of all."""
-    rows, y = [], ROW / 2
+    rows, y = [], MARGIN + ROW / 2
     for node in range(genotype.inputs + genotype.nodes):
         count = max(1, len(_into(genotype, kind, node)))
         rows.append([y + ROW * index for index in range(count)])
         y += ROW * count + (0.08 if node >= genotype.inputs else 0.0)
-    return rows, y - ROW / 2
+    return rows, y - MARGIN - ROW / 2
 
 
 def _centre(rows: list[float]) -> float:
@@ -114,7 +112,7 @@ def _centre(rows: list[float]) -> float:
 
 
 def _edge(
-    axes: "Axes",
+    drawn: Sketch,
     edge: Edge,
     source: tuple[float, list[float]],
     label: tuple[float, float, float],
@@ -122,46 +120,33 @@ def _edge(
 ) -> None:
     """From the source's right side down its own bus to the row of the edge, through the label, into the target."""
     operation = edge[2]
-    dashes = (0, (1, 2)) if operation == "none" else "solid"
+    hue, dash = colour(operation), (1.4, 2.8) if operation == "none" else ()
     (x0, rows), (x, y, width), (end, into) = source, label, target
-    style: dict[str, Any] = {
-        "color": colour(operation),
-        "linewidth": 1.4,
-        "linestyle": dashes,
-        "solid_capstyle": "round",
-    }
     bus = x0 + 0.7 * GAP
-    axes.plot([x0, bus], [_centre(rows)] * 2, color=QUIET, linewidth=1.1, zorder=1)
-    axes.plot([bus, bus], [_centre(rows), y], color=QUIET, linewidth=1.1, zorder=1)
-    # A dot where a line branches off; lines that only cross have none.
-    axes.plot([bus], [y], marker="o", markersize=3.2, color=style["color"], zorder=3)
-    axes.plot([bus, x], [y, y], **style, zorder=2)
-    axes.plot([x + width, end], [y, _centre(into) + 0.3 * (y - _centre(into))], **style, zorder=2)
-    _box(axes, x, y, width, operation, colour(operation))
-
-
-def _box(axes: "Axes", x: float, y: float, width: float, name: str, edge: str, weight: str = "normal") -> None:
-    from matplotlib.patches import FancyBboxPatch
-
-    axes.add_patch(
-        FancyBboxPatch(
-            (x, y - BOX / 2), width, BOX, boxstyle="round,pad=0,rounding_size=0.06", facecolor="none", edgecolor=edge
-        )
+    drawn.add(
+        Line([x0, bus, bus], [_centre(rows), _centre(rows), y], QUIET, 1.1),
+        Line([bus, x], [y, y], hue, 1.4, dash),
+        Line([x + width, end], [y, _centre(into) + 0.3 * (y - _centre(into))], hue, 1.4, dash),
+        # A dot where a line branches off; lines that only cross have none.
+        Dot(bus, y, 1.6, hue),
     )
+    _box(drawn, x, y, width, operation, hue)
+
+
+def _box(drawn: Sketch, x: float, y: float, width: float, name: str, edge: str, *, bold: bool = False) -> None:
     shown = name.replace("c_{k-2}", "c(k−2)").replace("c_{k-1}", "c(k−1)")
-    place: dict[str, Any] = {"ha": "center", "va": "center_baseline", "parse_math": False}
-    axes.text(x + width / 2, y, shown, fontsize=9, color=INK, weight=weight, **place)
+    drawn.add(
+        Box(x, y - BOX / 2, width, BOX, edge, radius=0.06),
+        Name(x + width / 2, y, shown, 9, INK, bold=bold),
+    )
 
 
-def _concat(axes: "Axes", nodes: list[tuple[float, float]], x: float, height: float) -> None:
-    from matplotlib.patches import FancyBboxPatch
-
+def _concat(drawn: Sketch, nodes: list[tuple[float, float]], x: float, height: float) -> None:
     top = nodes[0][1] - BOX / 2
     for right, y in nodes:
-        axes.plot([right, x], [y, y], color=QUIET, linewidth=1.1, zorder=1)
-    axes.add_patch(
-        FancyBboxPatch(
-            (x, top), BOX, height - top, boxstyle="round,pad=0,rounding_size=0.06", facecolor="none", edgecolor=INK
-        )
+        drawn.add(Line([right, x], [y, y], QUIET, 1.1))
+    bottom = height + MARGIN
+    drawn.add(
+        Box(x, top, BOX, bottom - top, INK, radius=0.06),
+        Name(x + BOX / 2, (top + bottom) / 2, "concat", 9, INK, turned=True),
     )
-    axes.text(x + BOX / 2, (top + height) / 2, "concat", rotation=90, ha="center", va="center", fontsize=9, color=INK)

@@ -1,13 +1,16 @@
-"""`dartboard report`: what the records say, as a page and as LaTeX."""
+"""`dartboard report`: what the records say, as pages and as LaTeX."""
 
 from collections.abc import Callable, Collection
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from suite.commands.printing import print_table, rows
 from suite.console import Json, console, emit, plain_errors
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 # What a terminal has room for, of the main table.
 MAIN = ("Method", "n", "Mean ± std", "95 % interval", "Skip share", "Difference", "Verdict")
@@ -23,7 +26,7 @@ def report(
     out: Annotated[Path, typer.Option(help="The report's folder; an earlier report there is replaced.")],
     as_json: Json = False,
 ) -> None:
-    """Write a study's report: one offline page, and LaTeX with its tables and figures."""
+    """Write a study's report: offline pages in a folder, and LaTeX with its tables and figures."""
     document, show = build_report(runs, out)
     emit(document, as_json, show)
 
@@ -50,7 +53,8 @@ def build_report(
         records, histories = (frame[frame["key"].isin(keys)].reset_index(drop=True) for frame in (records, histories))
     # Where something was looked up in the table, and that is still here, its landscape is shown.
     table = Table.open(root or root_of(None)) if "tabular" in set(records["evaluation"]) else None
-    page = build(records, histories, out, table=table.frame if table and len(table) == ARCHITECTURES else None)
+    whole = table.frame if table and len(table) == ARCHITECTURES else None
+    page = build(records, histories, out, table=whole, recipes=registry())
     mains = [tables.main(block, tables.comparison(block)) for block in blocks(records)]
     document = {
         "report": str(page),
@@ -63,3 +67,26 @@ def build_report(
         console.print(f"report: {page}", markup=False, highlight=False, soft_wrap=True)
 
     return document, show
+
+
+def registry() -> "DataFrame":
+    """Every registered method, a row each: name, title, source, spaces, options (with defaults), declaration."""
+    import pandas as pd
+
+    from methods import METHODS, get_method
+
+    rows = []
+    for name in METHODS:
+        method = get_method(name)
+        declared = method.declaration()
+        rows.append(
+            {
+                "name": name,
+                "title": declared["title"],
+                "source": declared["source"],
+                "spaces": list(method.spaces),
+                "options": dict(method.options),
+                "declaration": declared,
+            }
+        )
+    return pd.DataFrame(rows)

@@ -157,7 +157,7 @@ def run(
     if exhibit and not download:
         named, replaced = exhibits.with_stand_ins(named, protocol or named.protocol, root)
     if report is not None:
-        from reports.render import check_out
+        from reports.core.folder import check_out
 
         check_out(report)
     expansion = studies.expand(
