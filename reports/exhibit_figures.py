@@ -14,9 +14,9 @@ from reports.core.blocks import SpaceOf, slug
 from reports.core.drawn import Drawn
 from reports.core.sentences import plain
 from reports.exhibits import Exhibit
-from reports.figures import cell_name
+from reports.figures import cell_name, edge_rows
 from reports.filled import Part
-from reports.measures import LAST, measured
+from reports.measures import LAST, course, measured
 from reports.published import METRICS, genotypes
 from spaces.core import drawing
 from spaces.core.drawing import INK, QUIET
@@ -32,7 +32,7 @@ def figures(exhibit: Exhibit, cells: pd.DataFrame, part: Part | None, space_of: 
     if part is None:
         return []
     if exhibit.layout == "trajectory":
-        return [drawn for column in exhibit.y if (drawn := trajectory(exhibit, part, column))]
+        return [drawn for column in exhibit.y if (drawn := trajectory(exhibit, part, column, space_of))]
     if exhibit.layout == "sweep":
         return [drawn for metric in exhibit.y if (drawn := sweep(exhibit, part, metric, space_of))]
     if exhibit.layout == "scatter":
@@ -40,13 +40,10 @@ def figures(exhibit: Exhibit, cells: pd.DataFrame, part: Part | None, space_of: 
     return [drawn] if (drawn := beside(exhibit, cells, part)) else []
 
 
-def trajectory(exhibit: Exhibit, part: Part, column: str) -> Drawn | None:
+def trajectory(exhibit: Exhibit, part: Part, column: str, space_of: SpaceOf) -> Drawn | None:
     """A column of the history over epochs: a panel a space and data set, a line a method, the mean bold."""
-    histories = part.histories
-    if column not in histories.columns:
-        return None
-    rows = histories[histories[column].notna() & histories["key"].isin(part.records["key"])]
-    rows = rows.assign(label=rows["key"].map(_labels(exhibit, part)), value=pd.to_numeric(rows[column]))
+    rows = course(part.histories, column, space_of)
+    rows = rows.assign(label=rows["key"].map(_labels(exhibit, part)))
     if rows.empty:
         return None
     method_styles = styles([str(label) for label in rows["label"].unique()])
@@ -69,9 +66,9 @@ def trajectory(exhibit: Exhibit, part: Part, column: str) -> Drawn | None:
                 ends.append(f"{label} on {' / '.join(where)} {plain(mean.iloc[-1])} after epoch {mean.index[-1]}")
         panel.set_title(" / ".join(where), fontsize=9, color=INK)
     _finish(axes, lambda panel, shown: over_epochs(panel, named(column), shown), entries)
-    return _drawn(
-        exhibit, part, figure, f"{named(column)} over epochs; bold: mean over seeds, thin: each seed", ends, column
-    )
+    words = f"{named(column)} over epochs; bold: mean over seeds, thin: each seed"
+    data = rows[["label", "space", "dataset", "seed", "epoch", "value", "key"]]
+    return _drawn(exhibit, part, figure, words, ends, column, data)
 
 
 def sweep(exhibit: Exhibit, part: Part, metric: str, space_of: SpaceOf) -> Drawn | None:
@@ -101,7 +98,8 @@ def sweep(exhibit: Exhibit, part: Part, metric: str, space_of: SpaceOf) -> Drawn
     plain_axes(axes, exhibit.x.replace("_", " "), named(metric))
     axes.set_xticks(range(len(ticks)), [f"{tick:g}" if isinstance(tick, float) else str(tick) for tick in ticks])
     legend(axes, entries, loc="upper left", bbox_to_anchor=(1.0, 1.0))
-    return _drawn(exhibit, part, figure, f"{named(metric)} against {exhibit.x}; bars: 95 % intervals", ends, metric)
+    words = f"{named(metric)} against {exhibit.x}; bars: 95 % intervals"
+    return _drawn(exhibit, part, figure, words, ends, metric, rows[["method", "seed", "x", "value", "key"]])
 
 
 def scatter(exhibit: Exhibit, part: Part, metric: str, space_of: SpaceOf) -> Drawn | None:
@@ -124,7 +122,8 @@ def scatter(exhibit: Exhibit, part: Part, metric: str, space_of: SpaceOf) -> Dra
         ends.append(f"{method} {plain(mine['x'].mean())}, {plain(mine['y'].mean())}")
     plain_axes(axes, named(exhibit.x), named(metric))
     legend(axes, entries, loc="upper left", bbox_to_anchor=(1.0, 1.0))
-    return _drawn(exhibit, part, figure, f"{named(metric)} against {named(exhibit.x)}, a point a trial", ends, metric)
+    words = f"{named(metric)} against {named(exhibit.x)}, a point a trial"
+    return _drawn(exhibit, part, figure, words, ends, metric, rows[["method", "seed", "x", "y", "key"]])
 
 
 def beside(exhibit: Exhibit, cells: pd.DataFrame, part: Part) -> Drawn | None:
@@ -154,7 +153,7 @@ def beside(exhibit: Exhibit, cells: pd.DataFrame, part: Part) -> Drawn | None:
         if row["n_measured"]
     ]
     words = f"{first['heading']} ({first['dataset']}), published at the left, measured at the right"
-    return _drawn(exhibit, part, figure, words, ends, "beside")
+    return _drawn(exhibit, part, figure, words, ends, "beside", column.iloc[::-1])
 
 
 def named(name: str) -> str:
@@ -172,10 +171,11 @@ def _published(exhibit: Exhibit, space_of: SpaceOf) -> Iterator[Drawn]:
         for kind in genotype.kinds:
             share = f"skip share {plain(genotype.skip_share(kind))}"
             yield Drawn(
-                drawing.figure(genotype, kind),
+                drawing.sketch(genotype, kind),
                 f"{exhibit.slug}-{slug(name)}-{slug(kind)}",
                 f"Published: {cell_name(kind)} {name}, {share} ({row['source']}).",
                 f"{cell_name(kind)} of the published {name}, {share}. Edges: {_edges(genotype, kind)}.",
+                edge_rows(genotype, kind),
             )
 
 
@@ -188,10 +188,11 @@ def _found(exhibit: Exhibit, part: Part, space_of: SpaceOf) -> Iterator[Drawn]:
             name = f"{trial['label']}, {trial['space']}, {trial['dataset']}, seed {trial['seed']}"
             share = f"skip share {plain(genotype.skip_share(kind))}"
             yield Drawn(
-                drawing.figure(genotype, kind),
+                drawing.sketch(genotype, kind),
                 f"{exhibit.slug}-{slug(str(trial['key']))}-{slug(kind)}",
                 f"Measured: {cell_name(kind)} of {name}, {share}. {part.conditions}.",
                 f"{cell_name(kind)} of {name}, {share}. Edges: {_edges(genotype, kind)}.",
+                edge_rows(genotype, kind),
             )
 
 
@@ -234,7 +235,9 @@ def _finish(axes: Sequence[Any], finish: Any, entries: dict[str, Style]) -> None
             panel.get_legend().remove()
 
 
-def _drawn(exhibit: Exhibit, part: Part, figure: Figure, words: str, ends: Sequence[str], what: str) -> Drawn:
+def _drawn(
+    exhibit: Exhibit, part: Part, figure: Figure, words: str, ends: Sequence[str], what: str, data: pd.DataFrame
+) -> Drawn:
     caption = f"{exhibit.number}: {exhibit.title}. {words[:1].upper()}{words[1:]}. Measured: {part.conditions}."
     alt = f"{words}: {'; '.join(ends)}."
-    return Drawn(figure, f"{exhibit.slug}-{part.slug}-{slug(what)}", caption, alt)
+    return Drawn(figure, f"{exhibit.slug}-{part.slug}-{slug(what)}", caption, alt, data)

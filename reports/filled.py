@@ -74,15 +74,26 @@ class Part:
         """The data set whose records stand for searches on `dataset`."""
         return STAND_IN if self.stand_in else dataset
 
-    def select(self, method: str, settings: dict[str, Any], space: str, dataset: str) -> pd.DataFrame:
-        """Its records of the method, with these settings, on the space, that stand for searches on `dataset`."""
+    def select(
+        self, exhibit: Exhibit, method: str, settings: dict[str, Any], space: str, dataset: str
+    ) -> pd.DataFrame:
+        """Its records of the method, with these settings, on the space, that stand for searches on `dataset`.
+
+        They are those that the exhibit's blocks of trials for that data set ask for.
+        """
+        asked = [b.settings for b in exhibit.trials if method in b.methods and space in b.spaces and dataset in b.datasets]
         here = self.records
         chosen = (here["method"] == method) & (here["space"] == space) & (here["dataset"] == self.searched(dataset))
-        chosen &= np.array([_has(found, settings) for found in here["settings"]], dtype=bool)
-        return here[chosen]
+        fit = [_has(found, settings) and any(_has(found, own) for own in asked) for found in here["settings"]]
+        return here[chosen & np.array(fit, dtype=bool)]
 
     def comparable(self, evaluation: str, metric: str) -> bool:
-        """May a difference to a published number be told? At the papers' scale; of an accuracy in the table, too."""
+        """May a difference to a published number be told? At the papers' scale; of an accuracy in the table, too.
+
+        Never of seconds, which are those of another device.
+        """
+        if metric in ("search cost", "latency"):
+            return False
         return self.protocol == FULL or (evaluation == "tabular" and metric in ACCURACIES)
 
 
@@ -156,8 +167,9 @@ def _measured(exhibit: Exhibit, cell: dict[Any, Any], part: Part | None, space_o
     empty |= {"searched_on": searched_on, "note": ""}
     if part is None or not method or not searched_on:
         return empty
-    chosen = part.select(method, settings, str(cell["space"]), searched_on)
-    if chosen.empty:
+    chosen = part.select(exhibit, method, settings, str(cell["space"]), searched_on)
+    # What is found on one data set may be judged on another, but its size and its search are of the first alone.
+    if chosen.empty or (dataset != searched_on and cell["metric"] not in ACCURACIES):
         return empty
     if chosen["seed"].duplicated().any() or chosen["evaluation"].nunique() > 1:
         return empty | {"note": f"{len(chosen)} trials that differ in more than their seed: {brief(chosen)}"}

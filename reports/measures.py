@@ -44,7 +44,7 @@ def measured(
         accuracies = pd.Series(found, index=records.index, dtype="float64")
         return 100 - accuracies if metric == "test error" else accuracies
     if metric.startswith(LAST):
-        return _last(records, histories, metric.removeprefix(LAST))
+        return _last(records, histories, metric.removeprefix(LAST), space_of)
     if metric == "parameters":
         return records["params"].astype("float64") / 1e6
     if metric == "multiply-adds":
@@ -66,10 +66,26 @@ def _accuracy(record: dict[Any, Any], split: str, dataset: str) -> float:
     return float(record["accuracy"]) if split == "test" and record["dataset"] == dataset else nan
 
 
-def _last(records: pd.DataFrame, histories: pd.DataFrame, column: str) -> "pd.Series[Any]":
-    if column not in histories.columns:
-        return pd.Series(nan, index=records.index, dtype="float64")
-    told = histories[histories[column].notna()].sort_values("epoch").groupby("key")[column].last()
+def course(histories: pd.DataFrame, column: str, space_of: SpaceOf) -> pd.DataFrame:
+    """The rows of `histories` that tell `column`, with its number as `value`.
+
+    A column that has a number an operation is asked for with one of them, "COLUMN[OPERATION]".
+    """
+    name, _, operation = column.removesuffix("]").partition("[")
+    if name not in histories.columns:
+        return histories.iloc[:0].assign(value=[])
+    told = histories[histories[name].notna()]
+    if not operation:
+        return told.assign(value=pd.to_numeric(told[name], errors="coerce")).dropna(subset=["value"])
+    values = []
+    for space, numbers in zip(told["space"], told[name], strict=True):
+        operations = list(space_of(str(space)).operations)
+        values.append(float(numbers[operations.index(operation)]) if operation in operations else nan)
+    return told.assign(value=values).dropna(subset=["value"])
+
+
+def _last(records: pd.DataFrame, histories: pd.DataFrame, column: str, space_of: SpaceOf) -> "pd.Series[Any]":
+    told = course(histories, column, space_of).sort_values("epoch").groupby("key")["value"].last()
     return records["key"].map(told).astype("float64")
 
 

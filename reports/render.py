@@ -6,7 +6,8 @@ from typing import Any
 import pandas as pd
 
 from reports import checklist, landscape_page
-from reports.core import audit_page, collapse_page, exports, how_page, method_page, overview, page, trial_page
+from reports.core import audit_page, collapse_page, exports, how_page, method_page, overview, page, papers_page
+from reports.core import trial_page
 from reports.core.across import across
 from reports.core.blocks import SpaceOf
 from reports.core.collapse_page import Collapse
@@ -28,17 +29,19 @@ def build(
     space_of: SpaceOf = get_space,
     table: pd.DataFrame | None = None,
     recipes: pd.DataFrame | None = None,
+    solved: tuple[pd.DataFrame, pd.DataFrame] | None = None,
 ) -> Path:
     """Write the report of `records` and `histories` (docs/architecture.md) to the folder `out`; its first page's path.
 
     `out` gets `index.html` and the pages that it leads to (a page a block in `results/`, a method in `methods/`, a
-    trial in `trials/`), which need nothing else and ask for nothing; the numbers of every table and figure as
+    trial in `trials/`, a paper in `papers/`), which need nothing else and ask for nothing; the numbers of every table and figure as
     CSV in `tables/` and `figures/`; and `report.tex`, which compiles as it stands. It is written beside `out` and then
     put in its place, so `out` holds a whole report or what it held before. An earlier report there is replaced,
     which its manifest tells from anybody's files.
 
     With the whole tabular benchmark (`spaces.core.tabular.Table.frame`) as `table`, the landscape of it is shown;
-    `recipes` is the registry of methods (`reports.core.method_page.catalogue`), known ones that did not run included.
+    `recipes` is the registry of methods (`reports.core.method_page.catalogue`), known ones that did not run included;
+    `solved` are records and histories that only exhibits show, of problems that leave none.
 
     Raises `InputError` when there are no records, a column is missing, a value is not finite, a trial stands there
     twice, a genotype does not parse, or as `check_out`.
@@ -51,6 +54,11 @@ def build(
     landscape = None if table is None else landscape_page.gather(table, records)
     declared = page.recipes(records)
     methods = method_page.catalogue(records, recipes)
+    known = None if recipes is None else set(recipes["name"])
+    more, courses = solved or (records.iloc[:0], histories.iloc[:0])
+    papers = papers_page.gather(
+        pd.concat([records, more], ignore_index=True), pd.concat([histories, courses], ignore_index=True), space_of, known
+    )
     content: dict[str, Any] = {
         "sections": sections,
         "overviews": [overview.results(section) for section in sections],
@@ -59,6 +67,7 @@ def build(
         "recipes": declared,
         "notes": METHOD_NOTES + STANDING_NOTES,
         "landscape": landscape,
+        "papers": papers,
         "collapse": collapse,
         "shares": overview.shares(collapse),
         "summary": overview.summary(records),
@@ -68,6 +77,10 @@ def build(
         pages = Pages(Site(found, methods["name"]), files)
         _print(files, pages, content)
         pages.write("index.html.j2", "index.html", **content)
+        pages.write("papers.html.j2", "papers/index.html", [HOME], papers=papers, notes=papers_page.NOTES)
+        for paper in papers.papers:
+            address = f"papers/{paper.key}.html"
+            pages.write("paper.html.j2", address, [HOME, ("Papers", "papers/index.html")], paper=paper)
         for section, part in zip(sections, collapse.parts, strict=True):
             address = pages.site.results[section.block.slug]
             pages.write("result.html.j2", address, [HOME], section=section, part=part)
@@ -96,7 +109,9 @@ def _print(files: Exports, pages: Pages, content: dict[str, Any]) -> None:
     for section in content["sections"]:
         files.printable(section.curves, pixels=True)
         files.printable([*section.weights, *section.cells], pixels=False)
-    parts = [*content["views"], content["collapse"], *([content["landscape"]] if content["landscape"] else [])]
+    files.printable(content["papers"].cells, pixels=False)
+    parts = [*content["views"], content["collapse"], content["papers"]]
+    parts += [content["landscape"]] if content["landscape"] else []
     for part in parts:
         files.printable(part.drawn, pixels=True)
     for part in [*content["sections"], *parts]:

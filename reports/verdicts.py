@@ -3,8 +3,8 @@
 A claim is judged at the scale at which it was measured and with the seeds that ran there; every verdict names both.
 
 - `beats`: each one named is worse, by the permutation test of `reports.statistics`, corrected by Holm over all
-  comparisons of the exhibit at that scale. Not supported: one is significantly better, or equivalent within `within`,
-  else within `MARGIN`.
+  comparisons of the exhibit at that scale. Not supported: one is significantly better, or equivalent within `within`
+  (of accuracies, if it is not said, within `MARGIN`).
 - `matches`: equivalent within `within` (TOST). Not supported: significantly different.
 - `reproduces`: the 95 % interval of the mean lies within `value` ± `within`. Not supported: it lies outside. Judged
   only at the papers' scale, or of accuracies in the table.
@@ -30,7 +30,7 @@ from reports.core.significance import ALPHA
 from reports.core.values import place
 from reports.exhibits import Claim, Exhibit
 from reports.filled import EXACT, Part, brief
-from reports.measures import measured
+from reports.measures import ACCURACIES, measured
 from reports.published import METRICS
 from reports.statistics import compare
 
@@ -120,7 +120,7 @@ def _asked(exhibit: Exhibit, claim: Claim, part: Part, space_of: SpaceOf) -> Que
     frames = []
     for label, method in zip(_labels(claim), (claim.method, *claim.against), strict=True):
         settings = claim.settings if method == claim.method and label == _labels(claim)[0] else claim.against_settings
-        chosen = part.select(method, settings, space, dataset)
+        chosen = part.select(exhibit, method, settings, space, dataset)
         values = measured(chosen, part.histories, claim.metric, on, space_of)
         frames.append(chosen.assign(method=label, value=values)[["key", "method", "seed", "value"]].dropna())
     known = METRICS[claim.metric].better if claim.metric in METRICS else 0
@@ -166,11 +166,11 @@ def _compared(question: Question) -> list[dict[str, Any]]:
     if question.claim.kind not in ("beats", "matches") or question.missing:
         return []
     frame = question.values.drop(columns="key").assign(value=question.better * question.values["value"])
-    own = question.labels[0]
-    rows = []
+    own, rows = question.labels[0], []
+    margin = question.claim.within or (MARGIN if question.metric in ACCURACIES else None)
     for other in question.labels[1:]:
         pair = frame[frame["method"].isin([own, other])]
-        rows += [row for row in compare(pair, other, question.claim.within or MARGIN).to_dict("records") if row["method"] == own]
+        rows += [row for row in compare(pair, other, margin).to_dict("records") if row["method"] == own]
     return [{str(name): value for name, value in row.items()} for row in rows]
 
 

@@ -114,8 +114,10 @@ def resolve(options: Mapping[str, Value], layers: Mapping[str, Mapping[str, Any]
         for key, value in overrides.items():
             if key not in values:
                 raise InputError(f"{layer}: {unknown('setting', key, values)}")
-            values[key] = convert(key, value, values[key], layer)
-            origin[key] = layer
+            converted = convert(key, value, values[key], layer)
+            if converted != values[key]:  # to say again what holds already changes nothing, least of all who said it
+                origin[key] = layer
+            values[key] = converted
     for key, choices in CHOICES.items():
         if values[key] not in choices:
             raise InputError(f"{origin[key]}: {key} = {values[key]!r}; choose one of {', '.join(choices)}")

@@ -9,7 +9,7 @@ from reports import exhibit_figures, exhibit_tables, verdicts
 from reports.core.blocks import SpaceOf
 from reports.core.drawn import Drawn
 from reports.exhibits import Exhibit, catalogue
-from reports.filled import Part, filled, parts
+from reports.filled import FULL, Part, filled, parts
 from reports.published import PAPERS, numbers
 from reports.tables import NOTHING, Column, Row, Table
 from reports.verdicts import UNMEASURED, VERDICTS
@@ -33,39 +33,49 @@ NOTES = (
 
 @dataclass(frozen=True)
 class Shown:
-    """One exhibit: its tables, published alone or a table a scale; its figures; its verdicts; what it lacks."""
+    """One exhibit: its tables, published alone or a table a scale; its figures; its verdicts; what it lacks.
+
+    `curves` are all figures but `cells`.
+    """
 
     exhibit: Exhibit
     tables: list[Table]
-    drawn: list[Drawn]
+    curves: list[Drawn]
+    cells: list[Drawn]
     verdicts: pd.DataFrame
     lacks: list[str]
     measured: bool
 
     @property
     def command(self) -> str:
-        """What runs it and reports it, empty where nothing can be run."""
-        return f"tox -e reproduce -- {self.exhibit.name} --protocol cpu" if self.exhibit.trials else ""
+        """What runs it at the paper's own scale and reports it, empty where nothing can be run."""
+        return f"dartboard run {self.exhibit.name} --protocol paper --report report" if self.exhibit.trials else ""
 
 
 @dataclass(frozen=True)
 class Paper:
-    """One paper's exhibits, and its verdicts as a table."""
+    """One paper's exhibits, and its verdicts as a table; `headline` has them in a sentence."""
 
     key: str
     name: str
+    headline: str
     exhibits: list[Shown]
     verdicts: Table
 
 
 @dataclass(frozen=True)
 class Papers:
-    """All papers; `counts` is the overview, a row a paper, `measured` every claim that has a verdict."""
+    """All papers; `counts` is the overview, `measured` every claim that has a verdict, `listed` every exhibit.
+
+    `warning` says what no verdict here can mean, empty where there is nothing to warn of.
+    """
 
     papers: list[Paper]
     counts: Table
     measured: Table
+    listed: Table
     headline: str
+    warning: str
 
     @property
     def tables(self) -> list[Table]:
@@ -75,8 +85,13 @@ class Papers:
 
     @property
     def drawn(self) -> list[Drawn]:
-        """Every figure of an exhibit."""
-        return [drawn for paper in self.papers for exhibit in paper.exhibits for drawn in exhibit.drawn]
+        """The figures of exhibits but for cells."""
+        return [drawn for paper in self.papers for exhibit in paper.exhibits for drawn in exhibit.curves]
+
+    @property
+    def cells(self) -> list[Drawn]:
+        """The cells that exhibits show."""
+        return [drawn for paper in self.papers for exhibit in paper.exhibits for drawn in exhibit.cells]
 
 
 def gather(
@@ -103,11 +118,20 @@ def gather(
         mine = [each for each in shown if each.exhibit.paper == key]
         if mine:
             frame = pd.concat([each.verdicts for each in mine], ignore_index=True)
-            papers.append(Paper(key, name, mine, claims(frame, f"{name}: its claims, judged", f"{key}-verdicts")))
+            judged = claims(frame, f"{name}: its claims, judged", f"{key}-verdicts")
+            papers.append(Paper(key, name, headline(frame), mine, judged))
     frame = pd.concat([paper.verdicts.frame for paper in papers], ignore_index=True) if papers else pd.DataFrame()
     told = frame[frame["verdict"] != UNMEASURED].reset_index(drop=True)
     caption = "Every claim for which there are trials, at the scale at which they ran"
-    return Papers(papers, counted(frame), claims(told, caption, "verdicts", paper=True), headline(frame))
+    measured = claims(told, caption, "verdicts", paper=True)
+    return Papers(papers, counted(frame), measured, listed(shown), headline(frame), warning(told))
+
+
+def warning(told: pd.DataFrame) -> str:
+    """What the verdicts of these runs cannot mean, if they are of a check alone; else nothing."""
+    if set(told["protocol"]) <= {"quick", FULL} and "quick" in set(told["protocol"]):
+        return "These runs are a check that everything works, of a few epochs on a few images: they say nothing of the papers."
+    return ""
 
 
 def headline(frame: pd.DataFrame) -> str:
@@ -118,8 +142,12 @@ def headline(frame: pd.DataFrame) -> str:
     words = ", ".join(f"{by.get(name, 0)} {name}" for name in VERDICTS[:-1])
     seeds = sorted(set(told["seeds"]))
     several = f"{seeds[0]} to {seeds[-1]} seeds" if len(seeds) > 1 else f"{seeds[0]} seeds" if seeds else ""
-    judged = f"{words}, with {several} of a method" if len(told) else "none of them has been measured by these runs"
-    return f"{len(claims_made)} claims of {frame['paper'].nunique()} papers can be tested here; {judged}."
+    if told.empty:
+        return f"{len(claims_made)} claims are ready to be tested; these runs tell of none of them."
+    judged = f"{words}, with {several} of a method"
+    papers = frame["paper"].nunique()
+    whose = f"of {papers} papers " if papers > 1 else ""
+    return f"{len(claims_made)} claims {whose}can be tested; of those that these runs tell of, {judged}."
 
 
 def counted(frame: pd.DataFrame) -> Table:
@@ -148,6 +176,36 @@ def counted(frame: pd.DataFrame) -> Table:
         *(Column(name.capitalize(), _count(name)) for name in VERDICTS),
     )
     return Table(pd.DataFrame(rows), columns, "Claims of each paper by verdict, at each scale that was run", "claims")
+
+
+def listed(shown: list[Shown]) -> Table:
+    """Every exhibit: what it is, whether it was measured, what it lacks."""
+    rows = [
+        {
+            "paper": each.exhibit.paper,
+            "exhibit": each.exhibit.name,
+            "name": f"{PAPERS[each.exhibit.paper]}, {each.exhibit.number}",
+            "title": each.exhibit.title,
+            "state": _state(each),
+            "claims": len(each.exhibit.claims),
+            "lacks": "; ".join(each.lacks),
+        }
+        for each in shown
+    ]
+    columns = (
+        Column("Exhibit", lambda row: str(row["name"]), numeric=False),
+        Column("What it shows", lambda row: str(row["title"]), numeric=False),
+        Column("State", lambda row: str(row["state"]), numeric=False),
+        Column("Claims", lambda row: str(row["claims"])),
+        Column("Lacking here", lambda row: str(row["lacks"]) or NOTHING, numeric=False),
+    )
+    return Table(pd.DataFrame(rows), columns, "Every table and figure of the papers", "exhibits")
+
+
+def _state(shown: Shown) -> str:
+    if shown.measured:
+        return "measured"
+    return "can be run" if shown.exhibit.trials else "published numbers only" if shown.tables else "described only"
 
 
 def claims(frame: pd.DataFrame, caption: str, slug: str, *, paper: bool = False) -> Table:
@@ -181,7 +239,8 @@ def _shown(
     drawn = exhibit_figures.figures(exhibit, cells[0], None, space_of)
     for each, part in zip(cells, scales, strict=True):
         drawn += exhibit_figures.figures(exhibit, each, part, space_of) if part else []
+    curves, drawings = ([], drawn) if exhibit.layout == "cells" else (drawn, [])
     rows = exhibit.row_methods(published).values()
     without = sorted({method for method in rows if method and method not in known}) if known is not None else []
     lacks = [*([f"no recipe here of {', '.join(without)}"] if without else []), *exhibit.lacks]
-    return Shown(exhibit, tables, drawn, verdicts.judged(exhibit, found, space_of), lacks, bool(found))
+    return Shown(exhibit, tables, curves, drawings, verdicts.judged(exhibit, found, space_of), lacks, bool(found))

@@ -20,6 +20,7 @@ TEMPLATES = Path(__file__).parents[1] / "templates"
 
 NAVIGATION = (
     ("Overview", "index.html"),
+    ("Papers", "papers/index.html"),
     ("Methods", "methods/index.html"),
     ("Trials", "trials/index.html"),
     ("Collapse", "collapse.html"),
@@ -53,8 +54,11 @@ class Site:
         return self._trials.get(key)
 
     def links(self, table: Table) -> list[str | None]:
-        """For each row of `table` the page that it leads to: its trial's, its block's, or that of its first cell."""
+        """For each row of `table` the page that it leads to: its exhibit's, trial's, block's, or that of its first cell."""
         frame = table.frame
+        if "exhibit" in frame:
+            pairs = zip(frame["paper"], frame["exhibit"], strict=True)
+            return [f"papers/{paper}.html#{str(name).replace('/', '-')}" for paper, name in pairs]
         if "key" in frame:
             return [self.trial(str(key)) for key in frame["key"]]
         if "block" in frame:

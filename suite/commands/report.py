@@ -46,6 +46,7 @@ def build_report(
     from spaces.core.tabular import Table
     from spaces.core.tabular_files import ARCHITECTURES
     from suite.core.root import data_root as root_of
+    from suite.exhibits import solved
     from suite.store import load_frames
 
     records, histories = load_frames(runs)
@@ -54,7 +55,7 @@ def build_report(
     # Where something was looked up in the table, and that is still here, its landscape is shown.
     table = Table.open(root or root_of(None)) if "tabular" in set(records["evaluation"]) else None
     whole = table.frame if table and len(table) == ARCHITECTURES else None
-    page = build(records, histories, out, table=whole, recipes=registry())
+    page = build(records, histories, out, table=whole, recipes=registry(), solved=solved())
     mains = [tables.main(block, tables.comparison(block)) for block in blocks(records)]
     document = {
         "report": str(page),
