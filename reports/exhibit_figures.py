@@ -17,7 +17,7 @@ from reports.exhibits import Exhibit
 from reports.figures import cell_name, edge_rows
 from reports.filled import Part
 from reports.measures import LAST, course, measured
-from reports.published import METRICS, genotypes
+from reports.published import METRICS, PAPERS, genotypes
 from spaces.core import drawing
 from spaces.core.drawing import INK, QUIET
 
@@ -238,6 +238,6 @@ def _finish(axes: Sequence[Any], finish: Any, entries: dict[str, Style]) -> None
 def _drawn(
     exhibit: Exhibit, part: Part, figure: Figure, words: str, ends: Sequence[str], what: str, data: pd.DataFrame
 ) -> Drawn:
-    caption = f"{exhibit.number}: {exhibit.title}. {words[:1].upper()}{words[1:]}. Measured: {part.conditions}."
+    caption = f"{PAPERS[exhibit.paper]}, {exhibit.number}. {words[:1].upper()}{words[1:]}. Measured: {part.conditions}."
     alt = f"{words}: {'; '.join(ends)}."
     return Drawn(figure, f"{exhibit.slug}-{part.slug}-{slug(what)}", caption, alt, data)

@@ -13,37 +13,41 @@ import pandas as pd
 
 from reports.core.sentences import plain, signed
 from reports.exhibits import Exhibit
-from reports.filled import Part
-from reports.published import METRICS
+from reports.filled import FULL, Part
+from reports.measures import STAND_IN
+from reports.published import METRICS, PAPERS
 from reports.tables import NOTHING, Column, Row, Table
 
 SMALL = 0.1
 """Below it a number is written with two significant digits instead of two decimals."""
 
-PUBLISHED, DIFFERENCE = "Published", "Measured − published"
+PUBLISHED, UNMEASURED, DIFFERENCE = "Published", "Published, not measured here", "Measured − published"
 
 
 def table(exhibit: Exhibit, cells: pd.DataFrame, part: Part | None) -> Table:
-    """The `cells` of `reports.filled.filled` as a table: a row a method, or, in a grid, a column a method."""
+    """The `cells` of `reports.filled.filled` as a table: a row a method, or, in a grid, a column a method.
+
+    Where something was measured, the published columns of the same stand beside it, and all others behind.
+    """
     grid = exhibit.layout == "grid"
     cells = cells.assign(_heading=_headings(cells))
     rows, columns = ("_heading", "label") if grid else ("label", "_heading")
     names = list(dict.fromkeys(cells[columns]))
     frame = pd.DataFrame([_row(group, rows, columns) for _, group in cells.groupby(rows, sort=False)])
-    measured = [name for name in names if f"measured {name}" in frame and frame[f"n {name}"].gt(0).any()]
+    measured = [name for name in names if f"n {name}" in frame and frame[f"n {name}"].gt(0).any()]
     differing = [name for name in measured if frame[f"difference {name}"].notna().any()]
-    heading = "Case" if grid else "Method"
-    shown = [Column(heading, lambda row: str(row["row"]), numeric=False)]
-    shown += [Column(name, partial(_printed, name), PUBLISHED) for name in names]
-    shown += [Column("Published are", lambda row: str(row["convention"]), numeric=False)]
+    shown = [Column("Case" if grid else "Method", lambda row: str(row["row"]), numeric=False)]
+    shown += [Column(name, partial(_printed, name), PUBLISHED) for name in measured or names]
     if part is not None and measured:
-        group = f"Measured, {part.title}"
+        group = f"Measured ({part.protocol}{f', {STAND_IN}' if part.stand_in else ''})"
         shown += [Column(name, partial(_measured, name), group) for name in measured]
         shown += [Column(name, partial(_difference, name), DIFFERENCE) for name in differing]
         shown += [
             Column("Seeds", lambda row: str(row["seeds"]) or NOTHING),
             Column("Scale", lambda row: str(row["scale"]) or NOTHING, numeric=False),
         ]
+    shown += [Column("Published are", lambda row: str(row["convention"]), numeric=False)]
+    shown += [Column(name, partial(_printed, name), UNMEASURED) for name in names if measured and name not in measured]
     slug = exhibit.slug if part is None else f"{exhibit.slug}-{part.slug}"
     return Table(frame, tuple(shown), _caption(exhibit, cells, part, differing), slug)
 
@@ -112,14 +116,14 @@ def _nan(value: Any) -> bool:
 
 
 def _caption(exhibit: Exhibit, cells: pd.DataFrame, part: Part | None, differing: list[str]) -> str:
-    words = f"{exhibit.number}: {exhibit.title}. {exhibit.caption}"
+    words = f"{PAPERS[exhibit.paper]}, {exhibit.number}: {exhibit.title}."
     if part is None:
         return f"{words} As published; nothing was measured for it."
     words += f" Measured: {part.conditions}; mean ± standard deviation over seeds."
     if "search cost" in set(cells.loc[cells["n_measured"] > 0, "metric"]):
         words += " Search cost measured is in days of that device."
-    if differing and part.protocol != "paper":
-        words += " The searches were reduced as said; what they found is looked up in the same table as the paper's."
     if not differing:
         words += " The scales differ, so no difference is told."
+    elif part.protocol != FULL:
+        words += " The searches were reduced as said; what they found is looked up in the same table as the paper's."
     return words

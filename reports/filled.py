@@ -74,14 +74,14 @@ class Part:
         """The data set whose records stand for searches on `dataset`."""
         return STAND_IN if self.stand_in else dataset
 
-    def select(
-        self, exhibit: Exhibit, method: str, settings: dict[str, Any], space: str, dataset: str
-    ) -> pd.DataFrame:
+    def select(self, exhibit: Exhibit, method: str, settings: dict[str, Any], space: str, dataset: str) -> pd.DataFrame:
         """Its records of the method, with these settings, on the space, that stand for searches on `dataset`.
 
         They are those that the exhibit's blocks of trials for that data set ask for.
         """
-        asked = [b.settings for b in exhibit.trials if method in b.methods and space in b.spaces and dataset in b.datasets]
+        asked = [
+            b.settings for b in exhibit.trials if method in b.methods and space in b.spaces and dataset in b.datasets
+        ]
         here = self.records
         chosen = (here["method"] == method) & (here["space"] == space) & (here["dataset"] == self.searched(dataset))
         fit = [_has(found, settings) and any(_has(found, own) for own in asked) for found in here["settings"]]

@@ -57,7 +57,10 @@ def build(
     known = None if recipes is None else set(recipes["name"])
     more, courses = solved or (records.iloc[:0], histories.iloc[:0])
     papers = papers_page.gather(
-        pd.concat([records, more], ignore_index=True), pd.concat([histories, courses], ignore_index=True), space_of, known
+        pd.concat([records, more], ignore_index=True),
+        pd.concat([histories, courses], ignore_index=True),
+        space_of,
+        known,
     )
     content: dict[str, Any] = {
         "sections": sections,

@@ -44,7 +44,20 @@ MARGIN = 0.5
 """Points of accuracy within which two methods count as equally good, where a claim does not say how near is equal."""
 
 COLUMNS = [
-    *("paper", "exhibit", "claim", "kind", "method", "against", "space", "dataset", "metric", "verdict", "why"),
+    *(
+        "paper",
+        "exhibit",
+        "number",
+        "claim",
+        "kind",
+        "method",
+        "against",
+        "space",
+        "dataset",
+        "metric",
+        "verdict",
+        "why",
+    ),
     *("protocol", "scale", "stand_in", "seeds"),
 ]
 
@@ -325,6 +338,7 @@ def _named(exhibit: Exhibit, claim: Claim) -> dict[str, Any]:
     return {
         "paper": exhibit.paper,
         "exhibit": exhibit.name,
+        "number": exhibit.number,
         "claim": claim.says,
         "kind": claim.kind,
         "method": claim.method,

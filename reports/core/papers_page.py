@@ -54,13 +54,17 @@ class Shown:
 
 @dataclass(frozen=True)
 class Paper:
-    """One paper's exhibits, and its verdicts as a table; `headline` has them in a sentence."""
+    """One paper's exhibits, and its verdicts as a table; `headline` has them in a sentence.
+
+    `open` are the claims that these runs do not tell of.
+    """
 
     key: str
     name: str
     headline: str
     exhibits: list[Shown]
     verdicts: Table
+    open: Table
 
 
 @dataclass(frozen=True)
@@ -81,7 +85,12 @@ class Papers:
     def tables(self) -> list[Table]:
         """The tables that LaTeX gets as well."""
         shown = [table for paper in self.papers for exhibit in paper.exhibits for table in exhibit.tables]
-        return [self.counts, self.measured, *(paper.verdicts for paper in self.papers), *shown]
+        return [
+            self.counts,
+            self.measured,
+            *(table for paper in self.papers for table in (paper.verdicts, paper.open)),
+            *shown,
+        ]
 
     @property
     def drawn(self) -> list[Drawn]:
@@ -118,9 +127,12 @@ def gather(
         mine = [each for each in shown if each.exhibit.paper == key]
         if mine:
             frame = pd.concat([each.verdicts for each in mine], ignore_index=True)
-            judged = claims(frame, f"{name}: its claims, judged", f"{key}-verdicts")
-            papers.append(Paper(key, name, headline(frame), mine, judged))
-    frame = pd.concat([paper.verdicts.frame for paper in papers], ignore_index=True) if papers else pd.DataFrame()
+            told = frame["verdict"] != UNMEASURED
+            judged = claims(frame[told], f"{name}: its claims, judged", f"{key}-verdicts")
+            untold = claims(frame[~told], f"{name}: claims that these runs do not tell of", f"{key}-open")
+            papers.append(Paper(key, name, headline(frame), mine, judged, untold))
+    each = [table.frame for paper in papers for table in (paper.verdicts, paper.open)]
+    frame = pd.concat(each, ignore_index=True) if each else pd.DataFrame()
     told = frame[frame["verdict"] != UNMEASURED].reset_index(drop=True)
     caption = "Every claim for which there are trials, at the scale at which they ran"
     measured = claims(told, caption, "verdicts", paper=True)
@@ -212,14 +224,14 @@ def claims(frame: pd.DataFrame, caption: str, slug: str, *, paper: bool = False)
     """Rows of `reports.verdicts.judged` as a table."""
     columns = (
         *([Column("Paper", lambda row: PAPERS[str(row["paper"])], numeric=False)] if paper else []),
-        Column("Exhibit", lambda row: str(row["exhibit"]).partition("/")[2], numeric=False),
+        Column("Exhibit", lambda row: str(row["number"]), numeric=False),
         Column("Claim", lambda row: str(row["claim"]), numeric=False),
         Column("Verdict", lambda row: str(row["verdict"]), numeric=False),
         Column("Seeds", lambda row: str(row["seeds"]) if row["seeds"] else NOTHING),
         Column("Scale", lambda row: str(row["scale"]) or NOTHING, numeric=False),
         Column("Why", lambda row: str(row["why"]), numeric=False),
     )
-    return Table(frame, columns, caption, slug)
+    return Table(frame.reset_index(drop=True), columns, caption, slug)
 
 
 def _count(name: str) -> Callable[[Row], str]:

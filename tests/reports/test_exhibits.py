@@ -139,8 +139,9 @@ def test_the_table_shows_published_measured_seeds_and_scale_in_one_row(exhibit):
     row = next(row for row in shown.rows() if row[0] == "DARTS (1st)")
     words = dict(zip([(column.group, column.heading) for column in shown.columns], row, strict=True))
     assert words["Published", "CIFAR-10 Test"] == "54.30 ± 0.00"
-    assert words["Measured, protocol cpu, CPU", "CIFAR-10 Test"] == "62.00 ± 2.65"
+    assert words["Measured (cpu)", "CIFAR-10 Test"] == "62.00 ± 2.65"
     assert words["Measured − published", "CIFAR-10 Test"] == "+7.70"
+    assert words["Published, not measured here", "ImageNet16-120 Test"] == "16.32 ± 0.00"
     assert words["", "Seeds"] == "3"
     assert words["", "Scale"] == "cpu: 2 epochs, C 8, 2 cells a stage, 500 images, cifar10, cpu"
     assert words["", "Published are"] == "mean over searches, n = 4"
