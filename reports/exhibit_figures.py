@@ -47,7 +47,7 @@ def trajectory(exhibit: Exhibit, part: Part, column: str, space_of: SpaceOf) -> 
     if rows.empty:
         return None
     method_styles = styles([str(label) for label in rows["label"].unique()])
-    places = list(rows.groupby(["space", "dataset"], sort=True))
+    places = [(f"{space} / {dataset}", group) for (space, dataset), group in rows.groupby(["space", "dataset"])]
     figure, axes = _panels(len(places))
     ends = []
     entries: dict[str, Style] = {}
@@ -63,8 +63,8 @@ def trajectory(exhibit: Exhibit, part: Part, column: str, space_of: SpaceOf) -> 
             panel.plot(mean.index, mean.to_numpy(dtype=float), linewidth=2.2, **style, **dot)
             entries[f"{label} (n = {curves.shape[1]})"] = style
             if len(mean):
-                ends.append(f"{label} on {' / '.join(where)} {plain(mean.iloc[-1])} after epoch {mean.index[-1]}")
-        panel.set_title(" / ".join(where), fontsize=9, color=INK)
+                ends.append(f"{label} on {where} {plain(mean.iloc[-1])} after epoch {mean.index[-1]}")
+        panel.set_title(where, fontsize=9, color=INK)
     _finish(axes, lambda panel, shown: over_epochs(panel, named(column), shown), entries)
     words = f"{named(column)} over epochs; bold: mean over seeds, thin: each seed"
     data = rows[["label", "space", "dataset", "seed", "epoch", "value", "key"]]

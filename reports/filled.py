@@ -18,9 +18,11 @@ from reports.core.blocks import SpaceOf, slug
 from reports.exhibits import Exhibit, Trials
 from reports.measures import ACCURACIES, DATASETS, STAND_IN, measured
 
-SIZES = ("epochs", "batch_size", "channels", "cells", "weights_share", "learning_rate", "learning_rate_min")
-SIZES += ("alpha_learning_rate",)
-"""Settings that make a search larger or smaller, and what goes with that: they make a part of an exhibit, not another."""
+SIZES = (
+    *("epochs", "batch_size", "channels", "cells", "weights_share"),
+    *("learning_rate", "learning_rate_min", "alpha_learning_rate"),
+)
+"""Settings that make a search larger or smaller, with what goes with that: another part, not another exhibit."""
 
 EXACT = "exact"
 """The evaluation of a record without chance: a problem that is solved on paper, too."""

@@ -6,8 +6,17 @@ from typing import Any
 import pandas as pd
 
 from reports import checklist, landscape_page
-from reports.core import audit_page, collapse_page, exports, how_page, method_page, overview, page, papers_page
-from reports.core import trial_page
+from reports.core import (
+    audit_page,
+    collapse_page,
+    exports,
+    how_page,
+    method_page,
+    overview,
+    page,
+    papers_page,
+    trial_page,
+)
 from reports.core.across import across
 from reports.core.blocks import SpaceOf
 from reports.core.collapse_page import Collapse
@@ -34,9 +43,9 @@ def build(
     """Write the report of `records` and `histories` (docs/architecture.md) to the folder `out`; its first page's path.
 
     `out` gets `index.html` and the pages that it leads to (a page a block in `results/`, a method in `methods/`, a
-    trial in `trials/`, a paper in `papers/`), which need nothing else and ask for nothing; the numbers of every table and figure as
-    CSV in `tables/` and `figures/`; and `report.tex`, which compiles as it stands. It is written beside `out` and then
-    put in its place, so `out` holds a whole report or what it held before. An earlier report there is replaced,
+    trial in `trials/`, a paper in `papers/`), which need nothing else and ask for nothing; the numbers of every table
+    and figure as CSV in `tables/` and `figures/`; and `report.tex`, which compiles as it stands. It is
+    written beside `out` and then put in its place, so `out` holds a whole report or what it held before. An earlier report there is replaced,
     which its manifest tells from anybody's files.
 
     With the whole tabular benchmark (`spaces.core.tabular.Table.frame`) as `table`, the landscape of it is shown;

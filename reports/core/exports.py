@@ -14,8 +14,8 @@ from reports.tables import Table
 
 RULE = (
     "A spreadsheet takes a text that begins with =, +, -, @, a tab or a line break for a formula. In the CSV files "
-    "such a text (a cell or a column's name, never a number) has an apostrophe in front. Lists and dictionaries are JSON, "
-    "and a number that does not exist is an empty cell."
+    "such a text (a cell or a column's name, never a number) has an apostrophe in front. Lists and dictionaries are "
+    "JSON, and a number that does not exist is an empty cell."
 )
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 

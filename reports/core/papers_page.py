@@ -127,22 +127,22 @@ def gather(
         mine = [each for each in shown if each.exhibit.paper == key]
         if mine:
             frame = pd.concat([each.verdicts for each in mine], ignore_index=True)
-            told = frame["verdict"] != UNMEASURED
-            judged = claims(frame[told], f"{name}: its claims, judged", f"{key}-verdicts")
-            untold = claims(frame[~told], f"{name}: claims that these runs do not tell of", f"{key}-open")
+            measured = frame["verdict"] != UNMEASURED
+            judged = claims(frame[measured], f"{name}: its claims, judged", f"{key}-verdicts")
+            untold = claims(frame[~measured], f"{name}: claims that these runs do not tell of", f"{key}-open")
             papers.append(Paper(key, name, headline(frame), mine, judged, untold))
     each = [table.frame for paper in papers for table in (paper.verdicts, paper.open)]
     frame = pd.concat(each, ignore_index=True) if each else pd.DataFrame()
     told = frame[frame["verdict"] != UNMEASURED].reset_index(drop=True)
     caption = "Every claim for which there are trials, at the scale at which they ran"
-    measured = claims(told, caption, "verdicts", paper=True)
-    return Papers(papers, counted(frame), measured, listed(shown), headline(frame), warning(told))
+    by_claim = claims(told, caption, "verdicts", paper=True)
+    return Papers(papers, counted(frame), by_claim, listed(shown), headline(frame), warning(told))
 
 
 def warning(told: pd.DataFrame) -> str:
     """What the verdicts of these runs cannot mean, if they are of a check alone; else nothing."""
     if set(told["protocol"]) <= {"quick", FULL} and "quick" in set(told["protocol"]):
-        return "These runs are a check that everything works, of a few epochs on a few images: they say nothing of the papers."
+        return "These runs check that everything works, a few epochs on a few images: they say nothing of the papers."
     return ""
 
 

@@ -54,7 +54,7 @@ class Site:
         return self._trials.get(key)
 
     def links(self, table: Table) -> list[str | None]:
-        """For each row of `table` the page that it leads to: its exhibit's, trial's, block's, or that of its first cell."""
+        """For each row of `table` the page that it leads to: its exhibit's, trial's, block's or first cell's."""
         frame = table.frame
         if "exhibit" in frame:
             pairs = zip(frame["paper"], frame["exhibit"], strict=True)
