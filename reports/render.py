@@ -6,6 +6,7 @@ from typing import Any
 import pandas as pd
 
 from reports import checklist, landscape_page
+from reports.collapse import COLLAPSED, HEALTHY, UNKNOWN
 from reports.core import audit_page, collapse_page, exports, how_page, method_page, overview, page, trial_page
 from reports.core.across import across
 from reports.core.blocks import SpaceOf
@@ -73,7 +74,7 @@ def build(
             pages.write("result.html.j2", address, [HOME], section=section, part=part)
         pages.write("collapse.html.j2", "collapse.html", [HOME], collapse=collapse)
         _methods(pages, methods, content)
-        _trials(pages, histories, space_of, collapse, sections, {*methods["name"]} if recipes is not None else None)
+        _trials(pages, histories, space_of, collapse, sections, None if recipes is None else {*recipes["name"]})
         pages.write(
             "how.html.j2",
             "how.html",
@@ -89,6 +90,11 @@ def build(
 
 
 HOME = ("Overview", "index.html")
+JUDGED = {
+    COLLAPSED: "Its search collapsed",
+    HEALTHY: "Its search did not collapse",
+    UNKNOWN: "Whether its search collapsed is not known",
+}
 
 
 def _print(files: Exports, pages: Pages, content: dict[str, Any]) -> None:
@@ -143,5 +149,6 @@ def _trials(
                 crumbs,
                 trial=trial_page.gather(section.block, record, history, pictures, known=known),
                 verdict=verdicts[key],
+                judged=JUDGED,
                 watched=watched.get(key),
             )
