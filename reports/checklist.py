@@ -54,8 +54,9 @@ def _benchmark(found: list[Block], records: pd.DataFrame, histories: pd.DataFram
     mixed = int((places > 1).any(axis=1).sum())
     retraining = sum(_several(block, "evaluate.") for block in found)
     evidence = (
-        f"{len(places)} times a space, data set and protocol; in {mixed} of them sizes, evaluation or data differ (each "
-        f"is reported by itself); in {retraining} of {len(found)} blocks methods were retrained under different settings."
+        f"{len(places)} times a space, data set and protocol; in {mixed} of them sizes, evaluation or data differ "
+        f"(each is reported by itself); in {retraining} of {len(found)} blocks methods were retrained under different "
+        "settings."
     )
     return _of(len(found) - retraining, len(found)), evidence
 
