@@ -54,8 +54,9 @@ def _benchmark(found: list[Block], records: pd.DataFrame, histories: pd.DataFram
     mixed = int((places > 1).any(axis=1).sum())
     retraining = sum(_several(block, "evaluate.") for block in found)
     evidence = (
-        f"{len(places)} of space, data set and protocol; in {mixed} of them sizes, evaluation or data differ (each is "
-        f"reported by itself); in {retraining} of {len(found)} blocks methods were retrained under different settings."
+        f"{len(places)} times a space, data set and protocol; in {mixed} of them sizes, evaluation or data differ "
+        f"(each is reported by itself); in {retraining} of {len(found)} blocks methods were retrained under different "
+        "settings."
     )
     return _of(len(found) - retraining, len(found)), evidence
 
@@ -129,7 +130,7 @@ def _random(found: list[Block], records: pd.DataFrame, histories: pd.DataFrame) 
 
 def _splits(found: list[Block], records: pd.DataFrame, histories: pd.DataFrame) -> Answer:
     test = int(records["convention"].astype(str).str.contains("test").sum())
-    shares = sorted({str(own["weights_share"]) for own in records["settings"] if "weights_share" in own})
+    shares = sorted({f"{own['weights_share']:.3g}" for own in records["settings"] if "weights_share" in own})
     halves = f" The weights' share of the training images: {', '.join(shares)}." if shares else ""
     evidence = (
         f"{test} of {len(records)} accuracies are of test images, by their convention; a search is handed training "

@@ -6,6 +6,7 @@ from typing import Any
 import pandas as pd
 
 from reports import checklist, landscape_page
+from reports.collapse import COLLAPSED, HEALTHY, UNKNOWN
 from reports.core import (
     audit_page,
     collapse_page,
@@ -44,9 +45,9 @@ def build(
 
     `out` gets `index.html` and the pages that it leads to (a page a block in `results/`, a method in `methods/`, a
     trial in `trials/`, a paper in `papers/`), which need nothing else and ask for nothing; the numbers of every table
-    and figure as CSV in `tables/` and `figures/`; and `report.tex`, which compiles as it stands. It is
-    written beside `out` and then put in its place, so `out` holds a whole report or what it held before. An earlier report there is replaced,
-    which its manifest tells from anybody's files.
+    and figure as CSV in `tables/` and `figures/`; and `report.tex`, which compiles as it stands. It is written beside
+    `out` and then put in its place, so `out` holds a whole report or what it held before. An earlier report there is
+    replaced, which its manifest tells from anybody's files.
 
     With the whole tabular benchmark (`spaces.core.tabular.Table.frame`) as `table`, the landscape of it is shown;
     `recipes` is the registry of methods (`reports.core.method_page.catalogue`), known ones that did not run included;
@@ -98,7 +99,7 @@ def build(
             pages.write("result.html.j2", address, [HOME], section=section, part=part)
         pages.write("collapse.html.j2", "collapse.html", [HOME], collapse=collapse)
         _methods(pages, methods, content)
-        _trials(pages, histories, space_of, collapse, sections, {*methods["name"]} if recipes is not None else None)
+        _trials(pages, histories, space_of, collapse, sections, None if recipes is None else {*recipes["name"]})
         pages.write(
             "how.html.j2",
             "how.html",
@@ -114,6 +115,11 @@ def build(
 
 
 HOME = ("Overview", "index.html")
+JUDGED = {
+    COLLAPSED: "Its search collapsed",
+    HEALTHY: "Its search did not collapse",
+    UNKNOWN: "Whether its search collapsed is not known",
+}
 
 
 def _print(files: Exports, pages: Pages, content: dict[str, Any]) -> None:
@@ -170,5 +176,6 @@ def _trials(
                 crumbs,
                 trial=trial_page.gather(section.block, record, history, pictures, known=known),
                 verdict=verdicts[key],
+                judged=JUDGED,
                 watched=watched.get(key),
             )

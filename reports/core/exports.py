@@ -21,13 +21,13 @@ FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
 def csv(frame: pd.DataFrame) -> str:
-    """`frame` as CSV with a line of names, without its index; a number that does not exist is empty."""
+    """`frame` as CSV (RFC 4180) with a line of names, without its index; a number that does not exist is empty."""
     shown = frame.copy()
     shown.columns = pd.Index([_inert(str(name)) for name in frame.columns])
     for position, kind in enumerate(shown.dtypes):
         if not pd.api.types.is_numeric_dtype(kind):
             shown.isetitem(position, shown.iloc[:, position].map(_cell))
-    return shown.to_csv(index=False, lineterminator="\n")
+    return shown.to_csv(index=False, lineterminator="\r\n")
 
 
 def _cell(value: Any) -> Any:
@@ -60,13 +60,13 @@ class Exports:
         path = f"tables/{table.slug}"
         if path not in self._written:
             self._written[path] = [("CSV", f"{path}.csv"), ("LaTeX", f"{path}.tex")]
-            (self.folder / f"{path}.csv").write_text(csv(table.frame), encoding="utf-8")
+            (self.folder / f"{path}.csv").write_text(csv(table.frame), encoding="utf-8", newline="")
             (self.folder / f"{path}.tex").write_text(latex.tabular(table), encoding="utf-8")
         return self._written[path]
 
     def numbers(self, slug: str, frame: pd.DataFrame) -> list[tuple[str, str]]:
         """The file of a table that is laid out by hand: its numbers alone."""
-        (self.folder / f"tables/{slug}.csv").write_text(csv(frame), encoding="utf-8")
+        (self.folder / f"tables/{slug}.csv").write_text(csv(frame), encoding="utf-8", newline="")
         return [("CSV", f"tables/{slug}.csv")]
 
     def figure(self, drawn: Drawn) -> list[tuple[str, str]]:
@@ -75,7 +75,7 @@ class Exports:
         if path not in self._written:
             self._written[path] = [("SVG", f"{path}.svg"), ("CSV", f"{path}.csv")]
             drawn.save_svg(self.folder / f"{path}.svg")
-            (self.folder / f"{path}.csv").write_text(csv(drawn.data), encoding="utf-8")
+            (self.folder / f"{path}.csv").write_text(csv(drawn.data), encoding="utf-8", newline="")
         return self._written[path]
 
     def printable(self, figures: Iterable[Drawn], *, pixels: bool) -> None:

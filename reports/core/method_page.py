@@ -72,7 +72,7 @@ OPTIONS = (
     Column("Default", lambda row: words(row["default"]) or "empty", numeric=False),
 )
 PLACE = Column("Space and data set", lambda row: str(row["place"]), numeric=False)
-CONDITIONS = Column("Under", lambda row: str(row["conditions"]), numeric=False)
+CONDITIONS = Column("Under", lambda row: f"{row['protocol']}, {row['evaluation']}", numeric=False)
 LABEL = Column("Configuration", lambda row: str(row["method"]), numeric=False)
 COLLAPSED = tuple(Column(own.heading, own.text, "Collapse", own.numeric) for own in SHARES[2:5])
 
@@ -133,7 +133,11 @@ def _results(name: str, sections: Sequence[Section], collapse: Collapse) -> Tabl
         shares = shares.rename(columns={"n": "judged", "low": "share_low", "high": "share_high"})
         frames.append(
             own.merge(shares, left_on="method", right_on="label", how="left").assign(
-                place=section.block.title, block=section.block.slug, conditions=section.block.conditions
+                place=section.block.title,
+                block=section.block.slug,
+                conditions=section.block.conditions,
+                protocol=section.block.protocol,
+                evaluation=section.block.evaluation,
             )
         )
     frame = pd.concat(frames, ignore_index=True)

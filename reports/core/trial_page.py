@@ -172,10 +172,9 @@ GROUPS: dict[str, tuple[Field, ...]] = {
         ("threads", "Threads", str),
         ("engine", "Engine", str),
         ("version", "Dartboard", str),
-        ("environment", "With", words),
     ),
 }
-ELSEWHERE = ("label", "recipe", "settings", "origin")
+ELSEWHERE = ("label", "recipe", "settings", "origin", "environment")
 """Columns that a page shows in a way of their own."""
 
 
@@ -184,6 +183,7 @@ def _groups(record: Row) -> list[tuple[str, list[tuple[str, str]]]]:
         (group, [(name, write(record[column])) for column, name, write in fields if column in record])
         for group, fields in GROUPS.items()
     ]
+    groups[-1][1].extend((str(name), words(value)) for name, value in record["environment"].items())
     shown = {column for fields in GROUPS.values() for column, _, _ in fields}
     rest = [(column, words(value)) for column, value in record.items() if column not in (*shown, *ELSEWHERE)]
     return [*groups, ("Other", rest)] if rest else groups

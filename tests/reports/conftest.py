@@ -1,6 +1,8 @@
 """A study made by hand: records and histories as docs/architecture.md writes them, with names that bite."""
 
 import itertools
+import re
+from html.parser import HTMLParser
 
 import numpy as np
 import pandas as pd
@@ -12,6 +14,53 @@ NATS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
 DARTS = ("none", "max_pool_3x3", "avg_pool_3x3", "skip_connect")
 DARTS += ("sep_conv_3x3", "sep_conv_5x5", "dil_conv_3x3", "dil_conv_5x5")
 NASTY = r"""λ_{x}^2~&%#$y$ <b>"q"</b>\'[*]"""
+
+
+VOID = {"meta", "link", "br", "hr", "img", "input", "path", "use"}
+
+
+class Page(HTMLParser):
+    """Checks that elements nest and close; keeps the cells of each table, the attributes and the headings."""
+
+    text: str
+
+    def __init__(self, text):
+        super().__init__()
+        self.open, self.attributes, self.headings, self.tables, self.ids = [], [], [], {}, []
+        self.table = self.cell = None
+        self.text = text
+        self.feed(text)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag, attrs):
+        self.attributes += [(tag, name, value or "") for name, value in attrs]
+        self.ids += [value for name, value in attrs if name == "id"]
+        if tag not in VOID:
+            self.open.append(tag)
+        if tag == "table":
+            self.table = self.tables.setdefault(dict(attrs)["id"], [])
+        elif tag == "tr":
+            self.table.append([])
+        elif tag in ("td", "th"):
+            self.cell = ""
+        elif re.fullmatch("h[1-6]", tag):
+            self.headings.append(int(tag[1]))
+
+    def handle_startendtag(self, tag, attrs):
+        self.attributes += [(tag, name, value or "") for name, value in attrs]
+        self.ids += [value for name, value in attrs if name == "id"]
+
+    def handle_endtag(self, tag):
+        if tag not in VOID:
+            assert self.open.pop() == tag
+        if tag in ("td", "th"):
+            self.table[-1].append(self.cell.strip())
+            self.cell = None
+
+    def handle_data(self, data):
+        if self.cell is not None:
+            self.cell += data
 
 
 class FakeSpace:
@@ -125,6 +174,12 @@ def study():
 def space_of():
     """What `reports.render.build` takes for `get_space`."""
     return FakeSpace
+
+
+@pytest.fixture(scope="session")
+def page_of():
+    """From a page's path to what a parser finds on it."""
+    return lambda path: Page(path.read_text(encoding="utf-8"))
 
 
 @pytest.fixture(scope="session")

@@ -1,5 +1,6 @@
 """Figures: the data in their lines, the words beside them, the same bytes each time."""
 
+import itertools
 import math
 import re
 
@@ -10,6 +11,7 @@ import pytest
 from reports import figures
 from reports.core.axes import styles
 from reports.core.blocks import blocks
+from spaces.core.sketch import Box, Line, Name
 
 
 @pytest.fixture
@@ -34,6 +36,8 @@ def test_trajectory_shows_each_seed_and_their_mean(block_of):
     assert np.allclose(mean, expected.mean(axis=1))
     assert drawn.figure.axes[0].get_ylabel() == "Test accuracy in the table (%)"
     assert f"random {expected.mean(axis=1)[-1]:.2f} % after epoch 4" in drawn.alt
+    data = drawn.data.pivot(index="epoch", columns="key", values="tabular_accuracy")
+    assert np.allclose(data.to_numpy(), expected)
 
 
 def test_losses_are_the_histories_training_losses(block_of):
@@ -68,15 +72,22 @@ def test_weights_are_drawn_an_edge_a_panel(block_of, space_of, space, kind, edge
     space = space_of(space)
     pairs = space.parse(trial["genotype"]).possible_edges()
     drawn = figures.weights(block, trial, histories, kind, pairs, space.operations)
-    axes = drawn.figure.axes[0]
-    assert len(axes.patches) == edges
-    assert len(axes.lines) == edges * len(space.operations)
+    boxes = [mark for mark in drawn.figure.marks if isinstance(mark, Box)]
+    lines = [mark for mark in drawn.figure.marks if isinstance(mark, Line)]
+    assert len(boxes) == edges
+    legend = len(space.operations)
+    assert len(lines) == edges * len(space.operations) + legend
     flat = np.array(histories[f"weights.{kind}"].tolist())
     top = math.ceil(flat.max() * 20) / 20
     assert f"0 to {top:g} upwards" in drawn.caption
-    for index, line in enumerate(axes.lines):
-        panel = axes.patches[index // len(space.operations)]
-        assert np.allclose((line.get_ydata() - panel.get_y()) * top, flat[:, index])
+    for place, line in enumerate(lines[:-legend]):  # operation by operation, in each edge by edge
+        operation, edge = divmod(place, edges)
+        found = (boxes[edge].y + boxes[edge].height - np.array(line.y)) / boxes[edge].height * top
+        assert np.allclose(found, flat[:, edge * len(space.operations) + operation])
+    long = drawn.data.pivot(index="epoch", columns=["source", "target", "operation"], values="weight")
+    assert [tuple(pair) for pair in long.columns.droplevel(2).unique()] == list(pairs)
+    for index, ((source, target), operation) in enumerate(itertools.product(pairs, space.operations)):
+        assert np.allclose(long[source, target, operation], flat[:, index])
     strongest = flat[-1].reshape(edges, -1).argmax(axis=1)
     for index, operation in enumerate(space.operations):
         count = int((strongest == index).sum())
@@ -92,7 +103,9 @@ def test_operation_that_is_never_used_is_not_drawn(block_of, space_of):
     space = space_of("nats-tss")
     edges = space.parse(trial["genotype"]).possible_edges()
     drawn = figures.weights(block, trial, histories, "cell", edges, space.operations)
-    assert "none" not in [text.get_text() for text in drawn.figure.axes[0].get_legend().get_texts()]
+    names = [mark.words for mark in drawn.figure.marks if isinstance(mark, Name)]
+    assert "none" not in names
+    assert "skip_connect" in names
 
 
 def test_svg_is_bare_deterministic_and_follows_the_page(block_of, nasty):

@@ -308,3 +308,13 @@ def test_a_record_without_a_number_is_named(call, runs, monkeypatch):
         assert done.exit_code == 2
         assert "record random-quick-1: accuracy is nan, not a finite number" in done.stderr
         assert len(done.stderr.splitlines()) == 1
+
+
+def test_the_registry_is_every_method_as_declared():
+    from methods import METHODS
+
+    frame = report.registry().set_index("name")
+    assert list(frame.index) == list(METHODS)
+    assert frame.loc["lambda-darts", "options"]["lambda"] == 0.25
+    assert frame.loc["fixed-deep", "spaces"] == ["darts", "s2", "s3"]
+    assert "softmax" in frame.loc["darts-1st", "declaration"]["relaxation"]

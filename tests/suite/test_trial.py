@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import shlex
 import signal
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
+from reports.core.command import search_command
 from spaces import get_space
 from spaces.core.errors import InputError
 from spaces.core.files import write_whole
@@ -320,3 +322,15 @@ def test_a_tables_network_sees_whole_images_and_a_retrained_one_small_ones(tmp_p
     retrained, full = (_cost(made, space, cell, dataset, tabular=False) for dataset in (small, whole))
     assert retrained["params"] == full["params"]
     assert full["macs"] / 4.1 < retrained["macs"] < full["macs"] / 3.9
+
+
+def test_the_command_of_a_record_is_the_same_trial(tmp_path) -> None:
+    given = {"epochs": 1, "evaluate.epochs": 1, "images": 40, "lambda": 0.3, "nesterov": False, "size": 4}
+    first = plan("lambda-darts", "nats-tss", "digits", 2, overrides=given)
+    record = run_trial(first, tmp_path, tmp_path)
+    words = shlex.split(search_command(json.loads(record.model_dump_json())))[2:]
+    named = dict(zip(words[1::2], words[2::2], strict=True))
+    settings = dict(words[place + 1].split("=") for place, word in enumerate(words) if word == "--set")
+    assert settings.keys() == given.keys()
+    again = plan(words[0], named["--space"], named["--dataset"], int(named["--seed"]), named["--protocol"], settings)
+    assert key_of(again, tmp_path) == record.key

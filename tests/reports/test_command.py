@@ -1,0 +1,54 @@
+"""The command that runs a trial again, read off its record."""
+
+import shlex
+
+import pytest
+
+from reports.core.command import doubts, search_command
+
+RECORD = {
+    **{"method": "lambda-darts", "space": "s2", "dataset": "npz:my set", "seed": 3, "protocol": "cpu"},
+    **{"device": "cuda: H100", "engine": "fast, fp32, with C++ kernels", "probes": {}},
+    "settings": {"epochs": 7, "order": "weights-alpha", "evaluate.epochs": 3, "nesterov": True, "cells": 5},
+    "origin": {"epochs": "settings", "nesterov": "settings", "evaluate.epochs": "settings", "cells": "protocol cpu"},
+}
+
+
+def options(line):
+    words = shlex.split(line)
+    return words[:3], [tuple(words[place : place + 2]) for place in range(3, len(words), 2)]
+
+
+def test_the_trial_and_what_was_given_for_it_are_named():
+    start, found = options(search_command(RECORD))
+    assert start == ["dartboard", "search", "lambda-darts"]
+    assert found == [
+        *(("--space", "s2"), ("--dataset", "npz:my set"), ("--seed", "3"), ("--protocol", "cpu")),
+        *(("--set", "epochs=7"), ("--set", "evaluate.epochs=3"), ("--set", "nesterov=true"), ("--device", "cuda")),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("engine", "extra"),
+    [
+        ("reference, fp32", [("--engine", "reference")]),
+        ("reference, bf16 autocast", [("--precision", "bf16")]),
+        ("fast, fp32, in plain torch: no compiler", []),
+    ],
+)
+def test_an_unusual_engine_is_named(engine, extra):
+    assert options(search_command({**RECORD, "engine": engine}))[1][8:] == extra
+
+
+def test_probes_are_asked_for_at_a_stride_that_has_all():
+    found = options(search_command({**RECORD, "probes": {"hessian": 4, "cell": 6}}))[1]
+    assert found[-2:] == [("--probes", "cell,hessian"), ("--probe-every", "2")]
+
+
+def test_what_the_command_cannot_know_is_said():
+    outside, kept = doubts(RECORD, known=False)
+    assert "lambda-darts is a method from outside" in outside
+    assert "npz:my set lay outside" in kept
+    assert doubts({**RECORD, "dataset": "cifar10"}, known=True) == []
+    (missing,) = doubts({**RECORD, "dataset": "cifar10", "origin": None}, known=True)
+    assert "does not say who set its settings" in missing
