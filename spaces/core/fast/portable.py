@@ -4,7 +4,7 @@ Images are `[N, H, W, C]` here, channels innermost; a tensor may be a slice of t
 and sums over a batch are float64 `[C]`, or `[terms, C]`.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 import torch
@@ -36,6 +36,14 @@ def planes(x: Tensor) -> Tensor:
 def pixels(x: Tensor) -> Tensor:
     """`[N, C, H, W]` as the pieces here want it, `[N, H, W, C]`, channels innermost."""
     return x.permute(0, 2, 3, 1).contiguous()
+
+
+def spacing(x: Tensor) -> int:
+    """The distance between two pixels of `x` [N, H, W, C], which may be a slice of wider images."""
+    if x.is_contiguous():
+        return x.shape[-1]
+    # The stride of a dimension of size 1 says nothing.
+    return next(x.stride(dimension) for dimension in (2, 1, 0) if x.shape[dimension] > 1)
 
 
 def moments(y: Tensor, mean: Tensor, variance: Tensor) -> None:
@@ -95,12 +103,7 @@ def dense(
     x: Tensor, weights: Sequence[Tensor], means: Sequence[Tensor] | None, variances: Sequence[Tensor] | None
 ) -> list[Tensor]:
     """A convolution of relu(x), of stride 1, for each of `weights`; mean and variance of each written if asked for."""
-    rectified = rectify(x)
-    out: list[Tensor] = [x] * len(weights)
-    for places, stacked in _stacks(weights):
-        value = pixels(F.conv2d(planes(rectified), stacked, padding=stacked.shape[-1] // 2))
-        for place, y in zip(places, value.chunk(len(places), -1), strict=True):
-            out[place] = y
+    out = convolve(rectify(x), weights)
     if means is not None and variances is not None:
         for y, mean, variance in zip(out, means, variances, strict=True):
             moments(y, mean, variance)
@@ -121,19 +124,45 @@ def dense_backward(
 
     Returns the gradients of `weights` if they are asked for.
     """
-    rectified = rectify(x)
+
+    def back(places: Sequence[int]) -> Tensor:
+        return torch.cat([_back(gradients[place], values[place], slopes[place]) for place in places], -1)
+
+    of_rectified, found = convolve_backward(back, rectify(x), weights, of_weights)
+    for of_x in of_rectified:
+        rectify_backward(of_x, x, gx)
+    return found
+
+
+def convolve(x: Tensor, weights: Sequence[Tensor]) -> list[Tensor]:
+    """A convolution of `x`, of stride 1, for each of `weights`; those of one size together."""
+    out: list[Tensor] = [x] * len(weights)
+    for places, stacked in _stacks(weights):
+        value = pixels(F.conv2d(planes(x), stacked, padding=stacked.shape[-1] // 2))
+        for place, y in zip(places, value.chunk(len(places), -1), strict=True):
+            out[place] = y
+    return out
+
+
+def convolve_backward(
+    back: Callable[[Sequence[int]], Tensor], x: Tensor, weights: Sequence[Tensor], of_weights: bool
+) -> tuple[list[Tensor], list[Tensor | None]]:
+    """The gradients of `convolve` at x, one for each size of kernel, and at the `weights` if they are asked for.
+
+    `back` gives what comes back to the members at these places, side by side.
+    """
+    of_xs: list[Tensor] = []
     found: list[Tensor | None] = [None] * len(weights)
     for places, stacked in _stacks(weights):
-        back = torch.cat([_back(gradients[place], values[place], slopes[place]) for place in places], -1)
         padding = [stacked.shape[-1] // 2] * 2
         of_x, of_stacked, _ = _convolution_backward(
-            planes(back), planes(rectified), stacked, 1, padding, 1, 1, of_weights
+            planes(back(places)), planes(x), stacked, 1, padding, 1, 1, of_weights
         )
-        rectify_backward(pixels(of_x), x, gx)
+        of_xs.append(pixels(of_x))
         if of_stacked is not None:
             for place, of_weight in zip(places, of_stacked.chunk(len(places)), strict=True):
                 found[place] = of_weight
-    return found
+    return of_xs, found
 
 
 def _stacks(weights: Sequence[Tensor]) -> Iterator[tuple[list[int], Tensor]]:
@@ -151,11 +180,6 @@ def _rectified(x: Tensor, scale: Tensor | None, shift: Tensor | None) -> Tensor:
     return F.relu(x if scale is None or shift is None else x * scale + shift)
 
 
-def _depthwise(x: Tensor, weight: Tensor, form: Form) -> Tensor:
-    padding = form.dilation * (form.kernel // 2)
-    return F.conv2d(planes(x), weight, None, form.stride, padding, form.dilation, groups=x.shape[-1])
-
-
 def separable(
     x: Tensor,
     scale: Tensor | None,
@@ -167,7 +191,7 @@ def separable(
     variance: Tensor | None,
 ) -> Tensor:
     """pointwise(depthwise(relu(scale · x + shift))), its mean and variance written if asked for; no scale: relu(x)."""
-    y = pixels(F.conv2d(_depthwise(_rectified(x, scale, shift), depthwise, form), pointwise))
+    y = convolve_separably(_rectified(x, scale, shift), depthwise, pointwise, form)
     if mean is not None and variance is not None:
         moments(y, mean, variance)
     return y
@@ -193,27 +217,46 @@ def separable_backward(
     Writes dL/d(scale · x + shift) to gx, or adds it. Returns Σ gx and Σ gx · x (float64 `[2, C]`) unless added, and
     the gradients of both kernels if `weights` are asked for.
     """
-    back = planes(_back(g, y, slope))
     rectified = _rectified(x, scale, shift)
-    padding = [form.dilation * (form.kernel // 2)] * 2
-    middle = _depthwise(rectified, depthwise, form)
-    of_middle, of_pointwise, _ = _convolution_backward(back, middle, pointwise, 1, [0, 0], 1, 1, weights)
-    if form.stride == 1:
-        # The transpose of a depthwise convolution is one with its kernel flipped, which libraries do much faster.
-        of_input = _depthwise(pixels(of_middle), depthwise.flip(2, 3), form)
-        _, of_depthwise, _ = _convolution_backward(
-            of_middle, planes(rectified), depthwise, 1, padding, form.dilation, x.shape[-1], weights, inputs=False
-        )
-    else:
-        of_input, of_depthwise, _ = _convolution_backward(
-            of_middle, planes(rectified), depthwise, form.stride, padding, form.dilation, x.shape[-1], weights
-        )
-    passed = of_input.permute(0, 2, 3, 1).masked_fill(rectified <= 0, 0.0)
+    of_input, *of_kernels = convolve_separably_backward(
+        _back(g, y, slope), rectified, depthwise, pointwise, form, weights
+    )
+    passed = of_input.masked_fill(rectified <= 0, 0.0)
     if accumulate:
         gx.add_(passed)
-        return None, of_depthwise, of_pointwise
+        return None, *of_kernels
     gx.copy_(passed)
-    return reduce(gx, [x]), of_depthwise, of_pointwise
+    return reduce(gx, [x]), *of_kernels
+
+
+def convolve_separably(x: Tensor, depthwise: Tensor, pointwise: Tensor, form: Form) -> Tensor:
+    """pointwise(depthwise(x))."""
+    return pixels(F.conv2d(_depthwise(x, depthwise, form), pointwise))
+
+
+def convolve_separably_backward(
+    back: Tensor, x: Tensor, depthwise: Tensor, pointwise: Tensor, form: Form, weights: bool
+) -> tuple[Tensor, Tensor | None, Tensor | None]:
+    """The gradients of `convolve_separably` at x, and at both kernels if `weights` are asked for."""
+    padding = [form.dilation * (form.kernel // 2)] * 2
+    middle = _depthwise(x, depthwise, form)
+    of_middle, of_pointwise, _ = _convolution_backward(planes(back), middle, pointwise, 1, [0, 0], 1, 1, weights)
+    if form.stride == 1:
+        # The transpose of a depthwise convolution is one with its kernel flipped, which libraries do much faster.
+        of_x = _depthwise(pixels(of_middle), depthwise.flip(2, 3), form)
+        _, of_depthwise, _ = _convolution_backward(
+            of_middle, planes(x), depthwise, 1, padding, form.dilation, x.shape[-1], weights, inputs=False
+        )
+    else:
+        of_x, of_depthwise, _ = _convolution_backward(
+            of_middle, planes(x), depthwise, form.stride, padding, form.dilation, x.shape[-1], weights
+        )
+    return pixels(of_x), of_depthwise, of_pointwise
+
+
+def _depthwise(x: Tensor, weight: Tensor, form: Form) -> Tensor:
+    padding = form.dilation * (form.kernel // 2)
+    return F.conv2d(planes(x), weight, None, form.stride, padding, form.dilation, groups=x.shape[-1])
 
 
 def _convolution_backward(
