@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from spaces.core.fast import portable, proof
-from spaces.core.fast.portable import Form, Slope, spacing
+from spaces.core.fast.portable import Form, Slope, convolution_backward, pixels, planes, spacing, stacks
 
 OLDEST = (8, 0)  # the compute capability from which on the kernels are known to compile
 TERMS = 16  # of a sum in one pass: a kernel is compiled for each number up to this
@@ -184,7 +184,7 @@ def dense(
     x: Tensor, weights: Sequence[Tensor], means: Sequence[Tensor] | None, variances: Sequence[Tensor] | None
 ) -> list[Tensor]:
     """See `portable.dense`."""
-    out = portable.convolve(rectify(x), weights)
+    out = portable.dense(x, weights, None, None)
     if means is not None and variances is not None:
         _moments(out, means, variances)
     return out
@@ -201,13 +201,16 @@ def dense_backward(
     of_weights: bool,
 ) -> list[Tensor | None]:
     """See `portable.dense_backward`."""
-
-    def back(places: Sequence[int]) -> Tensor:
-        return _back(*([each[place] for place in places] for each in (gradients, values, slopes)))  # type: ignore[arg-type]
-
-    of_rectified, found = portable.convolve_backward(back, rectify(x), weights, of_weights)
-    for of_x in of_rectified:
-        rectify_backward(of_x, x, gx)
+    rectified = rectify(x)
+    found: list[Tensor | None] = [None] * len(weights)
+    for places, stacked in stacks(weights):
+        back = _back(*([each[place] for place in places] for each in (gradients, values, slopes)))  # type: ignore[arg-type]
+        form = (1, [stacked.shape[-1] // 2] * 2, 1, 1)  # stride, padding, dilation, groups
+        of_x, of_stacked, _ = convolution_backward(planes(back), planes(rectified), stacked, *form, of_weights)
+        rectify_backward(pixels(of_x), x, gx)
+        if of_stacked is not None:
+            for place, of_weight in zip(places, of_stacked.chunk(len(places)), strict=True):
+                found[place] = of_weight
     return found
 
 
@@ -234,7 +237,7 @@ def separable(
     variance: Tensor | None,
 ) -> Tensor:
     """See `portable.separable`."""
-    y = portable.convolve_separably(_rectified(x, scale, shift), depthwise, pointwise, form)
+    y = portable.separated(_rectified(x, scale, shift), depthwise, pointwise, form)
     if mean is not None and variance is not None:
         moments(y, mean, variance)
     return y
@@ -257,9 +260,8 @@ def separable_backward(
 ) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
     """See `portable.separable_backward`."""
     rectified = _rectified(x, scale, shift)
-    of_input, *of_kernels = portable.convolve_separably_backward(
-        _back([g], [y], [slope]), rectified, depthwise, pointwise, form, weights
-    )
+    back = _back([g], [y], [slope])
+    of_input, *of_kernels = portable.separated_backward(back, rectified, depthwise, pointwise, form, weights)
     parts = None if accumulate else _parts(x, 2)
     where = (of_input, x, spacing(x), scale, shift, gx, spacing(gx), parts)
     _launch("rectify_backward", x, *where, NORMED=scale is not None, ADDED=accumulate)

@@ -4,7 +4,7 @@ Images are `[N, H, W, C]` here, channels innermost; a tensor may be a slice of t
 and sums over a batch are float64 `[C]`, or `[terms, C]`.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import torch
@@ -103,7 +103,12 @@ def dense(
     x: Tensor, weights: Sequence[Tensor], means: Sequence[Tensor] | None, variances: Sequence[Tensor] | None
 ) -> list[Tensor]:
     """A convolution of relu(x), of stride 1, for each of `weights`; mean and variance of each written if asked for."""
-    out = convolve(rectify(x), weights)
+    rectified = rectify(x)
+    out: list[Tensor] = [x] * len(weights)
+    for places, stacked in stacks(weights):
+        value = pixels(F.conv2d(planes(rectified), stacked, padding=stacked.shape[-1] // 2))
+        for place, y in zip(places, value.chunk(len(places), -1), strict=True):
+            out[place] = y
     if means is not None and variances is not None:
         for y, mean, variance in zip(out, means, variances, strict=True):
             moments(y, mean, variance)
@@ -124,48 +129,22 @@ def dense_backward(
 
     Returns the gradients of `weights` if they are asked for.
     """
-
-    def back(places: Sequence[int]) -> Tensor:
-        return torch.cat([_back(gradients[place], values[place], slopes[place]) for place in places], -1)
-
-    of_rectified, found = convolve_backward(back, rectify(x), weights, of_weights)
-    for of_x in of_rectified:
-        rectify_backward(of_x, x, gx)
-    return found
-
-
-def convolve(x: Tensor, weights: Sequence[Tensor]) -> list[Tensor]:
-    """A convolution of `x`, of stride 1, for each of `weights`; those of one size together."""
-    out: list[Tensor] = [x] * len(weights)
-    for places, stacked in _stacks(weights):
-        value = pixels(F.conv2d(planes(x), stacked, padding=stacked.shape[-1] // 2))
-        for place, y in zip(places, value.chunk(len(places), -1), strict=True):
-            out[place] = y
-    return out
-
-
-def convolve_backward(
-    back: Callable[[Sequence[int]], Tensor], x: Tensor, weights: Sequence[Tensor], of_weights: bool
-) -> tuple[list[Tensor], list[Tensor | None]]:
-    """The gradients of `convolve` at x, one for each size of kernel, and at the `weights` if they are asked for.
-
-    `back` gives what comes back to the members at these places, side by side.
-    """
-    of_xs: list[Tensor] = []
+    rectified = rectify(x)
     found: list[Tensor | None] = [None] * len(weights)
-    for places, stacked in _stacks(weights):
+    for places, stacked in stacks(weights):
+        back = torch.cat([_back(gradients[place], values[place], slopes[place]) for place in places], -1)
         padding = [stacked.shape[-1] // 2] * 2
-        of_x, of_stacked, _ = _convolution_backward(
-            planes(back(places)), planes(x), stacked, 1, padding, 1, 1, of_weights
+        of_x, of_stacked, _ = convolution_backward(
+            planes(back), planes(rectified), stacked, 1, padding, 1, 1, of_weights
         )
-        of_xs.append(pixels(of_x))
+        rectify_backward(pixels(of_x), x, gx)
         if of_stacked is not None:
             for place, of_weight in zip(places, of_stacked.chunk(len(places)), strict=True):
                 found[place] = of_weight
-    return of_xs, found
+    return found
 
 
-def _stacks(weights: Sequence[Tensor]) -> Iterator[tuple[list[int], Tensor]]:
+def stacks(weights: Sequence[Tensor]) -> Iterator[tuple[list[int], Tensor]]:
     """The kernels of each size, one convolution's worth: their places and all of them together."""
     for size in sorted({weight.shape[-1] for weight in weights}):
         places = [place for place, weight in enumerate(weights) if weight.shape[-1] == size]
@@ -180,6 +159,11 @@ def _rectified(x: Tensor, scale: Tensor | None, shift: Tensor | None) -> Tensor:
     return F.relu(x if scale is None or shift is None else x * scale + shift)
 
 
+def _depthwise(x: Tensor, weight: Tensor, form: Form) -> Tensor:
+    padding = form.dilation * (form.kernel // 2)
+    return F.conv2d(planes(x), weight, None, form.stride, padding, form.dilation, groups=x.shape[-1])
+
+
 def separable(
     x: Tensor,
     scale: Tensor | None,
@@ -191,7 +175,7 @@ def separable(
     variance: Tensor | None,
 ) -> Tensor:
     """pointwise(depthwise(relu(scale · x + shift))), its mean and variance written if asked for; no scale: relu(x)."""
-    y = convolve_separably(_rectified(x, scale, shift), depthwise, pointwise, form)
+    y = separated(_rectified(x, scale, shift), depthwise, pointwise, form)
     if mean is not None and variance is not None:
         moments(y, mean, variance)
     return y
@@ -218,9 +202,8 @@ def separable_backward(
     the gradients of both kernels if `weights` are asked for.
     """
     rectified = _rectified(x, scale, shift)
-    of_input, *of_kernels = convolve_separably_backward(
-        _back(g, y, slope), rectified, depthwise, pointwise, form, weights
-    )
+    back = _back(g, y, slope)
+    of_input, *of_kernels = separated_backward(back, rectified, depthwise, pointwise, form, weights)
     passed = of_input.masked_fill(rectified <= 0, 0.0)
     if accumulate:
         gx.add_(passed)
@@ -229,37 +212,32 @@ def separable_backward(
     return reduce(gx, [x]), *of_kernels
 
 
-def convolve_separably(x: Tensor, depthwise: Tensor, pointwise: Tensor, form: Form) -> Tensor:
+def separated(x: Tensor, depthwise: Tensor, pointwise: Tensor, form: Form) -> Tensor:
     """pointwise(depthwise(x))."""
     return pixels(F.conv2d(_depthwise(x, depthwise, form), pointwise))
 
 
-def convolve_separably_backward(
+def separated_backward(
     back: Tensor, x: Tensor, depthwise: Tensor, pointwise: Tensor, form: Form, weights: bool
 ) -> tuple[Tensor, Tensor | None, Tensor | None]:
-    """The gradients of `convolve_separably` at x, and at both kernels if `weights` are asked for."""
+    """The gradients of `separated` at x, and at both kernels if `weights` are asked for."""
     padding = [form.dilation * (form.kernel // 2)] * 2
     middle = _depthwise(x, depthwise, form)
-    of_middle, of_pointwise, _ = _convolution_backward(planes(back), middle, pointwise, 1, [0, 0], 1, 1, weights)
+    of_middle, of_pointwise, _ = convolution_backward(planes(back), middle, pointwise, 1, [0, 0], 1, 1, weights)
     if form.stride == 1:
         # The transpose of a depthwise convolution is one with its kernel flipped, which libraries do much faster.
         of_x = _depthwise(pixels(of_middle), depthwise.flip(2, 3), form)
-        _, of_depthwise, _ = _convolution_backward(
+        _, of_depthwise, _ = convolution_backward(
             of_middle, planes(x), depthwise, 1, padding, form.dilation, x.shape[-1], weights, inputs=False
         )
     else:
-        of_x, of_depthwise, _ = _convolution_backward(
+        of_x, of_depthwise, _ = convolution_backward(
             of_middle, planes(x), depthwise, form.stride, padding, form.dilation, x.shape[-1], weights
         )
     return pixels(of_x), of_depthwise, of_pointwise
 
 
-def _depthwise(x: Tensor, weight: Tensor, form: Form) -> Tensor:
-    padding = form.dilation * (form.kernel // 2)
-    return F.conv2d(planes(x), weight, None, form.stride, padding, form.dilation, groups=x.shape[-1])
-
-
-def _convolution_backward(
+def convolution_backward(
     slope: Tensor,
     x: Tensor,
     weight: Tensor,
