@@ -343,7 +343,7 @@ class SupernetLearner:
         rates = self.net.skip_dropout, self.net.auxiliary_weight
         self.net.skip_dropout = self.net.auxiliary_weight = 0.0
         with frozen_statistics(self.net):
-            found = self._on_alpha_half({kind: w.to(self.task.device) for kind, w in weights.items()})[1]
+            found = self._on_alpha_half(weights)[1]
         self.net.skip_dropout, self.net.auxiliary_weight = rates
         return found
 
