@@ -51,7 +51,7 @@ def gate(alpha: Tensor, noise: Tensor, tau: float, low: float, high: float) -> T
     ḡ = Θ((ln δ - ln(1-δ) + β) / τ), stretched from (0, 1) to (`low`, `high`) and cut back to [0, 1] (section 4.1,
     after Louizos et al., ICLR 2018). Reparameterised: the gradient reaches alpha wherever a gate is not cut.
     """
-    relaxed = ((noise.logit().to(alpha) + alpha) / tau).sigmoid()
+    relaxed = ((noise.logit().to(alpha, non_blocking=True) + alpha) / tau).sigmoid()
     return (low + (high - low) * relaxed).clamp(0, 1)
 
 

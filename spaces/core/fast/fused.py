@@ -1,4 +1,4 @@
-"""The pieces of a fast cell on NVIDIA GPUs: what is bound by memory in Triton's kernels, convolutions as torch has them.
+"""The pieces of a fast cell on NVIDIA GPUs: in Triton what is bound by memory; convolutions are torch's.
 
 The interface is that of `portable.py`; the kernels stand in `fused_kernels.py`, and Triton compiles them as they are
 called.
@@ -77,7 +77,9 @@ def _pixels(x: Tensor) -> int:
     return x.shape[0] * x.shape[1] * x.shape[2]
 
 
-def _launch(name: str, over: Tensor, *arguments: object, members: int = 1, tiles: int | None = None, **more: Any) -> None:
+def _launch(
+    name: str, over: Tensor, *arguments: object, members: int = 1, tiles: int | None = None, **more: Any
+) -> None:
     """Run a kernel, a program for each tile of `over` [N, H, W, C] and member."""
     channels = over.shape[-1]
     high, wide = _tile(channels)

@@ -31,7 +31,7 @@ def combine(
     terms, lds, coefficients, bias, out, ldo, pixels, channels,
     BIASED: tl.constexpr, ADDED: tl.constexpr, P: tl.constexpr, C: tl.constexpr,
 ):  # fmt: skip
-    """out = bias + Σ coefficient · term, or added to out."""
+    """Write to out, or add, bias + Σ coefficient · term."""
     p, c, inside = _tile(pixels, channels, P, C)
     at = out + p * ldo + c
     total = tl.load(at, mask=inside, other=0.0) if ADDED else tl.zeros((P, C), out.dtype.element_ty)
@@ -127,7 +127,7 @@ def _normed(x, scale, shift, c, channels, NORMED: tl.constexpr):
 
 @triton.jit
 def rectify(x, ld, scale, shift, out, pixels, channels, NORMED: tl.constexpr, P: tl.constexpr, C: tl.constexpr):
-    """out = relu(scale · x + shift), without gaps between pixels."""
+    """Write relu(scale · x + shift) to out, without gaps between pixels."""
     p, c, inside = _tile(pixels, channels, P, C)
     value = _normed(tl.load(x + p * ld + c, mask=inside, other=0.0), scale, shift, c, channels, NORMED)
     tl.store(out + p * channels + c, tl.where(value <= 0, 0.0, value), mask=inside)  # what is not a number stays
@@ -138,7 +138,7 @@ def rectify_backward(
     slope, x, ld, scale, shift, gx, ldg, parts, pixels, channels,
     NORMED: tl.constexpr, ADDED: tl.constexpr, P: tl.constexpr, C: tl.constexpr,
 ):  # fmt: skip
-    """What of slope passes the ReLU of scale · x + shift, added to gx; or written, with each tile's Σ gx and Σ gx · x."""
+    """Add to gx what of slope passes the ReLU of scale · x + shift; or write it, and each tile's Σ gx and Σ gx · x."""
     p, c, inside = _tile(pixels, channels, P, C)
     value = tl.load(x + p * ld + c, mask=inside, other=0.0)
     passed = tl.load(slope + p * channels + c, mask=inside, other=0.0)

@@ -249,6 +249,7 @@ def convolution_backward(
     *,
     inputs: bool = True,
 ) -> tuple[Tensor, Tensor | None, Tensor | None]:
+    """The gradients of a convolution without bias at x and, if they are asked for, at its `weights`; then None."""
     if not inputs and not weights:
         return slope, None, None
     found: tuple[Tensor, Tensor | None, Tensor | None] = torch.ops.aten.convolution_backward(

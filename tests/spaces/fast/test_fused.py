@@ -93,9 +93,7 @@ def test_pools_choose_as_torch_does(stride: int) -> None:
     ],
     ids=str,
 )
-def test_supernets(
-    pair: Any, agree: Any, monkeypatch: pytest.MonkeyPatch, space: str, options: dict[str, Any]
-) -> None:
+def test_supernets(pair: Any, agree: Any, monkeypatch: pytest.MonkeyPatch, space: str, options: dict[str, Any]) -> None:
     if HERE.type == "cuda":
         pytest.skip("supernets in double on a GPU: the two engines' convolutions add up in other orders")
     monkeypatch.setattr(cell, "kernels_for", lambda x: fused)
