@@ -131,8 +131,8 @@ class Cell:
                 done.sums.append(total)
             done.states.append(nodes[place])
         if norms and moves(norms[0]):
-            rows = self.placed.normed
-            move_running(norms, statistics.mean[rows], statistics.variance[rows], self.count)
+            normed = self.placed.normed
+            move_running(norms, statistics.mean[normed], statistics.variance[normed], self.count)
         return output, done
 
     def value(self, row: int, done: Pass, *, draw: bool = False) -> Tensor:

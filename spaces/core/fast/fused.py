@@ -85,7 +85,7 @@ def _launch(
     high, wide = _tile(channels)
     grid = (_tiles(over) if tiles is None else tiles, -(-channels // wide), members)
     kernel = getattr(compiled(), name)
-    with torch.cuda.device_of(over) if over.is_cuda else nullcontext():
+    with torch.cuda.device(over.device) if over.is_cuda else nullcontext():
         kernel[grid](*arguments, pixels=_pixels(over), channels=channels, P=high, C=wide, **more)
 
 
@@ -263,8 +263,9 @@ def separable_backward(
     """See `portable.separable_backward`."""
     rectified = _rectified(x, scale, shift)
     back = _back([g], [y], [slope])
-    of_input, *of_kernels = portable.separated_backward(back, rectified, depthwise, pointwise, form, weights)
+    of_input, *found = portable.separated_backward(back, rectified, depthwise, pointwise, form, weights)
     parts = None if accumulate else _parts(x, 2)
     where = (of_input, x, spacing(x), scale, shift, gx, spacing(gx), parts)
     _launch("rectify_backward", x, *where, NORMED=scale is not None, ADDED=accumulate)
-    return None if parts is None else parts.sum(0), *of_kernels
+    of_depthwise, of_pointwise = found
+    return None if parts is None else parts.sum(0), of_depthwise, of_pointwise

@@ -203,13 +203,13 @@ def separable_backward(
     """
     rectified = _rectified(x, scale, shift)
     back = _back(g, y, slope)
-    of_input, *of_kernels = separated_backward(back, rectified, depthwise, pointwise, form, weights)
+    of_input, of_depthwise, of_pointwise = separated_backward(back, rectified, depthwise, pointwise, form, weights)
     passed = of_input.masked_fill(rectified <= 0, 0.0)
     if accumulate:
         gx.add_(passed)
-        return None, *of_kernels
+        return None, of_depthwise, of_pointwise
     gx.copy_(passed)
-    return reduce(gx, [x]), *of_kernels
+    return reduce(gx, [x]), of_depthwise, of_pointwise
 
 
 def separated(x: Tensor, depthwise: Tensor, pointwise: Tensor, form: Form) -> Tensor:
