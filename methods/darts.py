@@ -22,8 +22,8 @@ from methods.core.step import Alpha, Moment, Step, Weights, gradients
 
 def softmax(alpha: Alpha, at: Moment, half: str) -> Weights:
     """Softmax over the operations that an edge has (eq. 2)."""
-    mask = at.space.mask
-    return {kind: a.masked_fill(~mask[kind].to(a.device), -torch.inf).softmax(-1) for kind, a in alpha.items()}
+    absent = {kind: (~at.space.mask[kind]).to(a.device, non_blocking=True) for kind, a in alpha.items()}
+    return {kind: a.masked_fill(absent[kind], -torch.inf).softmax(-1) for kind, a in alpha.items()}
 
 
 def first_order(step: Step) -> Alpha:

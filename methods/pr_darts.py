@@ -51,7 +51,7 @@ def gate(alpha: Tensor, noise: Tensor, tau: float, low: float, high: float) -> T
     ḡ = Θ((ln δ - ln(1-δ) + β) / τ), stretched from (0, 1) to (`low`, `high`) and cut back to [0, 1] (section 4.1,
     after Louizos et al., ICLR 2018). Reparameterised: the gradient reaches alpha wherever a gate is not cut.
     """
-    relaxed = ((noise.logit().to(alpha) + alpha) / tau).sigmoid()
+    relaxed = ((noise.logit().to(alpha, non_blocking=True) + alpha) / tau).sigmoid()
     return (low + (high - low) * relaxed).clamp(0, 1)
 
 
@@ -94,7 +94,7 @@ def sampled_gates(alpha: Alpha, at: Moment, half: str) -> Weights:
         stream = at.generator("pr-darts gates", half, kind)
         noise = torch.rand(a.shape, generator=stream, dtype=torch.float64, device="cpu").clamp_min(1e-12)
         gates = gate(a, noise, temperature(at), low, high)
-        weights[kind] = gates * two_operations(kind, at, half).to(a.device)
+        weights[kind] = gates * two_operations(kind, at, half).to(a.device, non_blocking=True)
     return weights
 
 
@@ -114,8 +114,9 @@ def group_sparsity(alpha: Alpha, at: Moment, *, skip: bool) -> Tensor:
     """
     means = []
     for kind, a in alpha.items():
-        members = group(at, kind, skip=skip).to(a.device)
-        means.append(activation(a, at)[members].sum() / max(int(members.sum()), 1))
+        # Places, found on the host: which of a mask are set, no device is asked for.
+        members = [place.to(a.device, non_blocking=True) for place in group(at, kind, skip=skip).nonzero().unbind(1)]
+        means.append(activation(a, at)[*members].sum() / max(len(members[0]), 1))
     return torch.stack(means).mean()
 
 
@@ -144,7 +145,7 @@ def path_probability(alpha: Alpha, at: Moment) -> Tensor:
     products = []
     for kind, a in alpha.items():
         rows = deep_path(at.space, kind)
-        convolutions = (at.space.mask[kind][rows] & columns).to(a.device)
+        convolutions = (at.space.mask[kind][rows] & columns).to(a.device, non_blocking=True)
         products.append((activation(a, at)[rows] * convolutions).sum(1).prod())
     return torch.stack(products).mean()
 

@@ -39,7 +39,7 @@ def computing(space: Space) -> dict[str, Tensor]:
 def clipped(alpha: Alpha, at: Moment, half: str) -> Weights:
     """Alpha clipped to 0 … 1, `none` weighing nothing (S1.1)."""
     return {
-        kind: alpha[kind].clamp(0, 1).masked_fill(~present.to(alpha[kind].device), 0)
+        kind: alpha[kind].clamp(0, 1).masked_fill(~present.to(alpha[kind].device, non_blocking=True), 0)
         for kind, present in computing(at.space).items()
     }
 
@@ -60,7 +60,7 @@ def even(space: Space, seed: int) -> Alpha:
 def pruned(step: Step) -> None:
     """An operation whose alpha is not positive is pruned: its alpha is zero from then on (S1.1)."""
     alive = step.memory.get("crb.alive") or computing(step.space)
-    alive = {kind: alive[kind].to(alpha.device) & (alpha > 0) for kind, alpha in step.alpha.items()}
+    alive = {kind: alive[kind].to(alpha.device, non_blocking=True) & (alpha > 0) for kind, alpha in step.alpha.items()}
     for kind, alpha in step.alpha.items():
         alpha.masked_fill_(~alive[kind], 0)
     step.memory["crb.alive"] = alive

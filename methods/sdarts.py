@@ -43,8 +43,9 @@ def random_smoothing(step: Step) -> Alpha:
     for kind, weights in step.relaxation(unperturbed(step), step, step.train.half).items():
         # Drawn in float32 on the host, for the same noise on every device and in every precision.
         drawn = torch.rand(weights.shape, generator=step.generator("sdarts noise", kind), dtype=torch.float32)
-        noise = radius * (2 * drawn - 1)
-        seen[kind] = distribution(weights + noise.to(weights), step.space.mask[kind].to(weights.device)).log()
+        noise = (radius * (2 * drawn - 1)).to(weights, non_blocking=True)
+        mask = step.space.mask[kind].to(weights.device, non_blocking=True)
+        seen[kind] = distribution(weights + noise, mask).log()
     return seen
 
 

@@ -36,10 +36,10 @@ def engine_name(engine: str, precision: str, device: str) -> str:
         return "reference, bf16 autocast"
     if engine == "reference":
         return "reference, fp32"
-    from spaces.core.fast import native
+    from spaces.core.fast import fused, native
 
-    kernels = native.library() if device == "cpu" else "no kernels of its own on this device"
-    return f"fast, fp32, {f'in plain torch: {kernels}' if isinstance(kernels, str) else 'with C++ kernels'}"
+    kernels, language = (native.library(), "C++") if device == "cpu" else (fused.library(), "Triton")
+    return f"fast, fp32, {f'in plain torch: {kernels}' if isinstance(kernels, str) else f'with {language} kernels'}"
 
 
 @cache
@@ -82,3 +82,5 @@ def make_deterministic(threads: int) -> None:
     # Which would fill every new tensor with NaN, in case somebody reads it unwritten: nobody here does.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     torch.backends.cudnn.benchmark = False
+    # fp32 is what a record calls fp32: a finite difference of 1e-4 would drown in TF32's ten bits.
+    torch.backends.cudnn.allow_tf32 = False

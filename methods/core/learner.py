@@ -163,13 +163,15 @@ def descend(optimiser: torch.optim.Optimizer, gradients: Sequence[Tensor], clip:
 @torch.no_grad()
 def accuracy(forward: Any, batches: Batches, batch_size: int) -> tuple[float, float]:
     """Mean cross-entropy and accuracy (%) of `forward(images, number)` over one half."""
-    loss, hits, count = 0.0, 0, 0
+    loss: Tensor | float = 0.0  # on the device, with the hits: no batch waits for the host
+    hits: Tensor | int = 0
+    count = 0
     for number, (images, labels) in enumerate(batches.all(batch_size)):
         logits = forward(images, number)
-        loss += F.cross_entropy(logits, labels, reduction="sum").item()
-        hits += int((logits.argmax(1) == labels).sum())
+        loss = loss + F.cross_entropy(logits, labels, reduction="sum").double()
+        hits = hits + (logits.argmax(1) == labels).sum()
         count += len(labels)
-    return loss / count, 100 * hits / count
+    return float(loss) / count, 100 * int(hits) / count
 
 
 class SupernetLearner:
@@ -343,7 +345,7 @@ class SupernetLearner:
         rates = self.net.skip_dropout, self.net.auxiliary_weight
         self.net.skip_dropout = self.net.auxiliary_weight = 0.0
         with frozen_statistics(self.net):
-            found = self._on_alpha_half({kind: w.to(self.task.device) for kind, w in weights.items()})[1]
+            found = self._on_alpha_half(weights)[1]
         self.net.skip_dropout, self.net.auxiliary_weight = rates
         return found
 

@@ -107,9 +107,9 @@ class Supernet(nn.Module, ABC):
     def forward(self, images: Tensor, weights: Mapping[str, Tensor]) -> Tensor:
         """Logits `[N, classes]` of images `[N, C, H, W]`.
 
-        `weights[kind]` is `[edges, operations]` for all cells of a kind, or `[cells, edges, operations]`. A weight of
-        an operation that the edge lacks is ignored. An operation is not computed where its weight is known on the
-        host to be zero: on the CPU, and not being differentiated.
+        `weights[kind]` is `[edges, operations]` for all cells of a kind, or `[cells, edges, operations]`, with the
+        images or on the host. A weight of an operation that the edge lacks is ignored. An operation is not computed
+        where its weight is known on the host to be zero: on the CPU, and not being differentiated.
 
         In bf16 the reference computes whatever the engine is. Raises `ValueError` for weights of another shape.
         """
@@ -142,11 +142,11 @@ class Supernet(nn.Module, ABC):
             edges.append(edge)
         return edges
 
-    def read(self, weights: Mapping[str, Tensor]) -> dict[str, list[CellWeights]]:
-        """For each kind, for each of its cells, how its operations are weighed."""
-        return {kind: self._read(kind, weights[kind]) for kind in self._present}
+    def read(self, weights: Mapping[str, Tensor], device: torch.device) -> dict[str, list[CellWeights]]:
+        """For each kind, for each of its cells, how its operations are weighed, for images on `device`."""
+        return {kind: self._read(kind, weights[kind], device) for kind in self._present}
 
-    def _read(self, kind: str, weights: Tensor) -> list[CellWeights]:
+    def _read(self, kind: str, weights: Tensor, device: torch.device) -> list[CellWeights]:
         present, cells = self._present[kind], self.cells_of[kind]
         if weights.shape not in (present.shape, (cells, *present.shape)):
             raise ValueError(
@@ -157,6 +157,7 @@ class Supernet(nn.Module, ABC):
         live = present.expand(tables.shape)
         if _known(weights):
             live = live & (tables != 0)
+        tables = tables.to(device, non_blocking=True)
         auxiliary = self.auxiliary_weight if self.auxiliary_skip else 0.0
         found = [
             CellWeights(
@@ -257,7 +258,7 @@ class DartsSupernet(Supernet):
 
     def logits(self, images: Tensor, weights: Mapping[str, Tensor]) -> Tensor:
         """Logits `[N, classes]`."""
-        read = {kind: iter(cells) for kind, cells in self.read(weights).items()}
+        read = {kind: iter(cells) for kind, cells in self.read(weights, images.device).items()}
         older = newer = self.stem(images)
         for cell in self.cells:
             assert isinstance(cell, DartsCell)
@@ -314,7 +315,7 @@ class NatsSupernet(Supernet):
 
     def logits(self, images: Tensor, weights: Mapping[str, Tensor]) -> Tensor:
         """Logits `[N, classes]`."""
-        read = iter(self.read(weights)["cell"])
+        read = iter(self.read(weights, images.device)["cell"])
         x = self.stem(images)
         for cell in self.cells:
             x = cell(x, next(read)) if isinstance(cell, NatsCell) else cell(x)

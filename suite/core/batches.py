@@ -85,10 +85,14 @@ class Loader:
             end = start + batch_size
             yield self._normalise(self.x[start:end]), self.y[start:end]
 
+    def _moved(self, drawn: Tensor) -> Tensor:
+        """To the device, which the host does not wait for."""
+        return drawn.to(self.device, non_blocking=True)
+
     def _permutation(self, epoch: int) -> Tensor:
         if epoch != self._epoch:
             order = torch.randperm(len(self.x), generator=generator(self.seed, self.purpose, "order", epoch))
-            self._order, self._epoch = order.to(self.device), epoch
+            self._order, self._epoch = self._moved(order), epoch
         return self._order
 
     def _normalise(self, images: Tensor) -> Tensor:
@@ -100,10 +104,10 @@ class Loader:
         rows = torch.arange(height, device=self.device).expand(count, -1)
         columns = torch.arange(width, device=self.device).expand(count, -1)
         if augment.crop:
-            offsets = torch.randint(-augment.crop, augment.crop + 1, (2, count, 1), generator=stream).to(self.device)
+            offsets = self._moved(torch.randint(-augment.crop, augment.crop + 1, (2, count, 1), generator=stream))
             rows, columns = rows + offsets[0], columns + offsets[1]
         if augment.flip:
-            flipped = (torch.rand(count, 1, generator=stream) < 0.5).to(self.device)
+            flipped = self._moved(torch.rand(count, 1, generator=stream) < 0.5)
             columns = torch.where(flipped, columns.flip(1), columns)
         if augment.crop or augment.flip:
             at = rows.clamp(0, height - 1)[:, :, None] * width + columns.clamp(0, width - 1)[:, None, :]
@@ -114,7 +118,7 @@ class Loader:
         result = self._normalise(images)
         if augment.cutout:
             centres = torch.stack([torch.randint(side, (count, 1), generator=stream) for side in (height, width)])
-            top, left = centres.to(self.device) - augment.cutout // 2
+            top, left = self._moved(centres) - augment.cutout // 2
             row_cut = _within(torch.arange(height, device=self.device) - top, augment.cutout)
             column_cut = _within(torch.arange(width, device=self.device) - left, augment.cutout)
             result.masked_fill_((row_cut[:, :, None] & column_cut[:, None, :])[:, None], 0.0)

@@ -23,13 +23,23 @@ def make_step() -> Callable[..., Step]:
     return step
 
 
-def step(space: str, engine: str, batch: int, channels: int, cells: int, size: int) -> Step:
+def step(
+    space: str,
+    engine: str,
+    batch: int,
+    channels: int,
+    cells: int,
+    size: int,
+    device: str = "cpu",
+    precision: str = "fp32",
+) -> Step:
     """Weight gradients, then the first-order gradient of alpha, of the supernet at softmax weights."""
     searched = get_space(space)
     torch.manual_seed(0)
-    net = searched.supernet(channels, cells, classes=10, engine=engine)  # type: ignore[arg-type]
-    alpha = {kind: table.requires_grad_() for kind, table in searched.alpha(seed=0).items()}
-    images, labels = torch.randn(batch, 3, size, size), torch.arange(batch) % 10
+    net = searched.supernet(channels, cells, classes=10, engine=engine).to(device)  # type: ignore[arg-type]
+    net.precision = precision  # type: ignore[assignment]
+    alpha = {kind: table.to(device).requires_grad_() for kind, table in searched.alpha(seed=0).items()}
+    images, labels = torch.randn(batch, 3, size, size).to(device), (torch.arange(batch) % 10).to(device)
     parameters = list(net.parameters())
 
     def take() -> None:
@@ -113,6 +123,23 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--engine-threads", type=int, default=0, help="torch's threads (default: what OMP_NUM_THREADS says)"
     )
+
+    group.addoption(
+        "--device", choices=["cpu", "cuda"], default="cpu", help="what the engines are timed on (default cpu)"
+    )
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """A GPU has benchmarks of its own."""
+    device = config.getoption("--device")
+    chosen = [item for item in items if (item.path.name == "test_cuda.py") == (device == "cuda")]
+    config.hook.pytest_deselected(items=[item for item in items if item not in chosen])
+    items[:] = chosen
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    if config.getoption("--device") == "cuda" and not torch.cuda.is_available():
+        terminalreporter.write_line("--device cuda: there is no GPU here that torch can use, nothing was timed")
 
 
 @pytest.fixture(scope="session")

@@ -4,5 +4,6 @@
 - `groups`: the operations of one source node, computed together.
 - `statistics`: batch norm as coefficients of a node's sum.
 - `cell`: forward and backward of a cell, for autograd.
-- `portable`: the arithmetic in plain torch, on every device; `native` and `kernels/`: the same in C++ for CPUs.
+- `portable`: the arithmetic in plain torch, on every device; `native` and `kernels/`: the same in C++ for CPUs; `fused`
+  and `fused_kernels`: in Triton for NVIDIA GPUs, which `proof` puts to the test first.
 """

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from spaces.core.fast import native, portable
+from spaces.core.fast import fused, native, portable
 from spaces.core.fast.groups import Back, Kernels
 from spaces.core.fast.plan import Plan
 from spaces.core.fast.portable import Slope, pixels, planes
@@ -21,7 +21,7 @@ from spaces.core.operations import BatchNorm, DroppedSkip, Noise
 
 def kernels_for(x: Tensor) -> Kernels:
     """The fastest kernels that there are for images like `x` [N, H, W, C]."""
-    return native if native.covers(x) else portable
+    return next((family for family in (native, fused) if family.covers(x)), portable)
 
 
 @dataclass(frozen=True)
@@ -59,6 +59,7 @@ class Cell:
         self.job, self.plan = job, job.plan
         self.inputs = [pixels(x) for x in tensors[: job.inputs]]
         self.table = tensors[job.inputs]
+        self.placed = self.plan.on(self.table.device, self.table.numel())
         self.kernels = kernels_for(self.inputs[0])
         self.dtype = self.inputs[0].dtype
         parts = _split(tensors[job.inputs + 1 :], self.plan.sizes)
@@ -71,19 +72,21 @@ class Cell:
     def weights(self) -> Tensor:
         """Of each term, float64 `[terms, 1]`."""
         flat = self.table.flatten().double()
-        if auxiliary := self.job.auxiliary_weight:  # at the place before the first
-            flat = torch.cat([flat, flat.new_tensor([auxiliary])])
-        return flat[self.plan.places.to(flat.device)][:, None]
+        if auxiliary := self.job.auxiliary_weight:  # at the place after the last
+            flat = torch.cat([flat, flat.new_full((1,), auxiliary)])
+        return flat[self.placed.places][:, None]
 
     def scale_and_shift(self) -> tuple[Tensor, Tensor]:
         """γ and β of each term, float64 `[terms, C]`, or `[terms, 1]` where none learns any."""
         count = len(self.plan.terms)
-        blank = torch.zeros(count, self.channels if self.scales else 1, dtype=torch.float64, device=self.table.device)
-        scale, shift = blank + 1, blank
-        if self.scales:
-            scale[self.plan.affine] = torch.stack(self.scales).double()
-            shift[self.plan.affine] = torch.stack(self.shifts).double()
-        return scale, shift
+        if not self.scales:
+            blank = self.table.new_zeros(count, 1, dtype=torch.float64)
+            return blank + 1, blank
+        zero = self.scales[0].new_zeros(self.channels)
+        scale, shift = [zero + 1] * count, [zero] * count
+        for place, row in enumerate(self.plan.affine):
+            scale[row], shift[row] = self.scales[place], self.shifts[place]
+        return torch.stack(scale).double(), torch.stack(shift).double()
 
     def forward(self) -> tuple[Tensor, Pass]:
         """The output `[N, H, W, C or nodes · C]`, and what the way back needs."""
@@ -92,8 +95,7 @@ class Cell:
         of_batch = any(norm.training or not norm.track_running_stats for norm in norms[:1])
         if of_batch and self.count == 1:
             raise ValueError("batch norm in training mode needs more than one value a channel: one image of one pixel")
-        columns = plan.columns.to(self.inputs[0].device)
-        statistics = Statistics.of(plan.norms, columns, self.channels, of_batch=of_batch)
+        statistics = Statistics.of(plan.norms, self.placed.columns, self.channels, of_batch=of_batch)
         images, height, width, channels = self.shape
         blank = self.inputs[0].new_empty
         if job.joined:
@@ -129,7 +131,8 @@ class Cell:
                 done.sums.append(total)
             done.states.append(nodes[place])
         if norms and moves(norms[0]):
-            move_running(norms, statistics.mean[plan.normed], statistics.variance[plan.normed], self.count)
+            normed = self.placed.normed
+            move_running(norms, statistics.mean[normed], statistics.variance[normed], self.count)
         return output, done
 
     def value(self, row: int, done: Pass, *, draw: bool = False) -> Tensor:
@@ -186,17 +189,17 @@ class Cell:
             if gx is not None:
                 self.leave(place, gx, filled=False, weights=weights)
             of_inputs.append(planes(gx) if gx is not None and wanted else None)
-        of_table = torch.zeros(self.table.numel() + 1, dtype=torch.float64, device=self.table.device)
-        of_table[plan.places.to(of_table.device)] = torch.cat(of_weights[::-1])
+        of_terms = torch.cat([*of_weights[::-1], of_weights[0].new_zeros(1)])
         norms: list[list[Tensor | None]] = [[], []]
         if self.scales:
             norms = [
-                list(torch.cat(part[::-1])[plan.affine].to(self.dtype).unbind())
+                [rows[row] for rows in [torch.cat(part[::-1]).to(self.dtype).unbind()] for row in plan.affine]
                 if weights
                 else [None] * len(self.scales)
                 for part in (of_scale, of_shift)
             ]
-        return of_inputs, of_table[:-1].view_as(self.table).to(self.table.dtype), [*self.of_parameters, *norms]
+        of_table = of_terms[self.placed.takers].view_as(self.table).to(self.table.dtype)
+        return of_inputs, of_table, [*self.of_parameters, *norms]
 
     def leave(self, state: int, gx: Tensor, *, filled: bool, weights: bool) -> None:
         """Add to gx, or write, the gradient at a state from all terms that read it; all nodes behind it are done."""

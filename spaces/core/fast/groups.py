@@ -145,7 +145,7 @@ class Reductions(Group):
             [True, back.weights, False],
         )  # fmt: skip
         even, odd = pixels(of_halves).chunk(2, -1)
-        whole = torch.zeros(x.shape, dtype=x.dtype, device=x.device)
+        whole = x.new_zeros(x.shape)
         whole[:, ::2, ::2] = even
         target = whole[:, 1::2, 1::2]
         target += odd[:, : target.shape[1], : target.shape[2]]

@@ -25,6 +25,7 @@ from spaces.core.fast import portable
 SOURCES = Path(__file__).with_name("kernels")
 FLAGS = ("-O3", "-march=native", "-std=c++17", "-fopenmp", "-fPIC", "-shared")
 LANES = 4  # the channels of an image must be a multiple of so many
+_ld = portable.spacing
 
 
 def _processor() -> str:
@@ -100,14 +101,6 @@ def covers(x: Tensor) -> bool:
         and x.shape[-1] % LANES == 0
         and not isinstance(library(), str)
     )
-
-
-def _ld(x: Tensor) -> int:
-    """The distance between two pixels of `x` [N, H, W, C], which may be a slice of wider images."""
-    if x.is_contiguous():
-        return x.shape[-1]
-    # The stride of a dimension of size 1 says nothing.
-    return next(x.stride(dimension) for dimension in (2, 1, 0) if x.shape[dimension] > 1)
 
 
 def _at(x: Tensor | None) -> int | None:

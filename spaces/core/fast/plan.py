@@ -28,6 +28,15 @@ class Term(NamedTuple):
     member: int = -1
 
 
+class Placed(NamedTuple):
+    """What a plan says in numbers, on one device."""
+
+    places: Tensor  # of the terms' weights in the flat table, int64 `[terms]`
+    takers: Tensor  # for each weight of the flat table its term, or their number where it has none: int64 `[weights]`
+    columns: Tensor  # ε of each row's batch norm, and 1 where there is one: float64 `[2, rows, 1]`
+    normed: Tensor  # the rows of statistics that a batch norm wants, int64
+
+
 @dataclass
 class Plan:
     """Terms, the groups that compute them, and the norms of the statistics' rows.
@@ -41,6 +50,7 @@ class Plan:
     norms: list[BatchNorm | None] = field(default_factory=list)
     node_rows: list[int] = field(default_factory=list)
     names: list[str] = field(default_factory=list)  # of the parameters, within the cell
+    _placed: dict[torch.device, Placed] = field(default_factory=dict)
 
     @cached_property
     def node_of(self) -> list[int]:
@@ -53,21 +63,26 @@ class Plan:
         return [len(part) for part in self.parameters()]
 
     @cached_property
-    def places(self) -> Tensor:
-        """Of the terms' weights in the flat table, int64 `[terms]`."""
-        return torch.tensor([term.place for term in self.terms], dtype=torch.int64, device="cpu")
-
-    @cached_property
     def normed(self) -> list[int]:
         """The rows of statistics that a batch norm wants."""
         return [row for row, norm in enumerate(self.norms) if norm is not None]
 
-    @cached_property
-    def columns(self) -> Tensor:
-        """ε of each row's batch norm, and 1 where there is one: float64 `[2, rows, 1]`."""
-        eps = [0.0 if norm is None else norm.eps for norm in self.norms]
-        there = [float(norm is not None) for norm in self.norms]
-        return torch.tensor([eps, there], dtype=torch.float64, device="cpu")[..., None]
+    def on(self, device: torch.device, weights: int) -> Placed:
+        """For a flat table of so many `weights`. Moved to a device once: a copy of each call would wait for it."""
+        if device not in self._placed:
+            takers = [len(self.terms)] * weights
+            for row, term in enumerate(self.terms):
+                if term.place >= 0:
+                    takers[term.place] = row
+            eps = [0.0 if norm is None else norm.eps for norm in self.norms]
+            there = [float(norm is not None) for norm in self.norms]
+            self._placed[device] = Placed(
+                torch.tensor([term.place % (weights + 1) for term in self.terms], dtype=torch.int64, device=device),
+                torch.tensor(takers, dtype=torch.int64, device=device),
+                torch.tensor([eps, there], dtype=torch.float64, device=device)[..., None],
+                torch.tensor(self.normed, dtype=torch.int64, device=device),
+            )
+        return self._placed[device]
 
     @cached_property
     def affine(self) -> list[int]:

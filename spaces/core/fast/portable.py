@@ -38,6 +38,14 @@ def pixels(x: Tensor) -> Tensor:
     return x.permute(0, 2, 3, 1).contiguous()
 
 
+def spacing(x: Tensor) -> int:
+    """The distance between two pixels of `x` [N, H, W, C], which may be a slice of wider images."""
+    if x.is_contiguous():
+        return x.shape[-1]
+    # The stride of a dimension of size 1 says nothing.
+    return next(x.stride(dimension) for dimension in (2, 1, 0) if x.shape[dimension] > 1)
+
+
 def moments(y: Tensor, mean: Tensor, variance: Tensor) -> None:
     """Write the mean and the (biased) variance of each channel."""
     found = torch.var_mean(y, (0, 1, 2), correction=0)
@@ -97,7 +105,7 @@ def dense(
     """A convolution of relu(x), of stride 1, for each of `weights`; mean and variance of each written if asked for."""
     rectified = rectify(x)
     out: list[Tensor] = [x] * len(weights)
-    for places, stacked in _stacks(weights):
+    for places, stacked in stacks(weights):
         value = pixels(F.conv2d(planes(rectified), stacked, padding=stacked.shape[-1] // 2))
         for place, y in zip(places, value.chunk(len(places), -1), strict=True):
             out[place] = y
@@ -123,10 +131,10 @@ def dense_backward(
     """
     rectified = rectify(x)
     found: list[Tensor | None] = [None] * len(weights)
-    for places, stacked in _stacks(weights):
+    for places, stacked in stacks(weights):
         back = torch.cat([_back(gradients[place], values[place], slopes[place]) for place in places], -1)
         padding = [stacked.shape[-1] // 2] * 2
-        of_x, of_stacked, _ = _convolution_backward(
+        of_x, of_stacked, _ = convolution_backward(
             planes(back), planes(rectified), stacked, 1, padding, 1, 1, of_weights
         )
         rectify_backward(pixels(of_x), x, gx)
@@ -136,7 +144,7 @@ def dense_backward(
     return found
 
 
-def _stacks(weights: Sequence[Tensor]) -> Iterator[tuple[list[int], Tensor]]:
+def stacks(weights: Sequence[Tensor]) -> Iterator[tuple[list[int], Tensor]]:
     """The kernels of each size, one convolution's worth: their places and all of them together."""
     for size in sorted({weight.shape[-1] for weight in weights}):
         places = [place for place, weight in enumerate(weights) if weight.shape[-1] == size]
@@ -167,7 +175,7 @@ def separable(
     variance: Tensor | None,
 ) -> Tensor:
     """pointwise(depthwise(relu(scale · x + shift))), its mean and variance written if asked for; no scale: relu(x)."""
-    y = pixels(F.conv2d(_depthwise(_rectified(x, scale, shift), depthwise, form), pointwise))
+    y = separated(_rectified(x, scale, shift), depthwise, pointwise, form)
     if mean is not None and variance is not None:
         moments(y, mean, variance)
     return y
@@ -193,22 +201,10 @@ def separable_backward(
     Writes dL/d(scale · x + shift) to gx, or adds it. Returns Σ gx and Σ gx · x (float64 `[2, C]`) unless added, and
     the gradients of both kernels if `weights` are asked for.
     """
-    back = planes(_back(g, y, slope))
     rectified = _rectified(x, scale, shift)
-    padding = [form.dilation * (form.kernel // 2)] * 2
-    middle = _depthwise(rectified, depthwise, form)
-    of_middle, of_pointwise, _ = _convolution_backward(back, middle, pointwise, 1, [0, 0], 1, 1, weights)
-    if form.stride == 1:
-        # The transpose of a depthwise convolution is one with its kernel flipped, which libraries do much faster.
-        of_input = _depthwise(pixels(of_middle), depthwise.flip(2, 3), form)
-        _, of_depthwise, _ = _convolution_backward(
-            of_middle, planes(rectified), depthwise, 1, padding, form.dilation, x.shape[-1], weights, inputs=False
-        )
-    else:
-        of_input, of_depthwise, _ = _convolution_backward(
-            of_middle, planes(rectified), depthwise, form.stride, padding, form.dilation, x.shape[-1], weights
-        )
-    passed = of_input.permute(0, 2, 3, 1).masked_fill(rectified <= 0, 0.0)
+    back = _back(g, y, slope)
+    of_input, of_depthwise, of_pointwise = separated_backward(back, rectified, depthwise, pointwise, form, weights)
+    passed = of_input.masked_fill(rectified <= 0, 0.0)
     if accumulate:
         gx.add_(passed)
         return None, of_depthwise, of_pointwise
@@ -216,7 +212,32 @@ def separable_backward(
     return reduce(gx, [x]), of_depthwise, of_pointwise
 
 
-def _convolution_backward(
+def separated(x: Tensor, depthwise: Tensor, pointwise: Tensor, form: Form) -> Tensor:
+    """pointwise(depthwise(x))."""
+    return pixels(F.conv2d(_depthwise(x, depthwise, form), pointwise))
+
+
+def separated_backward(
+    back: Tensor, x: Tensor, depthwise: Tensor, pointwise: Tensor, form: Form, weights: bool
+) -> tuple[Tensor, Tensor | None, Tensor | None]:
+    """The gradients of `separated` at x, and at both kernels if `weights` are asked for."""
+    padding = [form.dilation * (form.kernel // 2)] * 2
+    middle = _depthwise(x, depthwise, form)
+    of_middle, of_pointwise, _ = convolution_backward(planes(back), middle, pointwise, 1, [0, 0], 1, 1, weights)
+    if form.stride == 1:
+        # The transpose of a depthwise convolution is one with its kernel flipped, which libraries do much faster.
+        of_x = _depthwise(pixels(of_middle), depthwise.flip(2, 3), form)
+        _, of_depthwise, _ = convolution_backward(
+            of_middle, planes(x), depthwise, 1, padding, form.dilation, x.shape[-1], weights, inputs=False
+        )
+    else:
+        of_x, of_depthwise, _ = convolution_backward(
+            of_middle, planes(x), depthwise, form.stride, padding, form.dilation, x.shape[-1], weights
+        )
+    return pixels(of_x), of_depthwise, of_pointwise
+
+
+def convolution_backward(
     slope: Tensor,
     x: Tensor,
     weight: Tensor,
@@ -228,6 +249,7 @@ def _convolution_backward(
     *,
     inputs: bool = True,
 ) -> tuple[Tensor, Tensor | None, Tensor | None]:
+    """The gradients of a convolution without bias at x and, if they are asked for, at its `weights`; then None."""
     if not inputs and not weights:
         return slope, None, None
     found: tuple[Tensor, Tensor | None, Tensor | None] = torch.ops.aten.convolution_backward(

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from spaces import IMAGE_SPACES
-from spaces.core.fast import groups, native, portable
+from spaces.core.fast import fused, groups, native, portable
 from spaces.core.mixed_cell import MixedCell
 from spaces.core.operations import BatchNorm
 
@@ -269,9 +269,9 @@ def test_what_is_not_a_number_does_not_vanish(pair: Any, kernels: str, operation
 
 
 def test_the_kernels_have_one_interface() -> None:
-    """Every function of a group's kernels is in both families."""
+    """Every function of a group's kernels is in all families."""
     kernels = [name for name in vars(portable) if inspect.isfunction(getattr(native, name, None))]
     assert {"moments", "reduce", "combine", "pool", "pool_backward", "dense", "dense_backward"} <= set(kernels)
     for name in kernels:
-        both = [list(inspect.signature(getattr(family, name)).parameters) for family in (native, portable)]
-        assert both[0] == both[1]
+        every = [list(inspect.signature(getattr(family, name)).parameters) for family in (native, fused, portable)]
+        assert every[0] == every[1] == every[2]

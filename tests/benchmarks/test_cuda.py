@@ -1,0 +1,150 @@
+"""The fast engine beside the reference on a GPU. Run by `tox -e bench -- --device cuda`.
+
+In `extra_info` (in `--benchmark-json`): milliseconds a step (weights' gradient and alpha's), ratios, peaks in MB, and
+what an epoch of the papers' CIFAR-10 search takes.
+"""
+
+import os
+from collections.abc import Callable, Iterator
+from statistics import median
+from typing import Any
+
+import pytest
+import torch
+from pytest_benchmark.fixture import BenchmarkFixture
+
+from methods import Search, get_method
+from methods.core.settings import resolve
+from spaces import get_space
+from spaces.core.fast import cell, fused, portable
+from suite.data import Augment, Loader
+from suite.environment import engine_name, make_deterministic
+
+SIZES = {"nats-tss": {"channels": 16, "cells": 5, "size": 32}, "darts": {"channels": 16, "cells": 8, "size": 32}}
+HALF = 25_000  # images of CIFAR-10 for the weights, and as many for alpha
+STEPS = 20  # of a timing, so that the host's turn is part of it and the clock's is not
+
+
+@pytest.fixture(scope="module", autouse=True)
+def gpu() -> None:
+    if not torch.cuda.is_available():
+        pytest.skip("there is no GPU here that torch can use: nothing was timed")
+    make_deterministic(torch.get_num_threads())
+
+
+@pytest.fixture(params=[False, True], ids=["fp32", "tf32"])
+def tf32(request: pytest.FixtureRequest) -> Iterator[bool]:
+    """Whether convolutions may round fp32 to TF32, as they may not in a trial."""
+    before = torch.backends.cudnn.allow_tf32
+    torch.backends.cudnn.allow_tf32 = request.param
+    yield request.param
+    torch.backends.cudnn.allow_tf32 = before
+
+
+def milliseconds(take: Callable[[], Any], steps: int = STEPS) -> float:
+    """Of one of many steps, by the GPU's own clock: from an idle GPU to an idle GPU."""
+    start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+    torch.cuda.synchronize()
+    start.record()
+    for _ in range(steps):
+        take()
+    end.record()
+    torch.cuda.synchronize()
+    return start.elapsed_time(end) / steps
+
+
+def peak(take: Callable[[], Any]) -> float:
+    """MB that a step adds to what is allocated before it."""
+    torch.cuda.synchronize()
+    torch.cuda.reset_peak_memory_stats()
+    before = torch.cuda.memory_allocated()
+    take()
+    torch.cuda.synchronize()
+    return (torch.cuda.max_memory_allocated() - before) / 2**20
+
+
+def told() -> dict[str, str]:
+    return {
+        "gpu": torch.cuda.get_device_name(),
+        "torch": torch.__version__,
+        "convolutions": "TF32" if torch.backends.cudnn.allow_tf32 else "fp32",
+        "engine": engine_name("fast", "fp32", "cuda"),
+    }
+
+
+def with_kernels(family: Any, take: Callable[[], None]) -> Callable[[], None]:
+    """The step by one family of kernels."""
+
+    def taken() -> None:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(cell, "kernels_for", lambda x: family)
+            take()
+
+    return taken
+
+
+@pytest.mark.parametrize("batch", [16, 64])
+@pytest.mark.parametrize("space", sorted(SIZES))
+def test_a_step(benchmark: BenchmarkFixture, make_step: Any, rounds: int, tf32: bool, space: str, batch: int) -> None:
+    """The reference, in fp32 and bf16, the fast engine in plain torch, and with Triton kernels if they are trusted."""
+    benchmark.group = f"step {space} batch {batch} {'tf32' if tf32 else 'fp32'}"
+    sizes = {"space": space, "batch": batch, "device": "cuda", **SIZES[space]}
+    fast = make_step(engine="fast", **sizes)
+    takes = {
+        "reference": make_step(engine="reference", **sizes),
+        "reference, bf16": make_step(engine="reference", precision="bf16", **sizes),
+        "fast, plain torch": with_kernels(portable, fast),
+    }
+    if not isinstance(fused.library(), str):
+        takes["fast, Triton"] = with_kernels(fused, fast)
+    found: dict[str, list[float]] = {name: [] for name in takes}
+
+    def round_of_all() -> None:
+        for name, take in takes.items():
+            found[name].append(milliseconds(take))
+
+    benchmark.pedantic(round_of_all, rounds=rounds, warmup_rounds=1)  # which compiles, and fills the allocator
+    times = {name: median(each[-rounds:]) for name, each in found.items()}
+    benchmark.extra_info.update(
+        told()
+        | {f"ms, {name}": value for name, value in times.items()}
+        | {f"reference : {name}": times["reference"] / value for name, value in times.items() if name != "reference"}
+        | {f"peak MB, {name}": peak(take) for name, take in takes.items()}
+    )
+
+
+@pytest.mark.parametrize("engine", ["reference", "fast"])
+@pytest.mark.parametrize("space", sorted(SIZES))
+def test_an_epoch_of_the_papers_search(benchmark: BenchmarkFixture, rounds: int, space: str, engine: str) -> None:
+    """Whole steps of a first-order search, 25,000 images for the weights and 25,000 for alpha, batch 64, probes off.
+
+    Epochs a second are told from the seconds of a step; what ends an epoch (accuracies) is not in them.
+    """
+    benchmark.group = f"epoch {space}"
+    method = get_method("darts-1st")
+    chosen = {key: SIZES[space][key] for key in ("channels", "cells")} | {"batch_size": 64, "epochs": 50}
+    settings, _ = resolve(method.options, {**method.layers(space), "benchmark": chosen})
+    halves = [
+        Loader(
+            torch.randint(0, 256, (HALF, 3, 32, 32), dtype=torch.uint8),
+            torch.arange(HALF) % 10,
+            batch_size=64,
+            seed=0,
+            purpose=half,
+            mean=(0.5,) * 3,
+            std=(0.25,) * 3,
+            augment=Augment(crop=4, flip=True),
+            device="cuda",
+        )
+        for half in ("weights", "alpha")
+    ]
+    searched = get_space(space, without=method.removes(space))
+    sizes = {"classes": 10, "in_channels": 3, "seed": 0}
+    search = Search(searched, method, *halves, **sizes, settings=settings, device="cuda", engine=engine)  # type: ignore[arg-type]
+    found: list[float] = []
+    benchmark.pedantic(lambda: found.append(milliseconds(search.advance)), rounds=rounds, warmup_rounds=1)
+    step = median(found[-rounds:])
+    benchmark.extra_info.update(
+        told() | {"ms, step": step, "epochs a second": 1000 / (step * (HALF // 64)), "steps an epoch": HALF // 64}
+    )
+    assert os.environ["CUBLAS_WORKSPACE_CONFIG"]
