@@ -103,7 +103,7 @@ def film(
         f"film-{slug(str(trial['key']))}-{slug(kind)}",
         f"{name}: operation weights over epochs, a row an operation of an edge.",
         f"Weights of {name} over epochs. In the last the strongest are, edge by edge: {', '.join(strongest)}.",
-        weight_rows(ordered["epoch"].to_numpy(), flat.T, edges, operations),
+        weight_rows(ordered["epoch"].tolist(), flat.T, edges, operations),
     )
 
 

@@ -125,7 +125,7 @@ def weights(
         f"{block.slug}-weights-{slug(str(trial['key']))}-{slug(kind)}",
         caption,
         alt,
-        weight_rows(epochs, values, edges, operations),
+        weight_rows(epochs.tolist(), values, edges, operations),
     )
 
 

@@ -245,7 +245,8 @@ def _set(record: dict[Any, Any]) -> dict[str, Any]:
 
 def _own(record: dict[Any, Any]) -> list[str]:
     """The names of the search's settings that the user set."""
-    return [name for name, layer in (record.get("origin") or {}).items() if layer == "settings"]
+    origin = record.get("origin")
+    return [name for name, layer in origin.items() if layer == "settings"] if isinstance(origin, dict) else []
 
 
 def _sizes(settings: dict[str, Any]) -> str:

@@ -26,7 +26,7 @@ def csv(frame: pd.DataFrame) -> str:
     shown.columns = pd.Index([_inert(str(name)) for name in frame.columns])
     for position, kind in enumerate(shown.dtypes):
         if not pd.api.types.is_numeric_dtype(kind):
-            shown.isetitem(position, shown.iloc[:, position].map(_cell))
+            shown.isetitem(position, shown.iloc[:, position].map(_cell).to_numpy())
     return shown.to_csv(index=False, lineterminator="\r\n")
 
 

@@ -56,7 +56,7 @@ class Site:
     def links(self, table: Table) -> list[str | None]:
         """For each row of `table` the page that it leads to: its exhibit's, trial's, block's or first cell's."""
         frame = table.frame
-        if "exhibit" in frame:
+        if "exhibit" in frame and frame["exhibit"].str.contains("/").all():
             pairs = zip(frame["paper"], frame["exhibit"], strict=True)
             return [f"papers/{paper}.html#{str(name).replace('/', '-')}" for paper, name in pairs]
         if "key" in frame:

@@ -233,7 +233,7 @@ def _curves(block: Block, record: Row, history: pd.DataFrame) -> Drawn | None:
         return None
     name = f"{record['label']}, seed {record['seed']}"
     return Drawn(
-        charts(ordered["epoch"].to_numpy(dtype=float), panels),
+        charts([float(epoch) for epoch in ordered["epoch"]], panels),
         f"curves-{slug(str(record['key']))}",
         f"{block.title}, {name}: losses (cross-entropy) and accuracies over epochs. {sentence(block.conditions)}",
         f"Curves of {name}; in the last epoch {'; '.join(ends)}.",

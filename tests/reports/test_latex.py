@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from reports.core.latex import escape, tabular
+from reports.published import PAPERS
 from reports.tables import Column, Table
 
 
@@ -64,7 +65,9 @@ def test_every_input_and_figure_is_there(report):
     assert figures == {f"figures/{path.name}" for path in (out / "figures").glob("*.pdf")}
     for path in inputs:
         (caption,) = (line for line in (out / path).read_text("utf-8").splitlines() if line.startswith(r"\caption"))
-        assert "protocol quick (4 channels, 3 cells, 4 epochs, all of the data)" in caption
+        # The papers' tables and claims stand there whether or not a trial of these tells of them.
+        if not any(word in path for word in (*PAPERS, "claims", "verdicts")):
+            assert "protocol quick (4 channels, 3 cells, 4 epochs, all of the data)" in caption
 
 
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="no pdflatex here")
