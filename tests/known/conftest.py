@@ -86,11 +86,11 @@ def compare(name: str, golden: Value, now: Value, group: Group, allowed: float) 
         differences = [float(a != b) for a, b in zip(one, other, strict=True)]
     else:
         scale = max(map(abs, one)) or 1.0 if group.measure == "relative" else 1.0
-        # A number that is none anywhere but in the golden file has moved.
+        # Two that are no number are equal; a number and none are as far apart as can be.
         same = [a == b or (math.isnan(a) and math.isnan(b)) for a, b in zip(one, other, strict=True)]
         differences = [0.0 if s else abs(a - b) / scale for s, a, b in zip(same, one, other, strict=True)]
         differences = [math.inf if math.isnan(d) else d for d in differences]
-    total = sum(differences) if group.measure == "edges" else max(differences)
+    total = sum(differences) if group.measure == "edges" else max(differences, default=0.0)
     if total <= allowed:
         return None
     worst = max(range(len(one)), key=lambda place: differences[place])
@@ -105,7 +105,7 @@ def compare(name: str, golden: Value, now: Value, group: Group, allowed: float) 
     said, tolerance = words[group.measure]
     if place and said:
         said += f", {sum(d > allowed for d in differences)} of {len(one)}"
-    return Move(f"{name}{place}", *map(str, ends), said, tolerance)
+    return Move(f"{name}{place}", *(end if isinstance(end, str) else toml(end) for end in ends), said, tolerance)
 
 
 class Golden:
