@@ -105,7 +105,7 @@ def compare(name: str, golden: Value, now: Value, group: Group, allowed: float) 
     said, tolerance = words[group.measure]
     if place and said:
         said += f", {sum(d > allowed for d in differences)} of {len(one)}"
-    return Move(f"{name}{place}", *(end if isinstance(end, str) else toml(end) for end in ends), said, tolerance)
+    return Move(f"{name}{place}", *map(str, ends), said, tolerance)
 
 
 class Golden:
@@ -139,14 +139,14 @@ class Golden:
                     found.append(Move(label, *(w or "-" for w in words), "", ""))
                     continue
                 allowed = group.allowed(name, here)
-                found.append(compare(label, group.values[name], now[name], group, allowed))
+                found.append(compare(label, group.values[name], kept(now[name]), group, allowed))
         return [move for move in found if move is not None]
 
     def renew(self, measured: Measured, reason: str, key: str) -> None:
         """Write what was measured, and why, in place of what stood here. Tolerances stay as they are."""
         for title, group in self.groups.items():
             group.values.clear()
-            group.values.update(measured.get(title, {}))
+            group.values.update({name: kept(value) for name, value in measured.get(title, {}).items()})
         now = {"date": date.today(), "version": own_version(), "platform": key, "reason": reason}
         self.renewals = [now, *self.renewals][:REASONS]
         write_whole(self.path, lambda file: file.write("\n".join(self.lines()).encode()))
@@ -169,10 +169,15 @@ class Golden:
             yield ""
 
 
+def kept(value: Any) -> Any:
+    """What a file keeps of a value: of floats, `DIGITS` significant digits."""
+    if isinstance(value, list):
+        return [kept(one) for one in value]
+    return float(f"{value:.{DIGITS}g}") if isinstance(value, float) else value
+
+
 def toml(value: Any) -> str:
-    """A value as TOML, floats with `DIGITS` significant digits."""
-    if isinstance(value, float):
-        return repr(float(f"{value:.{DIGITS}g}"))
+    """A value as TOML."""
     if isinstance(value, list | tuple):
         return f"[{', '.join(map(toml, value))}]"
     return json.dumps(value, ensure_ascii=False) if isinstance(value, str) else str(value)
