@@ -1,4 +1,7 @@
-"""What all tests share: one thread, and `--engine reference`, with which they all run on the plain construction."""
+"""What all tests share: one thread, published architectures, and options.
+
+`--engine reference` runs them all on the plain construction; `--update-golden "why"` renews known numbers.
+"""
 
 import pytest
 import torch
@@ -7,9 +10,64 @@ from spaces.core.mixed_cell import ByReference, MixedCell
 
 torch.set_num_threads(1)
 
+PUBLISHED = {
+    # Liu et al., "DARTS" (ICLR 2019), first and second order.
+    "DARTS_V1": (
+        "Genotype(normal=[('sep_conv_3x3', 1), ('sep_conv_3x3', 0), ('skip_connect', 0), ('sep_conv_3x3', 1), "
+        "('skip_connect', 0), ('sep_conv_3x3', 1), ('sep_conv_3x3', 0), ('skip_connect', 2)], "
+        "normal_concat=[2, 3, 4, 5], reduce=[('max_pool_3x3', 0), ('max_pool_3x3', 1), ('skip_connect', 2), "
+        "('max_pool_3x3', 0), ('max_pool_3x3', 0), ('skip_connect', 2), ('skip_connect', 2), ('avg_pool_3x3', 0)], "
+        "reduce_concat=[2, 3, 4, 5])"
+    ),
+    "DARTS_V2": (
+        "Genotype(normal=[('sep_conv_3x3', 0), ('sep_conv_3x3', 1), ('sep_conv_3x3', 0), ('sep_conv_3x3', 1), "
+        "('sep_conv_3x3', 1), ('skip_connect', 0), ('skip_connect', 0), ('dil_conv_3x3', 2)], "
+        "normal_concat=[2, 3, 4, 5], reduce=[('max_pool_3x3', 0), ('max_pool_3x3', 1), ('skip_connect', 2), "
+        "('max_pool_3x3', 1), ('max_pool_3x3', 0), ('skip_connect', 2), ('skip_connect', 2), ('max_pool_3x3', 1)], "
+        "reduce_concat=[2, 3, 4, 5])"
+    ),
+    # Xu et al., "PC-DARTS" (ICLR 2020), the architecture found on CIFAR-10.
+    "PC_DARTS_cifar": (
+        "Genotype(normal=[('sep_conv_3x3', 1), ('skip_connect', 0), ('sep_conv_3x3', 0), ('dil_conv_3x3', 1), "
+        "('sep_conv_5x5', 0), ('sep_conv_3x3', 1), ('avg_pool_3x3', 0), ('dil_conv_3x3', 1)], "
+        "normal_concat=range(2, 6), reduce=[('sep_conv_5x5', 1), ('max_pool_3x3', 0), ('sep_conv_5x5', 1), "
+        "('sep_conv_5x5', 2), ('sep_conv_3x3', 0), ('sep_conv_3x3', 3), ('sep_conv_3x3', 1), ('sep_conv_3x3', 2)], "
+        "reduce_concat=range(2, 6))"
+    ),
+    # Chen et al., "Progressive DARTS" (ICCV 2019).
+    "PDARTS": (
+        "Genotype(normal=[('skip_connect', 0), ('dil_conv_3x3', 1), ('skip_connect', 0), ('sep_conv_3x3', 1), "
+        "('sep_conv_3x3', 1), ('sep_conv_3x3', 3), ('sep_conv_3x3', 0), ('dil_conv_5x5', 4)], "
+        "normal_concat=range(2, 6), reduce=[('avg_pool_3x3', 0), ('sep_conv_5x5', 1), ('sep_conv_3x3', 0), "
+        "('dil_conv_5x5', 2), ('max_pool_3x3', 0), ('dil_conv_3x3', 1), ('dil_conv_3x3', 1), ('dil_conv_5x5', 3)], "
+        "reduce_concat=range(2, 6))"
+    ),
+}
+
+
+@pytest.fixture(scope="session")
+def published() -> dict[str, str]:
+    return PUBLISHED
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--engine", choices=["fast", "reference"], default="fast", help="what computes supernets")
+    parser.addoption("--update-golden", metavar="WHY", help="renew the known numbers that moved, and keep this reason")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    reason = config.getoption("--update-golden")
+    if reason is not None and not reason.strip():
+        raise pytest.UsageError('--update-golden wants the reason, which the file keeps: --update-golden "why"')
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """What was renewed, which no failure shows."""
+    for report in terminalreporter.getreports("passed"):
+        for name, said in report.user_properties:
+            if name == "renewed":
+                terminalreporter.section("known numbers renewed")
+                terminalreporter.write_line(said)
 
 
 @pytest.fixture(autouse=True)

@@ -187,7 +187,9 @@ def counted(frame: pd.DataFrame) -> Table:
         Column("Seeds", lambda row: str(row["seeds"]) or NOTHING),
         *(Column(name.capitalize(), _count(name)) for name in VERDICTS),
     )
-    return Table(pd.DataFrame(rows), columns, "Claims of each paper by verdict, at each scale that was run", "claims")
+    return Table(
+        pd.DataFrame(rows), columns, "Claims of each paper by verdict, at each scale that was run", "claims-by-verdict"
+    )
 
 
 def listed(shown: list[Shown]) -> Table:

@@ -345,6 +345,7 @@ REAL = Path(os.environ.get("DARTBOARD_DATA", "no-such-root"))
 BEST = {"cifar10": 94.37, "cifar100": 73.51, "imagenet16-120": 47.31}
 
 
+@pytest.mark.known
 @pytest.mark.skipif(Table.open(REAL) is None, reason="no NATS-Bench table in $DARTBOARD_DATA")
 def test_the_real_table_has_the_published_numbers():
     table = opened(REAL)

@@ -21,26 +21,6 @@ def dartboard(*words: str) -> Any:
     return CliRunner().invoke(app, ["search", *words, "--space", "analytic"])
 
 
-@pytest.mark.parametrize(
-    ("method", "overrides"),
-    [
-        ("darts-1st", {}),
-        ("darts-2nd", {"learning_rate": 0.1}),
-        ("amended-darts", {}),
-        ("amended-darts-exact", {"eta": 0.25}),
-        ("milenas", {"lambda": 2}),
-        ("rarts", {"lambda": 1, "beta": 2, "learning_rate": 0.1, "alpha_learning_rate": 0.1}),
-        ("rarts", {"lambda": 60, "beta": 5}),
-    ],
-)
-def test_methods_come_to_rest_at_their_closed_forms(method: str, overrides: dict[str, Any]) -> None:
-    found = analytic.solve(method, {"alpha_learning_rate": 0.02, **overrides} if method != "rarts" else overrides)
-    assert found["at_rest"]
-    assert ("y" in found) == (method == "rarts")
-    for key, exact in found["closed_form"].items():
-        assert found[key] == pytest.approx(exact, abs=1e-3)
-
-
 def test_command_line_prints_the_papers_point() -> None:
     result = dartboard("rarts", "--set", "lambda=15", "--set", "beta=15", "--json")
     assert result.exit_code == 0
