@@ -1,5 +1,6 @@
 """One supernet under both engines on one batch, and how close two computations of it have to be."""
 
+import os
 from collections.abc import Callable, Iterator, Mapping
 from copy import deepcopy
 from dataclasses import dataclass
@@ -13,6 +14,10 @@ from spaces import Space, get_space
 from spaces.core.fast import cell, native, portable
 from spaces.core.streams import generator
 from spaces.core.supernet import Supernet
+
+if not torch.cuda.is_available():
+    # Triton decides as it is imported whether it compiles or interprets, and torch imports it when it likes.
+    os.environ["TRITON_INTERPRET"] = "1"
 
 Named = dict[str, Tensor]
 

@@ -22,15 +22,8 @@ HERE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
 @pytest.fixture(scope="module", autouse=True)
-def interpreted() -> Iterator[None]:
-    """Triton decides as it is imported whether it compiles or interprets."""
-    with pytest.MonkeyPatch.context() as patch:
-        if HERE.type == "cpu":
-            if "triton" in sys.modules and not os.environ.get("TRITON_INTERPRET"):
-                pytest.skip("Triton was imported as a compiler")
-            patch.setenv("TRITON_INTERPRET", "1")
-        pytest.importorskip("triton")
-        yield
+def triton() -> None:
+    pytest.importorskip("triton")
 
 
 @pytest.mark.parametrize(("dtype", "within"), [(torch.float64, 1e-13), (torch.float32, 2e-6)], ids=str)
