@@ -48,7 +48,7 @@ def table(exhibit: Exhibit, cells: pd.DataFrame, part: Part | None) -> Table:
         ]
     shown += [Column("Published are", lambda row: str(row["convention"]), numeric=False)]
     shown += [Column(name, partial(_printed, name), UNMEASURED) for name in names if measured and name not in measured]
-    slug = exhibit.slug if part is None else f"{exhibit.slug}-{part.slug}"
+    slug = f"{exhibit.slug}-{part.slug if part else 'published'}"
     return Table(frame, tuple(shown), _caption(exhibit, cells, part, differing), slug)
 
 
