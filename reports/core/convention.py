@@ -9,7 +9,11 @@ BEST = re.compile(
     r"|(?:(?:the|its|all|several) )*(?:searches|runs|seeds|trials)\b)|\s*(?:$|[,;:(]))",
     re.IGNORECASE,
 )
-SELECTED = re.compile(r"\b(?:best|max\b|maxim|highest|top\b|optim(?:um|al)\b)", re.IGNORECASE)
+# The best epoch of one search is that search's.
+SELECTED = re.compile(
+    r"\b(?:best(?! (?:valid(?:ation)? )?(?:epoch|checkpoint|step)\b)|max\b|maxim|highest|top\b|optim(?:um|al)\b)",
+    re.IGNORECASE,
+)
 SUMMARY = re.compile(r"(?:mean|average|median) (?:over|of)\b(?!.*\bretraining)|settings?$", re.IGNORECASE)
 
 ALLOWED = (
