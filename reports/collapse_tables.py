@@ -51,7 +51,7 @@ VERDICTS = (
     Column("Seed", _number("seed")),
     Column("Verdict", _words("verdict"), numeric=False),
     Column("Onset (epoch)", _number("onset", _epoch)),
-    Column("Evidence", _words("evidence"), numeric=False, prose=True),
+    Column("Evidence", _words("evidence"), numeric=False),
 )
 WARNINGS = (
     Column("Probe", _words("probe"), numeric=False),

@@ -26,16 +26,12 @@ NOTHING = "–"
 
 @dataclass(frozen=True)
 class Column:
-    """One column: its heading, the group heading above it, the cell's text from a row, whether it holds numbers.
-
-    What is `prose` is shown in full; other long texts (a genotype) are folded on the page.
-    """
+    """One column: its heading, the group heading above it, the cell's text from a row, whether it holds numbers."""
 
     heading: str
     text: Callable[[Row], str]
     group: str = ""
     numeric: bool = True
-    prose: bool = False
 
 
 @dataclass(frozen=True)

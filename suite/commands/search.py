@@ -173,8 +173,7 @@ def run(
     jobs = jobs or fair_jobs(missing)
     if not as_json:
         console.print(
-            f"{path.stem}: {counted(len(expansion.plans), 'trial')}, {finished} finished before, {jobs} at a time",
-            markup=False,
+            f"{path.stem}: {len(expansion.plans)} trials, {finished} finished before, {jobs} at a time", markup=False
         )
         for sentence in expansion.left_out:
             console.print(f"left out: {sentence}", markup=False)
