@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import nan
+from math import isnan, nan
 from typing import Any
 
 import pandas as pd
@@ -157,7 +157,7 @@ def _evidence(
     )
 
 
-def shares(judged: pd.DataFrame, base: float) -> pd.DataFrame:
+def shares(judged: pd.DataFrame, base: float = nan) -> pd.DataFrame:
     """Per label of `trials`: n, `collapsed` of them, their `share` with Wilson's interval (low, high), median onset.
 
     `base` is the space's `Criterion.base_rate`, and stands beside. n are the trials whose verdict is known; `unknown`
@@ -207,10 +207,11 @@ def _statement(row: dict[Any, Any]) -> str:
     onset = f", in the median at epoch {row['onset']:g}" if row["collapsed"] else ""
     if not row["n"]:
         return f"{row['label']}: no trial has a history, so nothing is known."
+    chance = "" if isnan(row["base"]) else f"; of random architectures {100 * row['base']:.1f} % would count as such"
     rest = f" ({row['unknown']} more without history)" if row["unknown"] else ""
     seen = f"{row['collapsed']} of {counted(row['n'], 'trial')}"
     return (
         f"{row['label']}: {seen} collapsed{onset}{rest}; "
         f"with so many, a true share from {100 * row['low']:.0f} to {100 * row['high']:.0f} % is in keeping with that "
-        f"(95 % interval); of random architectures {100 * row['base']:.1f} % would count as collapsed."
+        f"(95 % interval){chance}."
     )

@@ -66,7 +66,7 @@ def curves(
     method_styles: Mapping[str, Style],
     draw: Callable[["Axes", "pd.DataFrame", Style, int], tuple[int, str]],
 ) -> tuple["Figure", list[str]]:
-    """A figure `height` inches high of what `frame` has over epochs, label by label; and where each ends, in words.
+    """A figure, `height` inches high, of what `frame` has over epochs, a curve a label; and where each ends, in words.
 
     `draw` puts one label's rows on the axes in its style; it is also told how many there were before, and gives n and
     where the curve ends.

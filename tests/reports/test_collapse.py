@@ -116,7 +116,7 @@ def test_shares_have_wilsons_interval(judge) -> None:
     words = statements(found.reset_index())
     assert words[0].startswith("a: 1 of 4 trials collapsed, in the median at epoch 1; ")
     assert words[1].startswith("b: 0 of 3 trials collapsed; with so many, a true share from 0 to 56 %")
-    assert words[1].endswith("of random architectures 17.9 % would count as collapsed.")
+    assert words[1].endswith("of random architectures 17.9 % would count as such.")
 
 
 @pytest.mark.parametrize(
