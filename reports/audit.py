@@ -14,6 +14,7 @@ from reports.core.sentences import p_value, signed
 from reports.core.significance import ALPHA, Summary, holm, welch
 from reports.published import METRICS, PAPERS, reasons
 from reports.tables import Row, named_rows
+from spaces.core.words import counted
 
 SUPPORTED = "supported"
 UNSUPPORTED = "not supported"
@@ -173,7 +174,7 @@ def _family(table: Iterable[Row]) -> list[Row]:
     rows = list(table)
     p = np.array([row["p"] for row in rows], dtype=float)
     size = int((~np.isnan(p)).sum())
-    family = f"{size} {'comparison' if size == 1 else 'comparisons'} of {rows[0]['exhibit']}"
+    family = f"{counted(size, 'comparison')} of {rows[0]['exhibit']}"
     for row, corrected in zip(rows, holm(p), strict=True):
         row["p_holm"], row["family"] = float(corrected), family
         row["verdict"] = _verdict(row)

@@ -1,6 +1,6 @@
 """The best of several searches, set beside what the searches' own mean and spread let expect of a best of so many."""
 
-from math import nan
+from math import isnan, nan
 from typing import Any
 
 import numpy as np
@@ -21,8 +21,10 @@ def bests(values: pd.DataFrame) -> pd.DataFrame:
 
     One row a best:
 
-    - `convention` in words, `k` and the `value`; `n` searches with their `mean` (0 and NaN where only a best is known)
-    - `expected`: the best of k that n normal values of that mean and standard deviation let expect; NaN for n < 2
+    - `convention` in words, `k` (NaN where it is not said) and the `value`; `n` searches with their `mean` (0 and NaN
+      where only a best is known)
+    - `expected`: the best of k that n normal values of that mean and standard deviation let expect; NaN for n < 2 and
+      where k is
     - `common_k`, the smallest k of the space and data set, and `expected_common`: the mean best of so many over all
       subsets of the searches, exact, so that methods with more searches gain nothing by them
 
@@ -32,16 +34,16 @@ def bests(values: pd.DataFrame) -> pd.DataFrame:
     for (space, dataset), group in checked(values).groupby(["space", "dataset"], sort=True):
         searches, given = split(group)
         samples = {str(method): part["value"].to_numpy(dtype=float) for method, part in searches.groupby("method")}
-        least = min([*map(len, samples.values()), *map(int, given["k"])])
+        least = min([*map(len, samples.values()), *given["k"].dropna().astype(int)], default=nan)
         found = [
             (method, len(sample), float(sample.max()), f"best of {sentences.searches(len(sample))}, observed")
             for method, sample in samples.items()
         ]
         found += [
-            (str(row["method"]), int(row["k"]), float(row["value"]), f"{row['convention']}, given")
+            (str(row["method"]), row["k"], float(row["value"]), f"{row['convention']}, given")
             for row in given.to_dict("records")
         ]
-        for method, k, value, convention in sorted(found):
+        for method, k, value, convention in sorted(found, key=lambda best: (best[0], isnan(best[1]), *best[1:])):
             row = {"space": space, "dataset": dataset, "method": method, "convention": convention, "k": k}
             rows.append(row | {"value": value} | _expected(samples.get(method, np.empty(0)), k, least))
     return pd.DataFrame(rows, columns=BESTS)
@@ -57,20 +59,22 @@ def notes(frame: pd.DataFrame) -> list[str]:
     ]
 
 
-def _expected(sample: Values, k: int, least: int) -> dict[str, Any]:
+def _expected(sample: Values, k: float, least: float) -> dict[str, Any]:
     if not len(sample):
         return {"n": 0, "mean": nan, "expected": nan, "common_k": least, "expected_common": nan}
     summary = Summary.of(sample)
     return {
         "n": summary.n,
         "mean": summary.mean,
-        "expected": normal_best(summary.mean, summary.std, k) if summary.n > 1 else nan,
+        "expected": nan if summary.n < 2 or isnan(k) else normal_best(summary.mean, summary.std, int(k)),
         "common_k": least,
-        "expected_common": expected_best(sample, least),
+        "expected_common": expected_best(sample, int(least)),
     }
 
 
 def _beside(row: dict[Any, Any]) -> str:
+    if isnan(row["k"]):
+        return "Of how many is not said, so nothing says what it is expected to be."
     if row["n"] < 2:
         return "Without two searches of its own nothing says what a best of so many is expected to be."
     return f"Its {row['n']} searches let expect {sentences.plain(row['expected'])}."

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import nan
+from math import isnan, nan
 from typing import Any
 
 import pandas as pd
@@ -14,6 +14,7 @@ from reports.core.significance import LEVEL
 from reports.core.survival import kaplan_meier
 from spaces.core.errors import InputError
 from spaces.core.genotype import Genotype
+from spaces.core.words import counted
 
 IDLE = ("skip_connect", "none", "noise")
 """Operations that neither learn nor look at a neighbourhood."""
@@ -37,8 +38,20 @@ class Criterion:
 
     def met(self, genotype: Genotype) -> bool:
         """Is `genotype` such an architecture?"""
+        return self.enough(idle_edges(genotype), len(genotype.edges(genotype.kinds[0])))
+
+    def enough(self, idle: int, edges: int) -> bool:
+        """Are so many idle ones of so many edges enough?"""
         # Counted, not divided: 3 of 5 is 0.6 whatever a float makes of it.
-        return idle_edges(genotype) >= self.idle * len(genotype.edges(genotype.kinds[0])) - 1e-9
+        return idle >= self.idle * edges - 1e-9
+
+    def base_rate(self, space: Any) -> float:
+        """The share of such architectures among a space's random ones, exact: what a share of collapses is held to.
+
+        `space` is one of `SpaceOf`, whole: a recipe that removes operations chooses from fewer.
+        """
+        chances = space.chances(space.kinds[0], IDLE)
+        return sum(chance for idle, chance in enumerate(chances) if self.enough(idle, len(chances) - 1))
 
     def words(self) -> str:
         """The definition in a sentence, for whatever stands below a table."""
@@ -130,7 +143,7 @@ def _evidence(
     kind, edges = final.kinds[0], len(final.edges(final.kinds[0]))
     parts = [f"{final.count(kind, name)} {name}" for name in IDLE if final.count(kind, name)]
     held = ", ".join(parts)
-    found = f"{idle_edges(final)} of {edges} edges are idle"
+    found = f"{idle_edges(final)} of {edges} edges {'is' if idle_edges(final) == 1 else 'are'} idle"
     found += (f" ({held})" if held else "") + f" after epoch {epochs[-1]}"
     if onset == onset:
         found += f", enough of them from epoch {onset:.0f} on"
@@ -144,11 +157,12 @@ def _evidence(
     )
 
 
-def shares(judged: pd.DataFrame) -> pd.DataFrame:
+def shares(judged: pd.DataFrame, base: float = nan) -> pd.DataFrame:
     """Per label of `trials`: n, `collapsed` of them, their `share` with Wilson's interval (low, high), median onset.
 
-    n are the trials whose verdict is known; `unknown` counts the others. share, low and high are NaN without any.
-    Wilson, JASA 22, 1927: it keeps its level at few trials and at shares of 0 and 1, where the usual one has no width.
+    `base` is the space's `Criterion.base_rate`, and stands beside. n are the trials whose verdict is known; `unknown`
+    counts the others. share, low and high are NaN without any. Wilson, JASA 22, 1927: it keeps its level at few trials
+    and at shares of 0 and 1, where the usual one has no width.
     """
     rows = []
     for label, group in judged.groupby("label", sort=True):
@@ -163,6 +177,7 @@ def shares(judged: pd.DataFrame) -> pd.DataFrame:
                 "share": count / n if n else nan,
                 "low": float(low),
                 "high": float(high),
+                "base": base,
                 "onset": float(group["onset"].median()) if count else nan,
             }
         )
@@ -192,10 +207,11 @@ def _statement(row: dict[Any, Any]) -> str:
     onset = f", in the median at epoch {row['onset']:g}" if row["collapsed"] else ""
     if not row["n"]:
         return f"{row['label']}: no trial has a history, so nothing is known."
+    chance = "" if isnan(row["base"]) else f"; of random architectures {100 * row['base']:.1f} % would count as such"
     rest = f" ({row['unknown']} more without history)" if row["unknown"] else ""
-    seen = f"{row['collapsed']} of {row['n']} {'trial' if row['n'] == 1 else 'trials'}"
+    seen = f"{row['collapsed']} of {counted(row['n'], 'trial')}"
     return (
         f"{row['label']}: {seen} collapsed{onset}{rest}; "
         f"with so many, a true share from {100 * row['low']:.0f} to {100 * row['high']:.0f} % is in keeping with that "
-        "(95 % interval)."
+        f"(95 % interval){chance}."
     )

@@ -8,40 +8,39 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from reports.core.axes import Style, canvas_for, legend, over_epochs
+from reports.core.axes import Style, curves, legend
 from reports.core.blocks import Block, slug
 from reports.core.drawn import Drawn
 from reports.figures import cell_name, edge_rows, weight_rows
 from spaces.core import drawing
 from spaces.core.drawing import INK, QUIET
 from spaces.core.genotype import Genotype
+from spaces.core.words import counted
 
 COLOURS = "cividis"
 ACROSS = 3  # panels of probes side by side
 
 
-def survival(block: Block, curves: pd.DataFrame, last: int, method_styles: dict[str, Style]) -> Drawn:
+def survival(block: Block, survivals: pd.DataFrame, last: int, method_styles: dict[str, Style]) -> Drawn:
     """The share of trials not yet collapsed over epochs, of every label of `reports.collapse.survival`.
 
     `last` is the last epoch of any trial, to which the curves run on.
     """
-    figure, axes = canvas_for(curves["label"].nunique(), 3.0)
-    entries, ends = {}, []
-    # Curves that coincide would hide each other: each is a hair lower than the one before.
-    for number, (label, curve) in enumerate(curves.groupby("label", sort=True)):
-        name = f"{label} (n = {curve['at_risk'].iloc[0]})"
-        entries[name] = method_styles[str(label)]
+
+    def draw(axes: Any, curve: pd.DataFrame, style: Style, before: int) -> tuple[int, str]:
         epochs, left = [*curve["epoch"], last], [*curve["survival"], curve["survival"].iloc[-1]]
-        axes.step(epochs, np.array(left) - 0.006 * number, where="post", linewidth=1.8, **entries[name])
-        ends.append(f"{name} {100 * left[-1]:.0f} %")
-    axes.set_ylim(-0.05, 1.05)
-    over_epochs(axes, "Not yet collapsed", entries)
+        # Curves that coincide would hide each other: each is a hair lower than the one before.
+        axes.step(epochs, np.array(left) - 0.006 * before, where="post", linewidth=1.8, **style)
+        axes.set_ylim(-0.05, 1.05)
+        return int(curve["at_risk"].iloc[0]), f"{100 * left[-1]:.0f} %"
+
+    figure, ends = curves(3.0, survivals, "Not yet collapsed", method_styles, draw)
     caption = (
         f"{block.title}, share of searches not yet collapsed (Kaplan-Meier; a search that ended healthy is censored at "
         f"its last epoch). {block.conditions[:1].upper()}{block.conditions[1:]}."
     )
     alt = f"Survival over {last} epochs on {block.title}; at the end: {'; '.join(ends)}."
-    return Drawn(figure, f"{block.slug}-survival", caption, alt, curves)
+    return Drawn(figure, f"{block.slug}-survival", caption, alt, survivals)
 
 
 def film(
@@ -135,7 +134,7 @@ def timeline(trial: dict[str, Any], history: pd.DataFrame, columns: Sequence[str
         figure,
         f"probes-{slug(str(trial['key']))}",
         f"{name}: what was watched, over epochs{dashed}.",
-        f"{len(columns)} probes of {name} over epochs{dashed}.",
+        f"{counted(len(columns), 'quantity', 'quantities')} of {name} over epochs{dashed}.",
         history[["epoch", *columns]].sort_values("epoch"),
     )
 

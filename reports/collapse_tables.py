@@ -29,6 +29,10 @@ def _interval(row: Row) -> str:
     return NOTHING if isnan(row["low"]) else f"{_percent(row['low'])} to {_percent(row['high'])}"
 
 
+def _tenths(value: float) -> str:
+    return f"{100 * value:.1f}"
+
+
 def _epoch(value: float) -> str:
     return f"{value:g}"
 
@@ -39,6 +43,7 @@ SHARES = (
     Column("Collapsed", _number("collapsed")),
     Column("Share (%)", _number("share", _percent)),
     Column("95 % interval (%)", _interval),
+    Column("Random cells (%)", _number("base", _tenths)),
     Column("Median onset (epoch)", _number("onset", _epoch)),
 )
 VERDICTS = (
@@ -70,7 +75,10 @@ MOST = 20
 
 def shares(block: Block, frame: pd.DataFrame, criterion: Criterion) -> Table:
     """The share of collapsed trials, a row a method."""
-    caption = f"{block.title}, collapsed searches: {block.conditions}. {criterion.words()}"
+    caption = (
+        f"{block.title}, collapsed searches: {block.conditions}. {criterion.words()} Random cells: the share of the "
+        "space's random architectures that are like that."
+    )
     return Table(frame, SHARES, caption, f"{block.slug}-collapse")
 
 

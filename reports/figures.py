@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from reports.core.axes import Style, canvas_for, over_epochs, styles
+from reports.core.axes import Style, curves, styles
 from reports.core.blocks import Block, slug
 from reports.core.drawn import Drawn
 from reports.core.panels import grid
@@ -77,19 +77,16 @@ def _curves(
     block: Block, rows: pd.DataFrame, column: str, axis: str, unit: str, method_styles: dict[str, Style] | None
 ) -> tuple[Figure, list[str]]:
     """`column` over epochs, each method's mean bold and each seed thin; and where each mean ends, in words."""
-    figure, axes = canvas_for(len(block.methods), 3.6)
-    entries, ends = {}, []
-    for method, group in rows.groupby("label", sort=True):
-        style = (method_styles or styles(block.methods))[str(method)]
-        curves = group.pivot(index="epoch", columns="key", values=column)
-        marker: Style = {"marker": "o", "markersize": 3} if len(curves) == 1 else {}
-        axes.plot(curves.index, curves.to_numpy(dtype=float), linewidth=0.8, alpha=0.6, color=style["color"], **marker)
-        mean = curves.dropna().mean(axis=1)
+
+    def draw(axes: Any, group: pd.DataFrame, style: Style, _: int) -> tuple[int, str]:
+        seeds = group.pivot(index="epoch", columns="key", values=column)
+        marker: Style = {"marker": "o", "markersize": 3} if len(seeds) == 1 else {}
+        axes.plot(seeds.index, seeds.to_numpy(dtype=float), linewidth=0.8, alpha=0.6, color=style["color"], **marker)
+        mean = seeds.dropna().mean(axis=1)
         axes.plot(mean.index, mean.to_numpy(dtype=float), linewidth=2.2, **style, **marker)
-        entries[f"{method} (n = {curves.shape[1]})"] = style
-        ends.append(f"{method} {number(mean.iloc[-1])}{unit} after epoch {mean.index[-1]}")
-    over_epochs(axes, axis, entries)
-    return figure, ends
+        return seeds.shape[1], f"{number(mean.iloc[-1])}{unit} after epoch {mean.index[-1]}"
+
+    return curves(3.6, rows, axis, method_styles or styles(block.methods), draw)
 
 
 def weights(

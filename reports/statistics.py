@@ -16,6 +16,7 @@ from reports.core import effects, equivalence, intervals, power, sentences, sign
 from reports.core.significance import ALPHA, Values
 from reports.core.values import checked, split
 from spaces.core.errors import unknown
+from spaces.core.words import counted
 
 METHOD_NOTES = (
     "Means, standard deviations (ddof = 1) and medians are over seeds. Intervals are 95 % intervals of a mean by "
@@ -179,8 +180,7 @@ def _tested(first: Values, second: Values, paired: bool) -> dict[str, Any]:
 def _concluded(rows: list[dict[str, Any]], baseline: str | None, margin: float) -> list[dict[str, Any]]:
     """`rows` of one family with what only the family decides: corrected p-values, equivalence, power, words."""
     size = sum(row.get("p", nan) == row.get("p", nan) for row in rows)
-    family = f"{size} {'comparison' if size == 1 else 'comparisons'}"
-    family += f" with {baseline}" if baseline is not None else " of all pairs"
+    family = counted(size, "comparison") + (f" with {baseline}" if baseline is not None else " of all pairs")
     for row in rows:
         row |= {name: nan for name in COMPARISON if name not in row}
         row |= {"family": family, "margin": margin} | _planned(row, margin, ALPHA / max(1, size))

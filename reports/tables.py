@@ -252,7 +252,7 @@ BEST = (
     Column("Convention", _written("convention", str), numeric=False),
     Column("Value", _written("value", plain)),
     Column("Expected", _written("expected", plain)),
-    Column("k", _written("common_k", str), "Same k for all"),
+    Column("k", _written("common_k", "{:g}".format), "Same k for all"),
     Column("Exact", _written("expected_common", plain), "Same k for all"),
     Column("n", _written("n", str), "Searches"),
     Column("Mean", _written("mean", plain), "Searches"),

@@ -11,6 +11,7 @@ from sklearn.metrics import roc_auc_score
 from reports.collapse import COLLAPSED
 from reports.core.blocks import Block, SpaceOf
 from reports.core.rules import RULES
+from spaces.core.words import counted
 
 DIRECTIONS = {
     "skip_share": 1,
@@ -137,9 +138,9 @@ def alarms(
 ) -> pd.DataFrame:
     """The published rules after the fact, a row each: how many collapses they call before the onset, and how many not.
 
-    Columns: rule; `collapsed` and `warned` (alarm before the onset), `lead` (median epochs between), `healthy` and
-    `false` (alarm all the same); `trials` that have what the rule reads, for long enough that it
-    could have called.
+    Columns: rule, what it `reads` in words; `collapsed` and `warned` (alarm before the onset), `lead` (median epochs
+    between), `healthy` and `false` (alarm all the same); `trials` that have what the rule reads, for long enough that
+    it could have called.
     """
     rows = []
     for rule in RULES:
@@ -163,6 +164,7 @@ def alarms(
         rows.append(
             {
                 "rule": rule.name,
+                "reads": rule.reads,
                 "trials": collapsed + healthy,
                 "collapsed": collapsed,
                 "warned": len(leads),
@@ -185,31 +187,35 @@ def statements(scored: pd.DataFrame, called: pd.DataFrame) -> list[str]:
     else:
         best = pooled(scored).iloc[0]
         said.append(
-            f"{best['probe']} ranks best, {_epochs(best['lead'])} ahead: area "
-            f"{best['auc']:.2f} over {best['cases']} {'collapse' if best['cases'] == 1 else 'collapses'} and "
-            f"{best['pairs']} pairs. It is the best of {len(pooled(scored))} that were tried, which flatters it."
+            f"{best['probe']} ranks best, {counted(best['lead'], 'epoch')} ahead: area "
+            f"{best['auc']:.2f} over {counted(best['cases'], 'collapse')} and {counted(best['pairs'], 'pair')}. "
+            f"It is the best of {len(pooled(scored))} that were tried, which flatters it."
             + (f" With fewer than {ENOUGH} collapses chance alone does as well." if best["cases"] < ENOUGH else "")
         )
         outside = left_out(scored)
         if outside.empty:
             said.append("Only one study has a collapse to compare, so no probe is tested where it was not chosen.")
         for row in outside.to_dict("records"):
-            where = f"{row['auc']:.2f} over {row['pairs']} pairs" if row["pairs"] else "not measured there"
+            where = f"{row['auc']:.2f} over {counted(row['pairs'], 'pair')}" if row["pairs"] else "not measured there"
             said.append(
                 f"Chosen on the other studies (area {row['chosen_auc']:.2f}), {row['probe']} "
-                f"{_epochs(row['lead'])} ahead has on {row['study']}: {where}."
+                f"{counted(row['lead'], 'epoch')} ahead has on {row['study']}: {where}."
             )
-    for row in called.to_dict("records"):
-        if not row["trials"]:
-            said.append(f"The rule {row['rule']} cannot be judged: no trial has what it reads, for long enough.")
-            continue
-        ahead = f", in the median {_epochs(row['lead'])} ahead" if row["warned"] else ""
-        said.append(
-            f"The rule {row['rule']} called {row['warned']} of {row['collapsed']} collapses before they began{ahead}, "
-            f"and gave a false alarm in {row['false']} of {row['healthy']} healthy trials."
-        )
-    return said
+    return said + [_rule(row) for row in called.to_dict("records")]
 
 
-def _epochs(count: float) -> str:
-    return f"{count:g} {'epoch' if count == 1 else 'epochs'}"
+def _rule(row: dict[Any, Any]) -> str:
+    """What a row of `alarms` says."""
+    if not row["trials"]:
+        return f"The rule {row['rule']} cannot be judged: no trial has what it reads, {row['reads']}."
+    if row["collapsed"]:
+        began = "it began" if row["collapsed"] == 1 else "they began"
+        called = f"called {row['warned']} of {counted(row['collapsed'], 'collapse')} before {began}"
+        called += f", in the median {counted(row['lead'], 'epoch')} ahead" if row["warned"] else ""
+    else:
+        called = "had no collapse to call"
+    if row["healthy"]:
+        silent = f", and gave a false alarm in {row['false']} of {counted(row['healthy'], 'healthy trial')}."
+    else:
+        silent = "; no trial was healthy, so nothing is known of false alarms."
+    return f"The rule {row['rule']} {called}{silent}"

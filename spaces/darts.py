@@ -1,6 +1,7 @@
 """The DARTS space (Liu et al., "DARTS: differentiable architecture search", ICLR 2019)."""
 
 from collections.abc import Mapping, Sequence
+from itertools import combinations
 from typing import ClassVar
 
 import torch
@@ -72,6 +73,10 @@ class Darts(Space):
             for kind, numbers in chosen.items()
         }
         return DartsGenotype(**pairs)
+
+    def choices(self, kind: str) -> list[list[tuple[int, ...]]]:
+        """For each node any two of its incoming edges."""
+        return [list(combinations(incoming, 2)) for incoming in self._incoming(kind)]
 
     def draw(self, kind: str, random: torch.Generator) -> list[tuple[int, int]]:
         """For each node two distinct edges, each with one of its operations other than `none`."""

@@ -49,7 +49,9 @@ def plain_errors(command: Callable[P, R]) -> Callable[P, R]:
         try:
             return command(*args, **kwargs)
         except InputError as error:
-            errors.print(f"dartboard: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
+            # One line, whatever the names in it hold.
+            words = " ".join(str(error).splitlines())
+            errors.print(f"dartboard: {words}", style="red", markup=False, highlight=False, soft_wrap=True)
             raise typer.Exit(2) from error
 
     return run

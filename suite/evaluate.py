@@ -16,8 +16,9 @@ from spaces.core.genotype import Genotype
 from spaces.core.network import Network
 from spaces.core.space import Space
 from spaces.core.tabular import Table
+from spaces.core.words import counted
 from suite.data import Augment, Dataset, Loader, default_augment
-from suite.plan import Plan, cells
+from suite.plan import Plan
 from suite.store import load_checkpoint, save_checkpoint
 
 
@@ -129,10 +130,9 @@ def retrain(
 
     net.eval()
     loss, hits = accuracy(forward, test, e.batch_size)
-    convention = (
-        f"test accuracy after {e.epochs} epochs of one retraining from scratch "
-        f"({e.channels} channels, {cells(e.cells)}{' a stage' if plan.space == 'nats-tss' else ''}, last epoch)"
-    )
+    stage = " a stage" if plan.space == "nats-tss" else ""
+    size = f"{counted(e.channels, 'channel')}, {counted(e.cells, 'cell')}{stage}"
+    convention = f"test accuracy after {counted(e.epochs, 'epoch')} of one retraining from scratch ({size}, last epoch)"
     if not isfinite(loss):
         convention += "; the retraining diverged: its loss is not a number"
     return Result(hits, "retrained", convention, before + perf_counter() - start)

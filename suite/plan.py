@@ -19,6 +19,7 @@ from spaces.core.errors import InputError, unknown
 from spaces.core.files import file_digest
 from spaces.core.mixed_cell import Engine
 from spaces.core.supernet import Precision
+from spaces.core.words import counted
 from suite.protocol import Evaluation, evaluation, get_protocol
 
 CODE = 2  # raised by hand whenever a change of the code changes what the same plan gives
@@ -75,19 +76,15 @@ class Plan:
         """The sizes of the search over `images` training images and, if any, of the retraining, in words."""
         s, e = self.settings, self.evaluation
         stage = " a stage" if self.space == "nats-tss" else ""
-        search = f"search {s.epochs} epochs, {s.channels} channels, {cells(s.cells)}{stage}, {images} training images"
+        size = f"{counted(s.epochs, 'epoch')}, {counted(s.channels, 'channel')}, {counted(s.cells, 'cell')}{stage}"
+        search = f"search {size}, {images} training images"
         if self.size:
             search += f" of {self.size} x {self.size}"
-        retraining = f"; retraining {e.epochs} epochs, {e.channels} channels, {cells(e.cells)}{stage}"
-        return f"{self.protocol}: {search}{retraining if retrained else ''}"
+        size = f"{counted(e.epochs, 'epoch')}, {counted(e.channels, 'channel')}, {counted(e.cells, 'cell')}{stage}"
+        return f"{self.protocol}: {search}{f'; retraining {size}' if retrained else ''}"
 
 
 MOST_THREADS = 1024
-
-
-def cells(number: int) -> str:
-    """A number of cells, in words."""
-    return "1 cell" if number == 1 else f"{number} cells"
 
 
 def plan(

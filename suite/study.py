@@ -120,6 +120,10 @@ def expand(
     plans: dict[str, Plan] = {}
     left_out = []
     for number, block in enumerate(study.trials, 1):
+        if "probe_every" in block.model_fields_set and not block.probes:
+            raise InputError(
+                f"{path}: trials.{number}.probe_every: nothing is watched: name what, as probes = ['cell', 'weights']"
+            )
         for dataset in block.datasets:
             try:
                 here = available(dataset, root) or all_available

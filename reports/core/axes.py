@@ -1,12 +1,13 @@
 """Axes, colours and legends that every figure shares."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import cycle
 from typing import TYPE_CHECKING, Any
 
 from spaces.core.drawing import INK, QUIET
 
 if TYPE_CHECKING:
+    import pandas as pd
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
@@ -68,6 +69,29 @@ def over_epochs(axes: "Axes", y: str, entries: Mapping[str, Style]) -> None:
     plain(axes, "Epoch", y)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     legend(axes, entries, loc="upper left", bbox_to_anchor=(1.0, 1.0))
+
+
+def curves(
+    height: float,
+    frame: "pd.DataFrame",
+    y: str,
+    method_styles: Mapping[str, Style],
+    draw: Callable[["Axes", "pd.DataFrame", Style, int], tuple[int, str]],
+) -> tuple["Figure", list[str]]:
+    """A figure, `height` inches high, of what `frame` has over epochs, a curve a label; and where each ends, in words.
+
+    `draw` puts one label's rows on the axes in its style; it is also told how many there were before, and gives n and
+    where the curve ends.
+    """
+    figure, axes = canvas_for(frame["label"].nunique(), height)
+    entries, ends = {}, []
+    for number, (label, rows) in enumerate(frame.groupby("label", sort=True)):
+        style = method_styles[str(label)]
+        n, end = draw(axes, rows, style, number)
+        entries[f"{label} (n = {n})"] = style
+        ends.append(f"{label} {end}")
+    over_epochs(axes, y, entries)
+    return figure, ends
 
 
 def legend(axes: "Axes", entries: Mapping[str, Style], **place: Any) -> None:

@@ -25,7 +25,8 @@ SAME = ["space", "dataset", "protocol", "scale", "evaluation", "dataset_digest"]
 
 
 SpaceOf = Callable[[str], Any]
-"""From a space's name to what knows its notation: `.parse(text) -> Genotype` and `.operations`, names in order."""
+"""From a space's name to what knows its notation and its odds: `.parse(text) -> Genotype`, `.kinds` and `.operations`,
+names in order, and `.chances(kind, operations)`, as `spaces.Space`."""
 
 
 @dataclass(frozen=True)

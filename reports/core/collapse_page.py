@@ -77,7 +77,7 @@ def gather(
     method_styles = styles([method for block in found for method in block.methods])
     parts = []
     for block, trials in judged:
-        shares = collapse.shares(trials)
+        shares = collapse.shares(trials, criterion.base_rate(space_of(block.space)))
         curves = collapse.survival(trials)
         parts.append(
             Part(

@@ -14,25 +14,34 @@ EIGENVALUE = "probe.hessian.dominant_decayed"
 class EigenvalueRule:
     """R-DARTS (Zela et al., ICLR 2020, section 4): the dominant eigenvalue's local average has grown too fast.
 
-    The average is over `window` measurements (fewer at the start, at least half); the alarm is that of `delta`
-    measurements ago, divided by the present one, below `ratio`, and the epoch that it would go back to not before
+    It reads the eigenvalue after every second epoch, as published, whatever was measured in between: `every`, `window`,
+    `delta` and `start` are epochs. The average is over a `window` (less at the start, at least half); the alarm is that
+    of `delta` ago, divided by the present one, below `ratio`, and the epoch that it would go back to not before
     `start`. The recipe `r-darts-es` stops at the first.
     """
 
-    window: int = 5
-    delta: int = 4
+    every: int = 2
+    window: int = 10
+    delta: int = 8
     ratio: float = 0.75
     start: int = 10
 
     name = "eigenvalue (R-DARTS)"
 
+    @property
+    def reads(self) -> str:
+        """What it takes for the rule to call, in words."""
+        epochs = self.start + self._reach() * self.every
+        return f"the dominant eigenvalue after every second epoch, for {epochs} epochs or more"
+
     def alarm(self, history: pd.DataFrame, genotypes: list[Genotype]) -> float:
         """The epoch of the first alarm, NaN for none. `history` is one trial's, by epoch."""
         if not self.applies(history):
             return np.nan
-        measured = history.dropna(subset=[EIGENVALUE])
-        averages = measured[EIGENVALUE].rolling(self.window, min_periods=-(-self.window // 2)).mean()
-        ratios = (averages.shift(self.delta) / averages).where(averages > 0)
+        measured = self._read(history)
+        window = self.window // self.every
+        averages = measured[EIGENVALUE].rolling(window, min_periods=-(-window // 2)).mean()
+        ratios = (averages.shift(self.delta // self.every) / averages).where(averages > 0)
         calls = measured["epoch"][(ratios < self.ratio) & (self._back(measured) >= self.start)]
         return float(calls.iloc[0]) if len(calls) else np.nan
 
@@ -40,12 +49,20 @@ class EigenvalueRule:
         """Was what the rule reads measured, and long enough for it to have called at all?"""
         if EIGENVALUE not in history:
             return False
-        return bool((self._back(history.dropna(subset=[EIGENVALUE])) >= self.start).any())
+        measured = self._read(history)
+        return bool(measured[EIGENVALUE].notna().all() and (self._back(measured) >= self.start).any())
+
+    def _read(self, history: pd.DataFrame) -> pd.DataFrame:
+        return history[history["epoch"] % self.every == 0]
 
     def _back(self, measured: pd.DataFrame) -> "pd.Series[float]":
         """The epoch that an alarm at each measurement would go back to, NaN where there is none."""
+        return measured["epoch"].shift(self._reach())
+
+    def _reach(self) -> int:
+        """How many of the measurements that it reads an alarm goes back by."""
         # An average is centred half a window back, and the alarm goes back by `delta` more.
-        return measured["epoch"].shift(self.window // 2 + self.delta)
+        return self.window // self.every // 2 + self.delta // self.every
 
 
 @dataclass(frozen=True)
@@ -55,6 +72,7 @@ class SkipRule:
     skips: int = 2
 
     name = "skips (DARTS+)"
+    reads = "the genotype after every epoch"
 
     def alarm(self, history: pd.DataFrame, genotypes: list[Genotype]) -> float:
         """The epoch of the first alarm, NaN for none."""

@@ -7,6 +7,7 @@ from typing import Any
 from reports.core.power import MOST, POWER
 from reports.core.significance import ALPHA
 from reports.core.values import place
+from spaces.core.words import counted
 
 HIGHER = "significantly higher"
 LOWER = "significantly lower"
@@ -47,7 +48,7 @@ def statement(row: dict[str, Any]) -> str:
 
 def searches(n: int) -> str:
     """`n` searches in words."""
-    return f"{n} {'search' if n == 1 else 'searches'}"
+    return counted(n, "search", "searches")
 
 
 def unmatched(method: str, baseline: str, ours: set[Any], theirs: set[Any]) -> str:
@@ -97,8 +98,8 @@ def _interval(row: dict[str, Any]) -> str:
 def _sizes(row: dict[str, Any]) -> str:
     n, m = row["n_method"], row["n_baseline"]
     if row["paired"]:
-        return f"n = {n} {'seed' if n == 1 else 'seeds'}"
-    return f"n = {n} and {m} seeds, unpaired"
+        return f"n = {counted(n, 'seed')}"
+    return f"n = {n} and {counted(m, 'seed')}, unpaired"
 
 
 def _ties(row: dict[str, Any]) -> str:

@@ -72,7 +72,8 @@ def _ranks(
         said.append(f"No two of {over} could have been told apart: all ranks {told}.")
     elif len(apart) < len(pairs):
         rest = len(pairs) - len(apart)
-        word = "No pair of methods is" if rest == len(pairs) else f"The other {rest} of {len(pairs)} pairs are not"
+        some = "The other pair is not" if rest == 1 else f"The other {rest} of {len(pairs)} pairs are not"
+        word = "No pair of methods is" if rest == len(pairs) else some
         said.append(f"{word} told apart: their mean ranks {told}.")
     return said
 

@@ -1,8 +1,10 @@
 """A search space: what can be searched, and how weights, genotypes and networks of it become one another."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from copy import copy, deepcopy
+from functools import reduce
+from statistics import fmean
 from typing import ClassVar, Self
 
 import torch
@@ -155,6 +157,13 @@ class Space(ABC):
     def draw(self, kind: str, random: torch.Generator) -> list[tuple[int, int]]:
         """(Edge, operation) numbers drawn from what `select` can give; see `random`."""
 
+    def choices(self, kind: str) -> list[list[tuple[int, ...]]]:
+        """What `random` chooses from: for each part of a cell the equally likely sets of edges that it keeps.
+
+        Edges are numbers. Every one is kept, unless a space says otherwise.
+        """
+        return [[(edge,)] for edge in range(len(self.edges[kind]))]
+
     def alpha(self, seed: int) -> dict[str, Tensor]:
         """Architecture parameters at their start: kind -> float32 `[edges, operations]`, 1e-3 times standard normal."""
         return {
@@ -216,6 +225,17 @@ class Space(ABC):
         """A random architecture: a node's inputs drawn uniformly, then an operation of each of its edges."""
         return self.assemble({kind: self.draw(kind, generator) for kind in self.kinds})
 
+    def chances(self, kind: str, operations: Collection[str]) -> list[float]:
+        """The probability that 0, 1, … edges of a `random` architecture's cell hold one of `operations`. Exact."""
+        named = torch.tensor([name in operations for name in self.operations], device="cpu")
+        selectable = self.selectable[kind]
+        share = ((selectable & named).sum(-1).double() / selectable.sum(-1)).tolist()
+        found = [1.0]
+        for part in self.choices(kind):
+            kept = [reduce(_one_more, (share[edge] for edge in edges), found) for edges in part]
+            found = [fmean(chance) for chance in zip(*kept, strict=True)]
+        return found
+
     def check(self, genotype: Genotype) -> None:
         """Raise `InputError` unless `genotype` is an architecture of this space."""
         if not isinstance(genotype, self.notation):
@@ -251,3 +271,9 @@ class Space(ABC):
             net = self.network(genotype, channels, cells, classes, in_channels, stem=stem).eval()
             macs = multiply_adds(net, torch.zeros(1, in_channels, size, size))
         return {"params": sum(p.numel() for p in net.parameters()), "macs": macs}
+
+
+def _one_more(chances: Sequence[float], chance: float) -> list[float]:
+    """The distribution of a count after one more event, independent of those before."""
+    pairs = zip([*chances, 0.0], [0.0, *chances], strict=True)
+    return [(1 - chance) * without + chance * with_it for without, with_it in pairs]

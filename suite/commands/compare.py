@@ -2,7 +2,7 @@
 
 import csv
 import math
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -14,6 +14,8 @@ from suite.commands.printing import plain, print_table, rows
 from suite.console import Json, console, emit, plain_errors
 
 if TYPE_CHECKING:
+    from _csv import Reader as CsvReader
+
     from pandas import DataFrame
 
     from reports.standings import Standings
@@ -94,14 +96,13 @@ def read_csv(path: Path) -> "DataFrame":
     """
     import pandas as pd
 
-    from reports.core.values import checked
+    from reports.core.values import LINE, checked
 
     try:
         # Not by pandas, which takes surplus fields for an index and renames a column that stands there twice.
         with path.open(encoding="utf-8-sig", newline="") as file:
             reader = csv.reader(file, skipinitialspace=True, strict=True)
-            # A blank line is none.
-            lines = [(reader.line_num, fields) for fields in reader if any(field.strip() for field in fields)]
+            lines = list(_lines(reader))
     except FileNotFoundError as error:
         raise InputError(f"{path}: no such file or folder") from error
     except (OSError, UnicodeDecodeError, csv.Error) as error:
@@ -120,7 +121,17 @@ def read_csv(path: Path) -> "DataFrame":
                 "them agree"
             )
     # Names such as NA or none are names here, so nothing but the numbers is interpreted.
-    return checked(pd.DataFrame([fields for _, fields in lines[1:]], columns=columns, dtype=str), str(path))
+    numbers = pd.Index([number for number, _ in lines[1:]], name=LINE)
+    return checked(pd.DataFrame([fields for _, fields in lines[1:]], numbers, columns, dtype=str), str(path))
+
+
+def _lines(reader: "CsvReader") -> Iterator[tuple[int, list[str]]]:
+    """Every row that is not blank, with the line of the file on which it begins: a quoted field may hold more."""
+    before = 0
+    for fields in reader:
+        if any(field.strip() for field in fields):
+            yield before + 1, fields
+        before = reader.line_num
 
 
 @dataclass(frozen=True)

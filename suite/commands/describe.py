@@ -124,7 +124,7 @@ def describe(
     """Parameters, multiply-adds, skip share, depth and a drawing of a genotype."""
     from spaces import get_space
     from spaces.core import drawing
-    from suite.plan import cells as in_words
+    from spaces.core.words import counted
     from suite.protocol import NATS_EVALUATION, Evaluation
 
     of, usual = get_space(space), Evaluation()
@@ -140,8 +140,9 @@ def describe(
     except (ArithmeticError, RuntimeError, TypeError, ValueError) as error:  # torch, by the layer that it is stuck at
         reason = " ".join(str(error).split())[:200]
         raise InputError(
-            f"no {space} network of {channels} channels, {in_words(cells)} and {classes} classes can be made and run "
-            f"on images of {size} x {size} behind the {stem.value} stem: change --channels or --size ({reason})"
+            f"no {space} network of {counted(channels, 'channel')}, {counted(cells, 'cell')} and {classes} classes can "
+            f"be made and run on images of {size} x {size} behind the {stem.value} stem: change --channels or --size "
+            f"({reason})"
         ) from error
     kinds = {
         kind: {
@@ -174,7 +175,8 @@ def describe(
         stage = " a stage" if space == "nats-tss" else ""
         console.print(
             f"{cost['params']:,} parameters (auxiliary head excluded), {cost['macs']:,} multiply-adds (convolutions "
-            f"and linear layers) at {channels} channels, {in_words(cells)}{stage}, {classes} classes, {size} x {size}"
+            f"and linear layers) at {counted(channels, 'channel')}, {counted(cells, 'cell')}{stage}, "
+            f"{classes} classes, {size} x {size}"
         )
         for kind, facts in kinds.items():
             console.print(

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from spaces.core.errors import InputError
+from spaces.core.words import counted
 from suite.console import Json, console, emit, plain_errors, table
 
 
@@ -59,7 +60,8 @@ def latency(
     except RuntimeError as error:  # torch: images that shrink to nothing, or more than the memory holds
         reason = " ".join(str(error).split())[:200]
         raise InputError(
-            f"no {space} supernet of {channels} channels and {cells} cells runs on {batch} images of {size} x {size}: "
+            f"no {space} supernet of {counted(channels, 'channel')} and {counted(cells, 'cell')} runs on "
+            f"{counted(batch, 'image')} of {size} x {size}: "
             f"change --size, --batch or --channels ({reason})"
         ) from error
     found = LatencyTable(
@@ -81,11 +83,11 @@ def latency(
             "input": " x ".join(map(str, each.input)),
             "output": " x ".join(map(str, each.output)),
             "ms": f"{each.cost:.4g}",
-            "stands at": f"{len(each.at)} {'edge' if len(each.at) == 1 else 'edges'}",
+            "stands at": counted(len(each.at), "edge"),
         }
         for each in sorted(found.costs, key=lambda c: (searched.operations.index(c.operation), c.input[1:], c.output))
     ]
-    title = f"{space}, {channels} channels, {cells} cells, on {found.where}: milliseconds a pass"
+    title = f"{space}, {counted(channels, 'channel')}, {counted(cells, 'cell')}, on {found.where}: milliseconds a pass"
 
     def show() -> None:
         console.print(table(title, rows))

@@ -10,6 +10,7 @@ import typer
 from rich.markup import escape
 
 from spaces.core.errors import InputError
+from spaces.core.words import counted
 from suite.commands.options import (
     DataRoot,
     Device,
@@ -59,6 +60,9 @@ def search(
     named = [name for name in (method, method_option) if name]
     if len(named) != 1:
         raise InputError("name one method, as METHOD or with --method")
+    watched = names(probes)
+    if probe_every is not None and not watched:
+        raise InputError(f"--probe-every {probe_every}: nothing is watched: name what, as --probes cell,weights")
     from spaces import get_space
     from suite.core.root import data_root as root_of
     from suite.plan import plan
@@ -66,11 +70,10 @@ def search(
 
     if get_space(space).scalar:
         images = {"dataset": dataset, "protocol": protocol, "out": out, "data-root": data_root, "download": download}
-        watched = {"probes": probes, "probe-every": probe_every}
         computed = {"device": device != "auto", "engine": engine != "fast", "precision": precision != "fp32"}
         solve(
             named[0],
-            [option for option, given in [*images.items(), *watched.items(), *computed.items()] if given],
+            [option for option, given in [*images.items(), ("probes", probes), *computed.items()] if given],
             overrides(settings),
             as_json,
         )
@@ -85,7 +88,7 @@ def search(
         device,
         engine,
         precision,
-        probes=dict.fromkeys(names(probes), 1 if probe_every is None else probe_every),
+        probes=dict.fromkeys(watched, 1 if probe_every is None else probe_every),
     )
     runs = out or Path("runs/search")
     with interruptible(), progress([made]) as on_event:
@@ -117,7 +120,8 @@ def show(record: "Record", out: Path) -> None:
         {"what": "network", "value": f"{record.params:,} parameters, {record.macs:,} multiply-adds"},
         {
             "what": "search",
-            "value": f"{record.epochs} epochs, {record.search_steps} steps, {record.search_seconds:.1f} s",
+            "value": f"{counted(record.epochs, 'epoch')}, {counted(record.search_steps, 'step')}, "
+            f"{record.search_seconds:.1f} s",
         },
         {"what": "scale", "value": record.scale},
         {"what": "record", "value": str(out / record.key)},

@@ -7,6 +7,7 @@ from html.parser import HTMLParser
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import binom
 
 from spaces.core.genotype import DartsGenotype, NatsGenotype
 
@@ -69,9 +70,15 @@ class FakeSpace:
     def __init__(self, name: str) -> None:
         self.genotype = NatsGenotype if name == "nats-tss" else DartsGenotype
         self.operations = NATS if name == "nats-tss" else DARTS
+        self.kinds = self.genotype.kinds
 
     def parse(self, text: str):
         return self.genotype.parse(text)
+
+    def chances(self, kind: str, operations):
+        edges = 6 if self.genotype is NatsGenotype else 8
+        odds = binom(edges, len(set(operations) & set(self.operations)) / len(self.operations))
+        return odds.pmf(range(edges + 1)).tolist()
 
 
 def genotype(space: str, rng: np.random.Generator) -> str:

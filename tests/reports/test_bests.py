@@ -8,9 +8,12 @@ import pandas as pd
 import pytest
 
 from reports.bests import bests, notes
+from reports.core.convention import best_of, readable
 from reports.core.order import expected_best, normal_best
-from reports.core.values import best_of
+from reports.published import CONVENTIONS
 from reports.statistics import compare, summarise
+from reports.tables import best
+from spaces.core.errors import InputError
 
 
 @pytest.mark.parametrize("k", range(1, 7))
@@ -39,10 +42,76 @@ def test_normal_best_agrees_with_simulation():
 
 @pytest.mark.parametrize(
     ("words", "k"),
-    [("best of 4", 4), ("Best of 10, test accuracy", 10), ("mean of 4", None), ("best", None), ("best of 0", None)],
+    [
+        *(("best of 4", 4), ("Best of 10, test accuracy", 10), ("best of four", 4), ("best-of-4", 4)),
+        *(("best out of 4 searches", 4), ("best of 12 searches, observed", 12), ("best of twelve (test)", 12)),
+        *(
+            ("best", math.nan),
+            ("best of searches", math.nan),
+            ("best of several runs", math.nan),
+            ("Best, test", math.nan),
+        ),
+        *(
+            ("test accuracy", None),
+            ("best epoch", None),
+            ("mean over retrainings", None),
+            ("unstated", None),
+            ("as given", None),
+        ),
+    ],
 )
 def test_convention_tells_a_best(words, k):
-    assert best_of(words) == k
+    assert readable(words)
+    assert best_of(words) == pytest.approx(k, nan_ok=True)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        *(
+            "best of 0",
+            "bestof4",
+            "best of a few",
+            "best run",
+            "test accuracy, best of 4",
+            "max of 4",
+            "the top 1 of 4",
+        ),
+        *("mean over searches", "mean over 4 searches: test", "mean over runs", "mean of 4", "optimum", "setting"),
+    ],
+)
+def test_what_is_no_searchs_value_is_refused(words):
+    assert not readable(words)
+    values = pd.DataFrame({"method": "a", "seed": [0, 1], "value": 1.0, "convention": ["test", words]})
+    with pytest.raises(InputError, match=r"column 'convention' is .* in row 2: write 'best of K' for a best"):
+        bests(values)
+
+
+def test_every_convention_of_the_published_numbers_is_read_or_refused():
+    """A published number put into `compare`: what each of the papers' conventions becomes."""
+    assert {words for words in CONVENTIONS if not readable(words)} == {
+        *("mean over searches", "mean over runs", "optimum", "setting")
+    }
+    assert {words for words in CONVENTIONS if readable(words) and best_of(words) is not None} == {"best of searches"}
+
+
+def test_a_best_of_nobody_knows_how_many():
+    rows = [("a", seed, value, "test") for seed, value in enumerate([96.0, 97.0])]
+    rows += [("a", "x", 97.5, "best of searches"), ("b", "x", 98.0, "best")]
+    frame = bests(pd.DataFrame(rows, columns=["method", "seed", "value", "convention"]))
+    given = frame.set_index("convention").loc["best of searches, given"]
+    assert math.isnan(given["k"])
+    assert math.isnan(given["expected"])
+    assert (given["n"], given["common_k"]) == (2, 2)
+    said = notes(frame)
+    assert said[0] == (
+        "a: 97.50 is best of searches, not what one search gives, and is in no mean and no test. Of how many is not "
+        "said, so nothing says what it is expected to be."
+    )
+    assert len(said) == 2
+    alone = bests(pd.DataFrame(rows[-1:], columns=["method", "seed", "value", "convention"]))
+    assert alone[["k", "n", "mean", "expected", "common_k"]].isna().sum(axis=1).tolist() == [4]
+    assert best(alone, "alone").rows() == [["b", "best, given", "98.00", "–", "–", "–", "0", "–"]]
 
 
 @pytest.fixture

@@ -1,5 +1,7 @@
 """Verdicts, shares and survival curves, on histories written by hand."""
 
+from math import comb
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -7,6 +9,7 @@ import pytest
 from reports.collapse import COLLAPSED, HEALTHY, UNKNOWN, Criterion, shares, statements, survival, trials
 from reports.core.blocks import blocks
 from reports.core.survival import kaplan_meier
+from spaces import get_space
 from spaces.core.errors import InputError
 from spaces.core.genotype import NatsGenotype
 
@@ -78,6 +81,8 @@ def test_evidence_names_what_was_counted(judge) -> None:
         "5 of 6 edges are idle (5 skip_connect) after epoch 3, enough of them from epoch 2 on; its accuracy in the"
     )
     assert "91.50 %" in row["evidence"]
+    (row,) = judge({"a": [[2, 1]]}).to_dict("records")
+    assert row["evidence"].startswith("1 of 6 edges is idle (1 skip_connect) after epoch 2, at most 2 after any")
     (row,) = judge({"a": [[3, 2]]}).to_dict("records")
     assert "2 of 6 edges are idle (2 skip_connect) after epoch 2, at most 3 after any" in row["evidence"]
     # True of a random candidate too, which has no supernet.
@@ -90,16 +95,16 @@ def test_a_trial_without_a_history_is_not_dropped(study, space_of) -> None:
     (block,) = blocks(records)
     found = trials(block, histories[histories["seed"] < 2], space_of, Criterion())
     assert found["verdict"].tolist()[2] == UNKNOWN
-    counted = shares(found)
+    counted = shares(found, 0.2)
     assert (counted["n"].tolist(), counted["unknown"].tolist()) == ([2], [1])
     assert "(1 more without history)" in statements(counted)[0]
-    none = shares(trials(block, pd.DataFrame(), space_of, Criterion()))
+    none = shares(trials(block, pd.DataFrame(), space_of, Criterion()), 0.2)
     assert statements(none) == ["a: no trial has a history, so nothing is known."]
 
 
 def test_shares_have_wilsons_interval(judge) -> None:
     """Wilson's interval of 1 in 4 and of 0 in 3, from its formula."""
-    found = shares(judge({"a": [[5, 5], [1, 1], [1, 1], [5, 1]], "b": [[1, 1]] * 3})).set_index("label")
+    found = shares(judge({"a": [[5, 5], [1, 1], [1, 1], [5, 1]], "b": [[1, 1]] * 3}), 0.179).set_index("label")
     z, n, p = 1.959963984540054, 4, 0.25
     centre, reach = (
         (p + z**2 / 2 / n) / (1 + z**2 / n),
@@ -111,6 +116,22 @@ def test_shares_have_wilsons_interval(judge) -> None:
     words = statements(found.reset_index())
     assert words[0].startswith("a: 1 of 4 trials collapsed, in the median at epoch 1; ")
     assert words[1].startswith("b: 0 of 3 trials collapsed; with so many, a true share from 0 to 56 %")
+    assert words[1].endswith("of random architectures 17.9 % would count as such.")
+
+
+@pytest.mark.parametrize(
+    ("space", "idle", "share"),
+    [
+        # Four or more idle edges of six, as counted in docs/collapse.md over the whole table.
+        ("nats-tss", 0.6, (2160 + 576 + 64) / 5**6),
+        ("nats-tss", 1.0, 64 / 5**6),
+        # Five skip-connections or more of eight, at even odds, or one operation in seven.
+        ("s2", 0.6, sum(comb(8, k) for k in range(5, 9)) / 2**8),
+        ("darts", 0.6, sum(comb(8, k) * 6 ** (8 - k) for k in range(5, 9)) / 7**8),
+    ],
+)
+def test_the_base_rate_is_that_of_the_space(space, idle, share) -> None:
+    assert Criterion(idle).base_rate(get_space(space)) == pytest.approx(share)
 
 
 def test_survival_by_hand() -> None:

@@ -46,7 +46,7 @@ def test_a_page_for_each_watched_trial_and_no_other(watched, space_of) -> None:
 def test_lists_have_no_panel(watched, space_of) -> None:
     records, histories, _ = watched
     (page,) = gather(records, histories, space_of).pages
-    assert page.timeline.alt.startswith("1 probes of darts-1st")
+    assert page.timeline.alt.startswith("1 quantity of darts-1st")
     assert "from epoch 3 on" in page.timeline.caption
 
 

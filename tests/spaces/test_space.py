@@ -2,6 +2,8 @@
 
 import subprocess
 import sys
+from itertools import chain, combinations, product
+from math import comb
 
 import pytest
 import torch
@@ -147,6 +149,37 @@ def test_random_architectures_cover_the_space_evenly() -> None:
     assert 0.45 < skips < 0.55
     pairs = [tuple(source for source, target, _ in genotype.edges("reduce") if target == 5) for genotype in drawn]
     assert set(pairs) == {(i, j) for j in range(5) for i in range(j)}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_chances_are_the_shares_among_random_architectures(name: str) -> None:
+    space = get_space(name)
+    kind, random = space.kinds[0], torch.Generator().manual_seed(0)
+    chances = space.chances(kind, ("skip_connect", "none", "noise"))
+    assert sum(chances) == pytest.approx(1)
+    drawn = [space.random(random) for _ in range(1000)]
+    idle = [sum(genotype.count(kind, name) for name in ("skip_connect", "none", "noise")) for genotype in drawn]
+    for count, chance in enumerate(chances):
+        error = (chance * (1 - chance) / len(drawn)) ** 0.5
+        assert idle.count(count) / len(drawn) == pytest.approx(chance, abs=4 * error + 1e-12)
+
+
+def test_chances_are_exact() -> None:
+    """Against every architecture of nats-tss, the binomial of s2, and every choice of s1's normal cell."""
+    edges = product(get_space("nats-tss").operations, repeat=6)
+    idle = [sum(name in ("skip_connect", "none") for name in cell) for cell in edges]
+    found = get_space("nats-tss").chances("cell", ("skip_connect", "none"))
+    assert found == pytest.approx([idle.count(count) / 5**6 for count in range(7)])
+    assert get_space("s2").chances("normal", ["skip_connect"]) == pytest.approx([comb(8, k) / 2**8 for k in range(9)])
+    s1 = get_space("s1")
+    skips = [0] * 9
+    incoming = [[edge for edge, (_, target) in enumerate(s1.edges["normal"]) if target == node] for node in range(2, 6)]
+    has = s1.mask["normal"][:, s1.operations.index("skip_connect")].tolist()
+    for kept in product(*(combinations(edges, 2) for edges in incoming)):
+        # Of an edge's two operations each is as likely; an edge without skip-connections has none either way.
+        for picks in product((False, True), repeat=8):
+            skips[sum(pick and has[edge] for pick, edge in zip(picks, chain(*kept), strict=True))] += 1
+    assert s1.chances("normal", ("skip_connect",)) == pytest.approx([count / sum(skips) for count in skips])
 
 
 def test_wrong_stem_and_head_are_refused_where_there_is_none() -> None:

@@ -2,12 +2,15 @@
 
 import json
 import math
+import re
 
 import pandas as pd
 import pytest
 import typer
+from rich.console import Console
 from typer.testing import CliRunner
 
+from reports.core.sentences import signed
 from suite.commands import compare, report
 
 HEADER = "method,space,dataset,seed,value\n"
@@ -99,6 +102,41 @@ def test_terminal_shows_names_literally_and_says_it_in_words(call, csv):
     assert "92.50 ± 1.87" in done.stdout
     words = " ".join(done.stdout.split())
     assert "NA against darts-1st" in words or "between NA and darts-1st" in words
+
+
+WIDE = HEADER + "".join(
+    f"{method},darts,cifar10,{seed},{base + seed * step}\n"
+    for method, base, step in (("darts-1st", -90, 0.5), ("lambda-darts-outer", 95, 1.75), ("random", 90.25, 2))
+    for seed in range(8)
+)
+
+
+def _printed(monkeypatch, capsys, path, width, terminal):
+    """What `compare` prints on a console so wide that is a terminal, or is none."""
+    monkeypatch.setattr("suite.commands.printing.console", Console(width=width, force_terminal=terminal, no_color=True))
+    compare.compare(path)
+    return re.sub(r"\x1b\[[0-9;]*m", "", capsys.readouterr().out)
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_no_number_and_no_heading_is_cut(csv, monkeypatch, capsys, terminal):
+    path = csv(WIDE)
+    document = {}
+    monkeypatch.setattr(compare, "emit", lambda found, as_json, show: (document.update(found), show()))
+    for width in (20, 40, 60, 80, 200):
+        shown = _printed(monkeypatch, capsys, path, width, terminal)
+        squeezed = "".join(shown.split())
+        (group,) = document["groups"]
+        for row in group["pairs"]:
+            assert "".join(f"{signed(row['low'])} to {signed(row['high'])}".split()) in squeezed
+        for name in ("Verdict", "Difference", "TOST", "(Holm)", "Convention", "Expected"):
+            assert name in shown
+        assert "…" not in shown
+        assert squeezed.count("significantlyhigher") or width < 200
+        if terminal:
+            assert max(map(len, shown.splitlines())) <= max(width, 80)
+        else:
+            assert " Difference " in shown  # a table still
 
 
 def test_too_few_seeds_is_null_in_json_and_said(call, csv):
@@ -206,12 +244,19 @@ def test_chosen_baseline(call, csv):
         ("", "not a CSV file that can be read"),
         (HEADER, "no rows"),
         ("method,space,dataset,value\na,s,d,1\n", "column 'seed' is missing"),
-        ("method,seed,value,convention\na,0,1,\n", "column 'convention' is empty in row 1"),
+        ("method,seed,value,convention\na,0,1,\n", "column 'convention' is empty in line 2"),
+        (
+            "method,seed,value,convention\na,0,1,best of four\n\na,1,1,mean over searches\n",
+            "mean over searches' in line 4",
+        ),
         (HEADER + "a,s,d,0,high\n", "column 'value' is 'high'"),
+        (HEADER + "a,s,d,0,1\n\n\na,s,d,1,\na,s,d,2,x\n", "in 2 lines (the first: line 5)"),
+        (HEADER + '"a\nb",s,d,0,1\na,s,d,1,\n', "in line 4"),
+        (HEADER + 'a,s,d,0,1\n"a\nb",s,d,1,\n', "in line 3"),
         (HEADER + "a,s,d,0,\n", "column 'value' is missing"),
         (HEADER + "a,s,d,0,nan\n", "column 'value' is 'nan'"),
-        (HEADER + ",s,d,0,1\n", "column 'method' is empty in row 1"),
-        (HEADER + "a,s,d,0,1\na,s,d,0,1\n", "has more than one row"),
+        (HEADER + ",s,d,0,1\n", "column 'method' is empty in line 2"),
+        (HEADER + "a,s,d,0,1\na,s,d,0,1\n", "has more than one row, line 3 repeated"),
         (HEADER + "a,s,d,0,1\na,s,d,0,1,9,9\n", "line 3 has 7 fields, the first line names 5 columns"),
         (HEADER + "a,s,d,0,1,9\n", "line 2 has 6 fields"),
         (HEADER + "\na,s,d,0\n", "line 3 has 4 fields"),
