@@ -25,6 +25,7 @@ from spaces.core.fast import portable
 SOURCES = Path(__file__).with_name("kernels")
 FLAGS = ("-O3", "-march=native", "-std=c++17", "-fopenmp", "-fPIC", "-shared")
 LANES = 4  # the channels of an image must be a multiple of so many
+STORED, MEAN, POINTWISE = range(3)  # the kinds of terms in `node.hpp`
 
 
 def _processor() -> str:
@@ -154,7 +155,7 @@ def moments(y: Tensor, mean: Tensor, variance: Tensor) -> None:
 
 
 def _terms(terms: Sequence[portable.Value]) -> tuple[int | ctypes.Array[Any], ...]:
-    """How many, of which kind (`node.hpp`), where they lie, and the matrices of those that have one."""
+    """How many, of which kind, where they lie, and the matrices of those that have one."""
     kinds: list[int] = []
     images: list[Tensor] = []
     matrices: list[Tensor | None] = []
@@ -173,9 +174,6 @@ def _terms(terms: Sequence[portable.Value]) -> tuple[int | ctypes.Array[Any], ..
                 images.append(term)
                 matrices.append(None)
     return len(terms), _numbers(kinds), *_pointers(images), _table(matrices)
-
-
-STORED, MEAN, POINTWISE = range(3)
 
 
 def reduce(g: Tensor, terms: Sequence[portable.Value]) -> tuple[Tensor, list[Tensor | None]]:

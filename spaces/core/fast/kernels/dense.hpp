@@ -241,7 +241,8 @@ void dense_backward(long images, long height, long width, long channels, const T
           const long image = r / height, y = r % height, start = (i + image) * pixels, first = start + y * width;
           T *o = gx + first * ldg, *sum = total + r * width * channels;
           whole.from(first, at);
-          weigh<T, L>(0, width, channels, whole.count, at.data(), whole.lds, whole.coefficients, nullptr, o, ldg, accumulate);
+          weigh<T, L>(0, width, channels, whole.count, at.data(), whole.lds, whole.coefficients, nullptr, o, ldg,
+                      accumulate);
           if (count) {
             const T* positive = framed + image * size + (y + 1) * row + channels;
             taps.clear();
