@@ -12,9 +12,9 @@ import torch
 from torch import Tensor
 
 from spaces.core.fast import fused, native, portable
-from spaces.core.fast.groups import Back, Kernels
+from spaces.core.fast.groups import Back, Convolutions, Kernels, Pooling
 from spaces.core.fast.plan import Plan
-from spaces.core.fast.portable import Slope, pixels, planes
+from spaces.core.fast.portable import Slope, Value, Weighed, pixels, planes
 from spaces.core.fast.statistics import Statistics, move_running
 from spaces.core.operations import BatchNorm, DroppedSkip, Noise
 
@@ -135,12 +135,13 @@ class Cell:
             move_running(norms, statistics.mean[normed], statistics.variance[normed], self.count)
         return output, done
 
-    def value(self, row: int, done: Pass, *, draw: bool = False) -> Tensor:
+    def value(self, row: int, done: Pass, *, draw: bool = False) -> Value:
         """What a term weighs: `[N, H, W, C]`."""
         term = self.plan.terms[row]
         state = done.states[term.source]
         if term.group >= 0:
-            return done.values[term.group][term.member]
+            group, stored = self.plan.groups[term.group], done.values[term.group][term.member]
+            return group.value(term.member, state, self.parameters[term.group], stored)
         module = term.module
         if draw and isinstance(module, Noise):
             done.drawn[row] = pixels(module(planes(state)))
@@ -165,6 +166,7 @@ class Cell:
             self.filled = [False] * (len(plan.nodes) - 1) + [True]
         self.gradients = gradients
         self.slopes: list[Slope | None] = [None] * len(plan.terms)
+        self.products: list[Tensor | None] = [None] * len(plan.terms)
         self.of_parameters: list[list[Tensor | None]] = [[None] * len(part) for part in self.parameters]
         term_weights, (scale, shift) = self.weights(), self.scale_and_shift()
         of_weights, of_scale, of_shift = [], [], []
@@ -173,7 +175,7 @@ class Cell:
             self.leave(job.inputs + place, gradients[place], filled=self.filled[place], weights=weights)
             if plan.node_rows:
                 gradients[place] = self.through_node_norm(place, gradients[place])
-            sums = self.kernels.reduce(
+            sums, self.products[rows] = self.kernels.reduce(
                 gradients[place], [self.value(row, done) for row in range(rows.start, rows.stop)]
             )
             q, d = sums[0], sums[1:]
@@ -204,28 +206,35 @@ class Cell:
     def leave(self, state: int, gx: Tensor, *, filled: bool, weights: bool) -> None:
         """Add to gx, or write, the gradient at a state from all terms that read it; all nodes behind it are done."""
         plan, kernels = self.plan, self.kernels
-        passed = [row for row, term in enumerate(plan.terms) if term.source == state and term.group < 0]
-        passed = [row for row in passed if not isinstance(plan.terms[row].module, Noise)]
-        whole = [row for row in passed if row not in self.done.drawn]
-        if whole:
-            gradients = [self.gradients[plan.node_of[row]] for row in whole]
-            coefficients = torch.stack([self.slope(row).of_gradient for row in whole])
-            kernels.combine(gradients, coefficients, None, gx, accumulate=filled)
-        elif not filled:
-            gx.zero_()
+        passed, groups = plan.passed.get(state, []), plan.groups_of.get(state, [])
+        whole = self.weighed([row for row in passed if row not in self.done.drawn])
+        implied = [n for n in groups if isinstance(plan.groups[n], Pooling) and not self.done.values[n][0].numel()]
+        means = self.weighed([row for n in implied for row in plan.groups[n].rows])
+        x = self.done.states[state]
+        if not groups or not isinstance(plan.groups[groups[0]], Convolutions):
+            back = Back([], [], self.done.statistics, [], weights, whole, means, filled)
+            Convolutions(state).backward(kernels, x, [], [], [], back, gx)
+        for n in groups:
+            group = plan.groups[n]
+            back = Back(
+                [self.gradients[plan.node_of[row]] for row in group.rows],
+                [self.slope(row) for row in group.rows],
+                self.done.statistics,
+                [self.products[row] for row in group.rows],
+                weights,
+            )
+            if isinstance(group, Convolutions):
+                back.whole, back.means, back.filled = whole, means, filled
+            values, kept = self.done.values[n], self.done.kept[n]
+            self.of_parameters[n] = group.backward(kernels, x, values, kept, self.parameters[n], back, gx)
         for row in passed:
             if row in self.done.drawn:
                 gx.addcmul_(self.gradients[plan.node_of[row]] * self.slope(row).of_gradient, self.done.drawn[row])
-        for number, group in enumerate(plan.groups):
-            if group.source == state:
-                back = Back(
-                    [self.gradients[plan.node_of[row]] for row in group.rows],
-                    [self.slope(row) for row in group.rows],
-                    self.done.statistics,
-                    weights,
-                )
-                x, values, kept = self.done.states[state], self.done.values[number], self.done.kept[number]
-                self.of_parameters[number] = group.backward(kernels, x, values, kept, self.parameters[number], back, gx)
+
+    def weighed(self, rows: Sequence[int]) -> Weighed:
+        """The gradients of the nodes of some terms, each with the coefficient that it comes back with."""
+        gradients = [self.gradients[self.plan.node_of[row]] for row in rows]
+        return Weighed(gradients, [self.slope(row).of_gradient for row in rows])
 
     def slope(self, row: int) -> Slope:
         """Of a term whose node is done."""
@@ -236,7 +245,7 @@ class Cell:
     def through_node_norm(self, place: int, gradient: Tensor) -> Tensor:
         """The gradient before the batch norm behind a node's sum."""
         total, row = self.done.sums[place], self.plan.node_rows[place]
-        q, *d = self.kernels.reduce(gradient, [total])
+        (q, *d), _ = self.kernels.reduce(gradient, [total])
         rows, one = slice(row, row + 1), torch.ones_like(q)[None]
         (slope,), _ = self.done.statistics.slopes(rows, q, d[0][None], one, self.count, self.dtype)
         before = torch.empty_like(total)

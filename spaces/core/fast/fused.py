@@ -16,7 +16,17 @@ import torch
 from torch import Tensor
 
 from spaces.core.fast import portable, proof
-from spaces.core.fast.portable import Form, Slope, convolution_backward, pixels, planes, spacing, stacks
+from spaces.core.fast.portable import (
+    Form,
+    Slope,
+    Value,
+    Weighed,
+    convolution_backward,
+    pixels,
+    planes,
+    spacing,
+    stacks,
+)
 
 OLDEST = (8, 0)  # the compute capability from which on the kernels are known to compile
 TERMS = 16  # of a sum in one pass: a kernel is compiled for each number up to this
@@ -114,8 +124,8 @@ def _moments(ys: Sequence[Tensor], means: Sequence[Tensor], variances: Sequence[
         _launch("merge", images[0], *where, members=len(images), tiles=1, TILES=MERGED)
 
 
-def reduce(g: Tensor, terms: Sequence[Tensor]) -> Tensor:
-    """See `portable.reduce`."""
+def reduce(g: Tensor, terms: Sequence[Value]) -> tuple[Tensor, list[Tensor | None]]:
+    """See `portable.reduce`. All values are stored here."""
     if not terms:
         return portable.reduce(g, terms)
     parts = _parts(g, 1 + len(terms))
@@ -123,15 +133,22 @@ def reduce(g: Tensor, terms: Sequence[Tensor]) -> Tensor:
         some = tuple(terms[start : start + TERMS])
         where = (some, _spacings(some), parts, 1 + start, 1 + len(terms))
         _launch("reduce", g, g, spacing(g), *where, WITH_G=start == 0)
-    return parts.sum(0)
+    return parts.sum(0), [None] * len(terms)
 
 
 def combine(
-    terms: Sequence[Tensor], coefficients: Tensor, bias: Tensor | None, out: Tensor, *, accumulate: bool = False
+    terms: Sequence[Value],
+    coefficients: Sequence[Tensor] | Tensor,
+    bias: Tensor | None,
+    out: Tensor,
+    *,
+    accumulate: bool = False,
 ) -> None:
     """See `portable.combine`."""
     if not terms:
         portable.combine(terms, coefficients, bias, out, accumulate=accumulate)
+    elif not isinstance(coefficients, Tensor):
+        coefficients = torch.stack(list(coefficients))
     for start in range(0, len(terms), TERMS):
         some, first = tuple(terms[start : start + TERMS]), start == 0
         where = (coefficients[start:], bias if first else None, out, spacing(out))
@@ -182,14 +199,19 @@ def pool_backward(slope: Tensor, x: Tensor, pooled: Tensor, stride: int, gx: Ten
     _launch("pool_backward", gx, *where, **sizes, STRIDE=stride, LARGEST=largest)
 
 
+def mean(x: Tensor) -> Tensor:
+    """See `portable.mean`."""
+    return pool(x, 1, largest=False)
+
+
 def dense(
     x: Tensor, weights: Sequence[Tensor], means: Sequence[Tensor] | None, variances: Sequence[Tensor] | None
-) -> list[Tensor]:
+) -> tuple[list[Tensor], Tensor | None]:
     """See `portable.dense`."""
-    out = portable.dense(x, weights, None, None)
+    out, second = portable.dense(x, weights, None, None)
     if means is not None and variances is not None:
         _moments(out, means, variances)
-    return out
+    return out, second
 
 
 def dense_backward(
@@ -200,9 +222,17 @@ def dense_backward(
     weights: Sequence[Tensor],
     gx: Tensor,
     *,
+    second: Tensor | None,
+    products: Sequence[Tensor | None],
+    whole: Weighed,
+    means: Weighed,
+    accumulate: bool,
     of_weights: bool,
 ) -> list[Tensor | None]:
     """See `portable.dense_backward`."""
+    combine(*whole, None, gx, accumulate=accumulate)
+    if not weights:  # and no `means`, as all values are stored here
+        return []
     rectified = rectify(x)
     found: list[Tensor | None] = [None] * len(weights)
     for places, stacked in stacks(weights):

@@ -14,12 +14,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from spaces.core.fast.portable import Form, Slope, pixels, planes
+from spaces.core.fast.portable import Form, Mean, Pointwise, Slope, Value, Weighed, pixels, planes
 from spaces.core.fast.statistics import Statistics
 from spaces.core.operations import BatchNorm, FactorizedReduce
 
 Kernels = ModuleType
 """`portable` or another module with its functions."""
+
+
+NOTHING = Weighed([], [])
 
 
 @dataclass
@@ -29,7 +32,12 @@ class Back:
     gradients: Sequence[Tensor]
     slopes: Sequence[Slope]
     statistics: Statistics
+    products: Sequence[Tensor | None]  # Σ g relu(x)ᵀ of a member that is `Pointwise`
     weights: bool  # are the gradients of the parameters asked for?
+    # The first group of a source also takes along what comes back past all groups, to gx as it is (if it is filled).
+    whole: Weighed = NOTHING
+    means: Weighed = NOTHING
+    filled: bool = True
 
 
 @dataclass
@@ -47,7 +55,7 @@ class Group(ABC):
     def forward(
         self, kernels: Kernels, x: Tensor, parameters: Sequence[Tensor], statistics: Statistics
     ) -> tuple[list[Tensor], list[Tensor]]:
-        """The members' values, and what else the way back needs."""
+        """The members' values (empty: not stored), and what else the way back needs."""
 
     @abstractmethod
     def backward(
@@ -61,6 +69,10 @@ class Group(ABC):
         gx: Tensor,
     ) -> list[Tensor | None]:
         """Add the gradient at x to gx; returns the parameters' gradients."""
+
+    def value(self, member: int, x: Tensor, parameters: Sequence[Tensor], stored: Tensor) -> Value:
+        """A member's value: what was stored, or, where that is empty, how to make it."""
+        return stored
 
 
 def _slopes(kernels: Kernels, values: Sequence[Tensor], back: Back) -> Tensor:
@@ -85,10 +97,15 @@ class Convolutions(Group):
     def forward(
         self, kernels: Kernels, x: Tensor, parameters: Sequence[Tensor], statistics: Statistics
     ) -> tuple[list[Tensor], list[Tensor]]:
-        """Nothing more is kept: the ReLU is computed again."""
+        """Keeps the second moments of the ReLU, where its 1 x 1 convolutions are not stored; it is computed again."""
         where = [statistics.written(row) for row in self.rows]
         means, variances = zip(*where, strict=True) if statistics.of_batch else (None, None)
-        return kernels.dense(x, parameters, means, variances), []
+        values, second = kernels.dense(x, parameters, means, variances)
+        return values, [] if second is None else [second]
+
+    def value(self, member: int, x: Tensor, parameters: Sequence[Tensor], stored: Tensor) -> Value:
+        """A 1 x 1 convolution may not have been stored."""
+        return stored if stored.numel() else Pointwise(x, parameters[member])
 
     def backward(
         self,
@@ -100,9 +117,20 @@ class Convolutions(Group):
         back: Back,
         gx: Tensor,
     ) -> list[Tensor | None]:
-        """All members at once."""
+        """All members at once, and what comes back past them."""
         found: list[Tensor | None] = kernels.dense_backward(
-            back.gradients, values, back.slopes, x, parameters, gx, of_weights=back.weights
+            back.gradients,
+            values,
+            back.slopes,
+            x,
+            parameters,
+            gx,
+            second=kept[0] if kept else None,
+            products=back.products,
+            whole=back.whole,
+            means=back.means,
+            accumulate=back.filled,
+            of_weights=back.weights,
         )
         return found
 
@@ -189,10 +217,16 @@ class Pooling(Group):
         self, kernels: Kernels, x: Tensor, parameters: Sequence[Tensor], statistics: Statistics
     ) -> tuple[list[Tensor], list[Tensor]]:
         """The members' values are one and the same."""
+        if self.stride == 1 and not self.largest and not self.normed:
+            return [kernels.mean(x)] * len(self.rows), []
         value = kernels.pool(x, self.stride, largest=self.largest)
         if self.normed:
             statistics.measure(kernels, self.rows[0], value, self.rows[1:])
         return [value] * len(self.rows), []
+
+    def value(self, member: int, x: Tensor, parameters: Sequence[Tensor], stored: Tensor) -> Value:
+        """A mean without batch norm may not have been stored."""
+        return stored if stored.numel() else Mean(x)
 
     def backward(
         self,
@@ -204,7 +238,9 @@ class Pooling(Group):
         back: Back,
         gx: Tensor,
     ) -> list[Tensor | None]:
-        """All members' gradients are added up before they go back."""
+        """All members' gradients are added up before they go back; those of a mean that was not stored have done so."""
+        if not values[0].numel():
+            return []
         of_value = torch.stack([slope.of_value for slope in back.slopes]).sum(0)
         constant = torch.stack([slope.constant for slope in back.slopes]).sum(0)
         coefficients = torch.stack([*(slope.of_gradient for slope in back.slopes), of_value])

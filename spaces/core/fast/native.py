@@ -26,6 +26,7 @@ SOURCES = Path(__file__).with_name("kernels")
 FLAGS = ("-O3", "-march=native", "-std=c++17", "-fopenmp", "-fPIC", "-shared")
 LANES = 4  # the channels of an image must be a multiple of so many
 _ld = portable.spacing
+STORED, MEAN, POINTWISE = range(3)  # the kinds of terms in `node.hpp`
 
 
 def _processor() -> str:
@@ -107,8 +108,8 @@ def _at(x: Tensor | None) -> int | None:
     return None if x is None else x.data_ptr()
 
 
-def _table(tensors: Sequence[Tensor]) -> "ctypes.Array[ctypes.c_void_p]":
-    return (ctypes.c_void_p * len(tensors))(*[x.data_ptr() for x in tensors])
+def _table(tensors: Sequence[Tensor | None]) -> "ctypes.Array[ctypes.c_void_p]":
+    return (ctypes.c_void_p * len(tensors))(*[None if x is None else x.data_ptr() for x in tensors])
 
 
 def _numbers(values: Sequence[int]) -> "ctypes.Array[ctypes.c_long]":
@@ -146,21 +147,52 @@ def moments(y: Tensor, mean: Tensor, variance: Tensor) -> None:
     _call("moments", y.dtype, _at(y), _ld(y), images, height * width, channels, _at(mean), _at(variance))
 
 
-def reduce(g: Tensor, terms: Sequence[Tensor]) -> Tensor:
+def _terms(terms: Sequence[portable.Value]) -> tuple[int | ctypes.Array[Any], ...]:
+    """How many, of which kind, where they lie, and the matrices of those that have one."""
+    kinds: list[int] = []
+    images: list[Tensor] = []
+    matrices: list[Tensor | None] = []
+    for term in terms:
+        match term:
+            case portable.Pointwise(x, weight):
+                kinds.append(POINTWISE)
+                images.append(x)
+                matrices.append(weight.contiguous())
+            case portable.Mean(x):
+                kinds.append(MEAN)
+                images.append(x)
+                matrices.append(None)
+            case _:
+                kinds.append(STORED)
+                images.append(term)
+                matrices.append(None)
+    return len(terms), _numbers(kinds), *_pointers(images), _table(matrices)
+
+
+def reduce(g: Tensor, terms: Sequence[portable.Value]) -> tuple[Tensor, list[Tensor | None]]:
     """See `portable.reduce`."""
     channels = g.shape[-1]
     sums = torch.empty(1 + len(terms), channels, dtype=torch.float64)
-    _call("reduce", g.dtype, _at(g), _ld(g), _pixels(g), channels, len(terms), *_pointers(terms), _at(sums))
-    return sums
+    square = (channels, channels)
+    products = [
+        torch.empty(square, dtype=torch.float64) if isinstance(term, portable.Pointwise) else None for term in terms
+    ]
+    _call("reduce", g.dtype, *g.shape, *_terms(terms), _at(g), _ld(g), _at(sums), _table(products))
+    return sums, products
 
 
 def combine(
-    terms: Sequence[Tensor], coefficients: Tensor, bias: Tensor | None, out: Tensor, *, accumulate: bool = False
+    terms: Sequence[portable.Value],
+    coefficients: Sequence[Tensor] | Tensor,
+    bias: Tensor | None,
+    out: Tensor,
+    *,
+    accumulate: bool = False,
 ) -> None:
     """See `portable.combine`."""
-    pointers, lds = _pointers(terms)
-    where = (_at(coefficients), _at(bias), _at(out), _ld(out), int(accumulate))
-    _call("combine", out.dtype, _pixels(out), out.shape[-1], len(terms), pointers, lds, *where)
+    table = coefficients if isinstance(coefficients, Tensor) else torch.stack(list(coefficients)) if terms else None
+    where = (_at(table), _at(bias), _at(out), _ld(out), int(accumulate))
+    _call("combine", out.dtype, *out.shape, *_terms(terms), *where)
 
 
 def rectify(x: Tensor) -> Tensor:
@@ -189,17 +221,24 @@ def pool_backward(slope: Tensor, x: Tensor, pooled: Tensor, stride: int, gx: Ten
     _call("pool_backward", x.dtype, *where, *x.shape, stride, int(largest), _at(gx), _ld(gx))
 
 
+def mean(x: Tensor) -> Tensor:
+    """See `portable.mean`."""
+    return x.new_empty(0)
+
+
 def dense(
     x: Tensor, weights: Sequence[Tensor], means: Sequence[Tensor] | None, variances: Sequence[Tensor] | None
-) -> list[Tensor]:
+) -> tuple[list[Tensor], Tensor | None]:
     """See `portable.dense`."""
     weights = [weight.contiguous() for weight in weights]
-    out = list(x.new_empty(len(weights), *x.shape).unbind())
-    sizes = _numbers([weight.shape[-1] for weight in weights])
+    sizes = [weight.shape[-1] for weight in weights]
+    out = [x.new_empty(x.shape if size == 3 else 0) for size in sizes]
+    channels = x.shape[-1]
+    second = torch.empty(1 + channels, channels, dtype=torch.float64) if means is not None and 1 in sizes else None
     statistics = [None if tables is None else _table(tables) for tables in (means, variances)]
-    where = (_table(weights), _table(out), *statistics)
-    _call("dense", x.dtype, *x.shape, _at(x), _ld(x), len(weights), sizes, *where)
-    return out
+    where = (_table(weights), _table(out), *statistics, _at(second))
+    _call("dense", x.dtype, *x.shape, _at(x), _ld(x), len(weights), _numbers(sizes), *where)
+    return out, second
 
 
 def dense_backward(
@@ -210,15 +249,29 @@ def dense_backward(
     weights: Sequence[Tensor],
     gx: Tensor,
     *,
+    second: Tensor | None,
+    products: Sequence[Tensor | None],
+    whole: portable.Weighed,
+    means: portable.Weighed,
+    accumulate: bool,
     of_weights: bool,
 ) -> list[Tensor | None]:
     """See `portable.dense_backward`."""
+    if not weights and not means.images:
+        combine(*whole, None, gx, accumulate=accumulate)
+        return []
     count, weights = len(weights), [weight.contiguous() for weight in weights]
     sizes = _numbers([weight.shape[-1] for weight in weights])
-    coefficients = torch.stack([part for slope in slopes for part in slope])
     grads = [torch.empty_like(weight) for weight in weights] if of_weights else None
-    inputs = (_at(x), _ld(x), count, sizes, _table(weights), _table(values), *_pointers(gradients), _at(coefficients))
-    _call("dense_backward", x.dtype, *x.shape, *inputs, _at(gx), _ld(gx), None if grads is None else _table(grads))
+    members = (count, sizes, _table(weights), _table(values), *_pointers(gradients))
+    sums = (_table([part for slope in slopes for part in slope]), _at(second), _table(products))
+    around = [
+        part
+        for past in (whole, means)
+        for part in (len(past.images), *_pointers(past.images), _table(past.coefficients))
+    ]
+    where = (_at(gx), _ld(gx), int(accumulate), None if grads is None else _table(grads))
+    _call("dense_backward", x.dtype, *x.shape, _at(x), _ld(x), *members, *sums, *around, *where)
     return list(grads) if grads is not None else [None] * count
 
 

@@ -58,6 +58,23 @@ class Plan:
         return [place for place, rows in enumerate(self.nodes) for _ in range(rows.start, rows.stop)]
 
     @cached_property
+    def passed(self) -> dict[int, list[int]]:
+        """For each source the terms that pass its state on."""
+        found: dict[int, list[int]] = {}
+        for row, term in enumerate(self.terms):
+            if term.group < 0 and not isinstance(term.module, Noise):
+                found.setdefault(term.source, []).append(row)
+        return found
+
+    @cached_property
+    def groups_of(self) -> dict[int, list[int]]:
+        """For each source its groups: first that of its convolutions, if it has any."""
+        found: dict[int, list[int]] = {}
+        for number in sorted(range(len(self.groups)), key=lambda n: not isinstance(self.groups[n], Convolutions)):
+            found.setdefault(self.groups[number].source, []).append(number)
+        return found
+
+    @cached_property
     def sizes(self) -> list[int]:
         """How many parameters each part of `parameters` has."""
         return [len(part) for part in self.parameters()]

@@ -28,6 +28,39 @@ class Slope(NamedTuple):
     constant: Tensor
 
 
+class Pointwise(NamedTuple):
+    """A value that is not stored: relu(x) through a 1x1 convolution."""
+
+    x: Tensor
+    weight: Tensor
+
+
+class Mean(NamedTuple):
+    """A value that is not stored: the mean of 3 x 3 windows of x, at stride 1."""
+
+    x: Tensor
+
+
+Value = Tensor | Pointwise | Mean
+
+
+class Weighed(NamedTuple):
+    """Images, and for each a coefficient a channel `[C]`."""
+
+    images: Sequence[Tensor]
+    coefficients: Sequence[Tensor]
+
+
+def evaluate(value: Value) -> Tensor:
+    """The image `[N, H, W, C]` that a value is."""
+    match value:
+        case Pointwise(x, weight):
+            return pixels(F.conv2d(planes(rectify(x)), weight))
+        case Mean(x):
+            return pool(x, 1, largest=False)
+    return value
+
+
 def planes(x: Tensor) -> Tensor:
     """`[N, H, W, C]` as torch's operations want it, `[N, C, H, W]`, without a copy."""
     return x.permute(0, 3, 1, 2)
@@ -53,13 +86,25 @@ def moments(y: Tensor, mean: Tensor, variance: Tensor) -> None:
     mean.copy_(found[1])
 
 
-def reduce(g: Tensor, terms: Sequence[Tensor]) -> Tensor:
-    """Σ g, then Σ g · term for each term, over all pixels: float64 `[1 + terms, C]`."""
-    return torch.stack([g.sum((0, 1, 2)), *((g * term).sum((0, 1, 2)) for term in terms)]).double()
+def reduce(g: Tensor, terms: Sequence[Value]) -> tuple[Tensor, list[Tensor | None]]:
+    """Σ g, then Σ g · term for each term, over all pixels: float64 `[1 + terms, C]`.
+
+    Then, for each term that is `Pointwise`, Σ g relu(x)ᵀ: float64 `[C, C]`.
+    """
+    sums = torch.stack([g.sum((0, 1, 2)), *((g * evaluate(term)).sum((0, 1, 2)) for term in terms)]).double()
+    flat = g.flatten(0, 2).T.double()
+    return sums, [
+        flat @ rectify(term.x).flatten(0, 2).double() if isinstance(term, Pointwise) else None for term in terms
+    ]
 
 
 def combine(
-    terms: Sequence[Tensor], coefficients: Tensor, bias: Tensor | None, out: Tensor, *, accumulate: bool = False
+    terms: Sequence[Value],
+    coefficients: Sequence[Tensor] | Tensor,
+    bias: Tensor | None,
+    out: Tensor,
+    *,
+    accumulate: bool = False,
 ) -> None:
     """The sum bias + Σ coefficient · term written to out, for coefficients `[terms, C]`; added to `out` if so asked."""
     if not accumulate:
@@ -67,7 +112,7 @@ def combine(
     if bias is not None:
         out.add_(bias)
     for term, coefficient in zip(terms, coefficients, strict=True):
-        out.addcmul_(term, coefficient)
+        out.addcmul_(evaluate(term), coefficient)
 
 
 def rectify(x: Tensor) -> Tensor:
@@ -99,20 +144,28 @@ def pool_backward(slope: Tensor, x: Tensor, pooled: Tensor, stride: int, gx: Ten
     gx.add_(found)
 
 
+def mean(x: Tensor) -> Tensor:
+    """The mean of 3 x 3 windows at stride 1; empty where these kernels want a `Mean` instead."""
+    return pool(x, 1, largest=False)
+
+
 def dense(
     x: Tensor, weights: Sequence[Tensor], means: Sequence[Tensor] | None, variances: Sequence[Tensor] | None
-) -> list[Tensor]:
-    """A convolution of relu(x), of stride 1, for each of `weights`; mean and variance of each written if asked for."""
+) -> tuple[list[Tensor], Tensor | None]:
+    """A convolution of relu(x), of stride 1, for each of `weights`; mean and variance of each written if asked for.
+
+    A value is empty where these kernels want a `Pointwise` instead. Last what `dense_backward` then wants to know: the
+    sum of relu(x) and of its products between channels, float64 `[1 + C, C]`.
+    """
     rectified = rectify(x)
     out: list[Tensor] = [x] * len(weights)
     for places, stacked in stacks(weights):
         value = pixels(F.conv2d(planes(rectified), stacked, padding=stacked.shape[-1] // 2))
         for place, y in zip(places, value.chunk(len(places), -1), strict=True):
             out[place] = y
-    if means is not None and variances is not None:
-        for y, mean, variance in zip(out, means, variances, strict=True):
-            moments(y, mean, variance)
-    return out
+            if means is not None and variances is not None:
+                moments(y, means[place], variances[place])
+    return out, None
 
 
 def dense_backward(
@@ -123,12 +176,25 @@ def dense_backward(
     weights: Sequence[Tensor],
     gx: Tensor,
     *,
+    second: Tensor | None,
+    products: Sequence[Tensor | None],
+    whole: Weighed,
+    means: Weighed,
+    accumulate: bool,
     of_weights: bool,
 ) -> list[Tensor | None]:
-    """Add to gx the gradient of `dense`, whose results were `values`, where A g + B y + K comes back to each.
+    """Write to gx, or add, the gradient of `dense`, whose results were `values`, where A g + B y + K comes to each.
 
-    Returns the gradients of `weights` if they are asked for.
+    And that of x itself, to which the images of `whole` come back, and of the `Mean` of x, of `means`. `second` and
+    `products` are what `dense` and `reduce` found. Returns the gradients of `weights` if they are asked for.
     """
+    combine(*whole, None, gx, accumulate=accumulate)
+    if means.images:
+        total = torch.empty_like(x)
+        combine(*means, None, total)
+        pool_backward(total, x, x, 1, gx, largest=False)
+    if not weights:
+        return []
     rectified = rectify(x)
     found: list[Tensor | None] = [None] * len(weights)
     for places, stacked in stacks(weights):
@@ -209,7 +275,7 @@ def separable_backward(
         gx.add_(passed)
         return None, of_depthwise, of_pointwise
     gx.copy_(passed)
-    return reduce(gx, [x]), of_depthwise, of_pointwise
+    return reduce(gx, [x])[0], of_depthwise, of_pointwise
 
 
 def separated(x: Tensor, depthwise: Tensor, pointwise: Tensor, form: Form) -> Tensor:

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from spaces.core.fast import portable
-from spaces.core.fast.portable import Form, Slope
+from spaces.core.fast.portable import Form, Slope, Weighed
 from spaces.core.streams import generator
 
 Kernels = ModuleType
@@ -66,7 +66,7 @@ def cases(device: torch.device, dtype: torch.dtype) -> Iterator[tuple[str, Case]
 
     yield "combine", combined(19, bias, accumulate=False)
     yield "combine", combined(3, None, accumulate=True)
-    yield "reduce", lambda kernels: [kernels.reduce(g, terms)]
+    yield "reduce", lambda kernels: [kernels.reduce(g, terms)[0]]
 
     def moments(kernels: Kernels) -> list[Tensor]:
         (mean,), (variance,) = statistics(1)
@@ -98,9 +98,11 @@ def cases(device: torch.device, dtype: torch.dtype) -> Iterator[tuple[str, Case]
     def dense(kernels: Kernels) -> list[Tensor]:
         means, variances = statistics(3)
         kinds = [kernel3, kernel1, kernel3]
-        values = kernels.dense(x, kinds, means, variances)
+        values, _ = kernels.dense(x, kinds, means, variances)
         gx = x.clone()
-        found = kernels.dense_backward([g, terms[1], g], values, [apiece] * 3, x, kinds, gx, of_weights=True)
+        passed = {"whole": Weighed([g], [bias]), "means": Weighed([], []), "accumulate": True}
+        known = {"second": None, "products": [None] * 3, "of_weights": True}
+        found = kernels.dense_backward([g, terms[1], g], values, [apiece] * 3, x, kinds, gx, **passed, **known)
         return [*values, *means, *variances, gx, *found]
 
     yield "dense", dense

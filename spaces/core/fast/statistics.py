@@ -72,8 +72,8 @@ class Statistics:
         of_gradient = scale * spread
         of_value = -of_gradient * spread * p * through
         constant = -of_gradient * q * through - of_value * mean
-        triples = torch.stack([of_gradient, of_value, constant], 1).to(dtype)
-        return [Slope(*triple) for triple in map(Tensor.unbind, triples.unbind())], p
+        parts = torch.stack([of_gradient, of_value, constant], 1).to(dtype).flatten(0, 1).unbind()
+        return [Slope(*parts[first : first + 3]) for first in range(0, len(parts), 3)], p
 
 
 @torch.no_grad()

@@ -81,111 +81,148 @@ void depthwise(const T* framed, long row, long out_height, long out_width, long 
   of(depthwise_of<T, L, K, 0>);
 }
 
-// B pixels of a dense convolution with `taps` rows and columns: out[j] = Σ in[j + tap] · w[tap], w [taps²][channels][channels].
-// A pointwise convolution has one tap. `in` is the first pixel's first tap; pixels and taps lie `channels` apart. S is the number of channels where it is
-// one of the usual ones, so that the addresses of the B pixels are constants; else 0.
+// What a dense convolution sums over: images, of which the one at `at[t]` is multiplied by the t-th of `matrices`,
+// [taps][in][out]. A convolution's own taps are one image shifted, and convolutions of several images are summed alike.
+template <class T>
+struct Taps {
+  const T* const* at;
+  long count;
+  const T* matrices;
+};
+
+// out[j] = Σ_t at[t][pixel + j] · matrix_t for B pixels and N vectors of channels from the first on. Pixels lie
+// `channels` apart. S is the number of channels where it is one of the usual ones, so that the addresses of the B pixels
+// are constants; else 0. Three taps at a time are summed by themselves: so many fewer roundings does a term go through.
 template <class T, int L, int B, int N, int S>
-inline void dense_block(const T* in, long row, long taps, const T* w, long channels, long first, T* out, long ldo,
-                        bool accumulate) {
+inline void dense_block(const Taps<T>& taps, long pixel, long channels, long first, T* out, long ldo, bool accumulate) {
   const long step = S ? S : channels;
-  Vec<T, L> sum[B][N];
-#pragma GCC unroll 16
-  for (int j = 0; j < B; ++j)
-#pragma GCC unroll 4
-    for (int n = 0; n < N; ++n)
-      sum[j][n] = accumulate ? load<T, L>(out + j * ldo + first + n * L) : Vec<T, L>{};
-  for (long y = 0; y < taps; ++y)
-    for (long x = 0; x < taps; ++x) {
-      const T* tap = in + y * row + x * step;
-      const T* matrix = w + (y * taps + x) * step * step + first;
+  for (long start = 0; start < taps.count; start += 3, accumulate = true) {
+    Vec<T, L> sum[B][N] = {};
+    for (long t = start; t < std::min(start + 3, taps.count); ++t) {
+      const T* in = taps.at[t] + pixel * step;
+      const T* matrix = taps.matrices + t * step * step + first;
       for (long c = 0; c < step; ++c) {
         Vec<T, L> k[N];
 #pragma GCC unroll 4
         for (int n = 0; n < N; ++n) k[n] = load<T, L>(matrix + c * step + n * L);
 #pragma GCC unroll 16
         for (int j = 0; j < B; ++j) {
-          const T v = tap[j * step + c];
+          const T v = in[j * step + c];
 #pragma GCC unroll 4
           for (int n = 0; n < N; ++n) sum[j][n] += v * k[n];
         }
       }
     }
 #pragma GCC unroll 16
-  for (int j = 0; j < B; ++j)
+    for (int j = 0; j < B; ++j)
 #pragma GCC unroll 4
-    for (int n = 0; n < N; ++n) store<T, L>(out + j * ldo + first + n * L, sum[j][n]);
+      for (int n = 0; n < N; ++n) {
+        T* o = out + j * ldo + first + n * L;
+        store<T, L>(o, accumulate ? load<T, L>(o) + sum[j][n] : sum[j][n]);
+      }
+  }
 }
 
 template <class T, int L, int B, int S>
-inline void dense_pixels(const T* in, long row, long taps, const T* w, long channels, T* out, long ldo,
-                         bool accumulate) {
+inline void dense_pixels(const Taps<T>& taps, long pixel, long channels, T* out, long ldo, bool accumulate) {
   long first = 0;
   for (; first + 2 * L <= channels; first += 2 * L)
-    dense_block<T, L, B, 2, S>(in, row, taps, w, channels, first, out, ldo, accumulate);
-  if (first < channels) dense_block<T, L, B, 1, S>(in, row, taps, w, channels, first, out, ldo, accumulate);
+    dense_block<T, L, B, 2, S>(taps, pixel, channels, first, out + pixel * ldo, ldo, accumulate);
+  if (first < channels) dense_block<T, L, B, 1, S>(taps, pixel, channels, first, out + pixel * ldo, ldo, accumulate);
 }
 
 template <class T, int L, int S>
-void dense_row_of(const T* in, long row, long taps, const T* w, long pixels, long channels, T* out, long ldo,
-                  bool accumulate) {
+void dense_row_of(const Taps<T>& taps, long pixels, long channels, T* out, long ldo, bool accumulate) {
   long p = 0;
   if (channels < 2 * L)
-    for (; p + 16 <= pixels; p += 16)
-      dense_pixels<T, L, 16, S>(in + p * channels, row, taps, w, channels, out + p * ldo, ldo, accumulate);
-  for (; p + 8 <= pixels; p += 8)
-    dense_pixels<T, L, 8, S>(in + p * channels, row, taps, w, channels, out + p * ldo, ldo, accumulate);
-  for (; p + 4 <= pixels; p += 4)
-    dense_pixels<T, L, 4, S>(in + p * channels, row, taps, w, channels, out + p * ldo, ldo, accumulate);
-  for (; p < pixels; ++p)
-    dense_pixels<T, L, 1, S>(in + p * channels, row, taps, w, channels, out + p * ldo, ldo, accumulate);
+    for (; p + 16 <= pixels; p += 16) dense_pixels<T, L, 16, S>(taps, p, channels, out, ldo, accumulate);
+  for (; p + 8 <= pixels; p += 8) dense_pixels<T, L, 8, S>(taps, p, channels, out, ldo, accumulate);
+  for (; p + 4 <= pixels; p += 4) dense_pixels<T, L, 4, S>(taps, p, channels, out, ldo, accumulate);
+  for (; p < pixels; ++p) dense_pixels<T, L, 1, S>(taps, p, channels, out, ldo, accumulate);
 }
 
 // A row of pixels of a dense convolution.
 template <class T, int L>
-void dense_row(const T* in, long row, long taps, const T* w, long pixels, long channels, T* out, long ldo,
-               bool accumulate) {
-  if (channels == L) return dense_row_of<T, L, L>(in, row, taps, w, pixels, channels, out, ldo, accumulate);
-  if (channels == 2 * L) return dense_row_of<T, L, 2 * L>(in, row, taps, w, pixels, channels, out, ldo, accumulate);
-  if (channels == 4 * L) return dense_row_of<T, L, 4 * L>(in, row, taps, w, pixels, channels, out, ldo, accumulate);
-  dense_row_of<T, L, 0>(in, row, taps, w, pixels, channels, out, ldo, accumulate);
+void dense_row(const Taps<T>& taps, long pixels, long channels, T* out, long ldo, bool accumulate) {
+  if (channels == L) return dense_row_of<T, L, L>(taps, pixels, channels, out, ldo, accumulate);
+  if (channels == 2 * L) return dense_row_of<T, L, 2 * L>(taps, pixels, channels, out, ldo, accumulate);
+  if (channels == 4 * L) return dense_row_of<T, L, 4 * L>(taps, pixels, channels, out, ldo, accumulate);
+  dense_row_of<T, L, 0>(taps, pixels, channels, out, ldo, accumulate);
+}
+
+// Where the taps of a 3 x 3 convolution lie in a frame, `in` the first of them.
+template <class T>
+void append_nine(const T* in, long row, long channels, std::vector<const T*>& taps) {
+  for (long y = 0; y < 3; ++y)
+    for (long x = 0; x < 3; ++x) taps.push_back(in + y * row + x * channels);
 }
 
 // out[p] = in[p] · w for [pixels][channels] and a square w.
 template <class T, int L>
 void product(const T* in, const T* w, long pixels, long channels, T* out, long ldo) {
-  dense_row<T, L>(in, 0, 1, w, pixels, channels, out, ldo, false);
+  dense_row<T, L>(Taps<T>{&in, 1, w}, pixels, channels, out, ldo, false);
 }
 
-// out[r][c] += Σ_p left[p][r] · right[p][c], R rows at a time.
-template <class T, int L, int R, int N>
-inline void outer_block(const T* left, const T* right, long pixels, long channels, long row, long column, T* out) {
+// Pixels that stand in `rows` rows, `row` numbers apart, of `width` pixels, `ld` apart.
+template <class T>
+struct Strip {
+  const T* at;
+  long rows, row, width, ld;
+};
+
+// sums += Σ of the pixels.
+template <class T, int L>
+void add_up(const Strip<T>& strip, long channels, double* sums) {
+  for (long c = 0; c < channels; c += L) {
+    Vec<T, L> sum[4] = {};
+    for (long y = 0; y < strip.rows; ++y)
+      by_four(0, strip.width, [&](long p, int lane) {
+        sum[lane] += load<T, L>(strip.at + y * strip.row + p * strip.ld + c);
+      });
+    flush<T, L>(sum, sums + c);
+  }
+}
+
+// out[r][c] += Σ_p left[p][r] · right[p][c], R rows at a time; two strips of the same size.
+template <class T, int L, int R, int N, class S>
+inline void outer_block(const Strip<T>& left, const Strip<T>& right, long channels, long first, long column, S* out) {
   Vec<T, L> sum[R][N] = {};
-  for (long p = 0; p < pixels; ++p) {
-    Vec<T, L> v[N];
-    for (int n = 0; n < N; ++n) v[n] = load<T, L>(right + p * channels + column + n * L);
-    for (int r = 0; r < R; ++r) {
-      const T factor = left[p * channels + row + r];
-      for (int n = 0; n < N; ++n) sum[r][n] += factor * v[n];
+  for (long y = 0; y < left.rows; ++y) {
+    const T* a = left.at + y * left.row + first;
+    const T* b = right.at + y * right.row + column;
+    for (long x = 0; x < left.width; ++x, a += left.ld, b += right.ld) {
+      Vec<T, L> v[N];
+#pragma GCC unroll 2
+      for (int n = 0; n < N; ++n) v[n] = load<T, L>(b + n * L);
+#pragma GCC unroll 16
+      for (int r = 0; r < R; ++r)
+#pragma GCC unroll 2
+        for (int n = 0; n < N; ++n) sum[r][n] += a[r] * v[n];
     }
   }
   for (int r = 0; r < R; ++r)
     for (int n = 0; n < N; ++n) {
-      T* o = out + (row + r) * channels + column + n * L;
-      store<T, L>(o, load<T, L>(o) + sum[r][n]);
+      S* o = out + (first + r) * channels + column + n * L;
+      if constexpr (std::is_same_v<S, double>)
+        add_to<T, L>(o, sum[r][n]);
+      else
+        store<T, L>(o, load<T, L>(o) + sum[r][n]);
     }
 }
 
-template <class T, int L>
-void outer(const T* left, const T* right, long pixels, long channels, T* out) {
+template <class T, int L, class S>
+void outer(const Strip<T>& left, const Strip<T>& right, long channels, S* out) {
   for (long column = 0; column < channels;) {
     const bool two = column + 2 * L <= channels;
-    long row = 0;
-    for (; row + 8 <= channels; row += 8)
-      two ? outer_block<T, L, 8, 2>(left, right, pixels, channels, row, column, out)
-          : outer_block<T, L, 8, 1>(left, right, pixels, channels, row, column, out);
-    for (; row < channels; row += 4)
-      two ? outer_block<T, L, 4, 2>(left, right, pixels, channels, row, column, out)
-          : outer_block<T, L, 4, 1>(left, right, pixels, channels, row, column, out);
+    long first = 0;
+    if (!two)
+      for (; first + 16 <= channels; first += 16) outer_block<T, L, 16, 1>(left, right, channels, first, column, out);
+    for (; first + 8 <= channels; first += 8)
+      two ? outer_block<T, L, 8, 2>(left, right, channels, first, column, out)
+          : outer_block<T, L, 8, 1>(left, right, channels, first, column, out);
+    for (; first < channels; first += 4)
+      two ? outer_block<T, L, 4, 2>(left, right, channels, first, column, out)
+          : outer_block<T, L, 4, 1>(left, right, channels, first, column, out);
     column += two ? 2 * L : L;
   }
 }
@@ -222,17 +259,19 @@ void depthwise_weights(const Shape& s, const T* framed, long row, const T* slope
     }
 }
 
-// out[tap][r][c] += Σ_p slope[p][r] · framed[p + tap][c] for R rows r: the gradient of a dense 3 x 3 kernel.
+// out[tap][r][c] += Σ_p slope[p][r] · framed[p + tap][c] for R rows r, over `images` frames `size` numbers apart: the
+// gradient of a dense 3 x 3 kernel.
 template <class T, int L, int R>
-void dense_weights_block(const Shape& s, const T* framed, long row, const T* slope, long slope_row, long first,
-                         T* out) {
+void dense_weights_block(const Shape& s, long images, long size, const T* framed, const T* slope, long row, long first,
+                         double* out) {
   const long channels = s.channels;
   for (long c = 0; c < channels; c += L)
     for (int ky = 0; ky < 3; ++ky) {
       Vec<T, L> sum[R][3] = {};
-      for (long y = 0; y < s.height; ++y) {
-        const T* in = framed + (y + ky) * row + c;
-        const T* g = slope + y * slope_row + first;
+      for (long y = 0; y < images * s.height; ++y) {
+        const long start = y / s.height * size + y % s.height * row;
+        const T* in = framed + start + ky * row + c;
+        const T* g = slope + start + first;
         for (long x = 0; x < s.width; ++x) {
           const Vec<T, L> v[3] = {load<T, L>(in + x * channels), load<T, L>(in + (x + 1) * channels),
                                   load<T, L>(in + (x + 2) * channels)};
@@ -248,18 +287,18 @@ void dense_weights_block(const Shape& s, const T* framed, long row, const T* slo
       for (int r = 0; r < R; ++r)
 #pragma GCC unroll 3
         for (int kx = 0; kx < 3; ++kx) {
-          T* o = out + ((ky * 3 + kx) * channels + first + r) * channels + c;
-          store<T, L>(o, load<T, L>(o) + sum[r][kx]);
+          add_to<T, L>(out + ((ky * 3 + kx) * channels + first + r) * channels + c, sum[r][kx]);
         }
     }
 }
 
 template <class T, int L>
-void dense_weights(const Shape& s, const T* framed, long row, const T* slope, long slope_row, T* out) {
+void dense_weights(const Shape& s, long images, long size, const T* framed, const T* slope, long row, double* out) {
   long first = 0;
   for (; first + 8 <= s.channels; first += 8)
-    dense_weights_block<T, L, 8>(s, framed, row, slope, slope_row, first, out);
-  for (; first < s.channels; first += 4) dense_weights_block<T, L, 4>(s, framed, row, slope, slope_row, first, out);
+    dense_weights_block<T, L, 8>(s, images, size, framed, slope, row, first, out);
+  for (; first < s.channels; first += 4)
+    dense_weights_block<T, L, 4>(s, images, size, framed, slope, row, first, out);
 }
 
 }  // namespace

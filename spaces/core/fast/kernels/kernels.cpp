@@ -6,6 +6,7 @@
 // fixed order: a result depends on the number of threads at most, never on their timing.
 
 #include "dense.hpp"
+#include "node.hpp"
 #include "pooling.hpp"
 #include "separable.hpp"
 #include "sums.hpp"
@@ -23,13 +24,17 @@
                                    double* variance, long threads) {                                                    \
     BY_LANES(T, channels, CALL_MOMENTS);                                                                               \
   }                                                                                                                    \
-  extern "C" void reduce_##suffix(const T* g, long ldg, long pixels, long channels, long count, const T* const* terms, \
-                                  const long* lds, double* sums, long threads) {                                        \
+  extern "C" void reduce_##suffix(long images, long height, long width, long channels, long count, const long* kinds, \
+                                  const T* const* terms, const long* lds, const T* const* matrices, const T* g,        \
+                                  long ldg, double* sums, double* const* products, long threads) {                      \
+    const Terms<T> s{images, height, width, channels, count, kinds, terms, lds, matrices};                             \
     BY_LANES(T, channels, CALL_REDUCE);                                                                                \
   }                                                                                                                    \
-  extern "C" void combine_##suffix(long pixels, long channels, long count, const T* const* terms, const long* lds,     \
-                                   const T* coefficients, const T* bias, T* out, long ldo, long accumulate,             \
-                                   long threads) {                                                                      \
+  extern "C" void combine_##suffix(long images, long height, long width, long channels, long count,                    \
+                                   const long* kinds, const T* const* terms, const long* lds,                          \
+                                   const T* const* matrices, const T* coefficients, const T* bias, T* out, long ldo,   \
+                                   long accumulate, long threads) {                                                    \
+    const Terms<T> s{images, height, width, channels, count, kinds, terms, lds, matrices};                             \
     BY_LANES(T, channels, CALL_COMBINE);                                                                               \
   }                                                                                                                    \
   extern "C" void rectify_##suffix(const T* x, long ld, long pixels, long channels, T* out, long threads) {             \
@@ -50,13 +55,18 @@
   }                                                                                                                    \
   extern "C" void dense_##suffix(long images, long height, long width, long channels, const T* x, long ld, long count,  \
                                  const long* sizes, const T* const* weights, T* const* ys, double* const* means,       \
-                                 double* const* variances, long threads) {                                              \
+                                 double* const* variances, double* second, long threads) {                              \
     BY_LANES(T, channels, CALL_DENSE);                                                                                 \
   }                                                                                                                    \
-  extern "C" void dense_backward_##suffix(long images, long height, long width, long channels, const T* x, long ld,    \
-                                          long count, const long* sizes, const T* const* weights,                      \
-                                          const T* const* ys, const T* const* gs, const long* ldgs, const T* slopes,   \
-                                          T* gx, long ldg, T* const* grads, long threads) {                             \
+  extern "C" void dense_backward_##suffix(                                                                             \
+      long images, long height, long width, long channels, const T* x, long ld, long count, const long* sizes,         \
+      const T* const* weights, const T* const* ys, const T* const* gs, const long* ldgs, const T* const* slopes,        \
+      const double* second, const double* const* products, long whole, const T* const* whole_gs,                       \
+      const long* whole_lds, const T* const* whole_coefficients, long pooled, const T* const* pooled_gs,                      \
+      const long* pooled_lds, const T* const* pooled_coefficients, T* gx, long ldg, long accumulate, T* const* grads,         \
+      long threads) {                                                                                                  \
+    const Passed<T> as_they_are{whole, whole_gs, whole_lds, whole_coefficients};                                       \
+    const Passed<T> by_means{pooled, pooled_gs, pooled_lds, pooled_coefficients};                                      \
     BY_LANES(T, channels, CALL_DENSE_BACKWARD);                                                                        \
   }                                                                                                                    \
   extern "C" void separable_##suffix(const long* shape, const T* x, long ld, const T* a, const T* b, const T* dw,      \
@@ -75,19 +85,18 @@
   }
 
 #define CALL_MOMENTS(T, L) moments<T, L>(y, ld, images, pixels, channels, mean, variance, threads)
-#define CALL_REDUCE(T, L) reduce<T, L>(g, ldg, pixels, channels, count, terms, lds, sums, threads)
-#define CALL_COMBINE(T, L) \
-  combine<T, L>(pixels, channels, count, terms, lds, coefficients, bias, out, ldo, accumulate, threads)
+#define CALL_REDUCE(T, L) reduce<T, L>(s, g, ldg, sums, products, threads)
+#define CALL_COMBINE(T, L) combine<T, L>(s, coefficients, bias, out, ldo, accumulate, threads)
 #define CALL_RECTIFY(T, L) rectify<T, L>(x, ld, pixels, channels, out, threads)
 #define CALL_RECTIFY_BACKWARD(T, L) rectify_backward<T, L>(slope, x, ld, pixels, channels, gx, ldg, threads)
 #define CALL_POOL(T, L) pool<T, L>(x, ld, images, height, width, channels, stride, largest, out, threads)
 #define CALL_POOL_BACKWARD(T, L) \
   pool_backward<T, L>(slope, x, ld, pooled, images, height, width, channels, stride, largest, gx, ldg, threads)
-#define CALL_DENSE(T, L) \
-  dense<T, L>(images, height, width, channels, x, ld, count, sizes, weights, ys, means, variances, threads)
-#define CALL_DENSE_BACKWARD(T, L)                                                                                     \
-  dense_backward<T, L>(images, height, width, channels, x, ld, count, sizes, weights, ys, gs, ldgs, slopes, gx, ldg, \
-                       grads, threads)
+#define CALL_DENSE(T, L)                                                                                                \
+  dense<T, L>(images, height, width, channels, x, ld, count, sizes, weights, ys, means, variances, second, threads)
+#define CALL_DENSE_BACKWARD(T, L)                                                                                      \
+  dense_backward<T, L>(images, height, width, channels, x, ld, count, sizes, weights, ys, gs, ldgs, slopes, second,    \
+                       products, as_they_are, by_means, gx, ldg, accumulate, grads, threads)
 #define CALL_SEPARABLE3(T, L) separable<T, L, 3>(s, x, ld, a, b, dw, pw, y, ldy, mean, variance, threads)
 #define CALL_SEPARABLE5(T, L) separable<T, L, 5>(s, x, ld, a, b, dw, pw, y, ldy, mean, variance, threads)
 #define CALL_SEPARABLE_BACKWARD3(T, L)                                                                               \

@@ -4,6 +4,8 @@
 
 #include <algorithm>
 #include <cstring>
+#include <new>
+#include <type_traits>
 #include <vector>
 
 namespace {
@@ -32,16 +34,47 @@ inline Vec<T, L> passed(Vec<T, L> u, Vec<T, L> v) {
   return u <= T(0) ? Vec<T, L>{} : v;
 }
 
+// Adds a vector to numbers in double.
+template <class T, int L>
+inline void add_to(double* out, Vec<T, L> v) {
+  store<double, L>(out, load<double, L>(out) + __builtin_convertvector(v, Vec<double, L>));
+}
+
 constexpr long kChunk = 64;  // pixels: a few channels of so many fit into the first cache
+
+// Asks for numbers that are to be read some thousand cycles from now.
+template <class T>
+inline void prefetch(const T* p, long count) {
+  for (long i = 0; i < count; i += 64 / sizeof(T)) __builtin_prefetch(p + i, 0, 2);
+}
 
 // Where the part of `total` begins that falls to a thread. Who sums over a batch goes through the shares of all threads
 // in an OpenMP loop: the team may be smaller than was asked for.
 inline long share(long total, long thread, long threads) { return total * thread / threads; }
 
+// Numbers that begin on a cache line: a vector of lanes that lies across two lines is loaded twice.
+template <class T>
+struct Lines {
+  using value_type = T;
+  static constexpr std::align_val_t kLine{64};
+  Lines() = default;
+  template <class U>
+  Lines(const Lines<U>&) {}
+  T* allocate(size_t count) { return static_cast<T*>(::operator new(count * sizeof(T), kLine)); }
+  void deallocate(T* at, size_t) { ::operator delete(at, kLine); }
+  template <class U>
+  bool operator==(const Lines<U>&) const { return true; }
+  template <class U>
+  bool operator!=(const Lines<U>&) const { return false; }
+};
+
+template <class T>
+using Numbers = std::vector<T, Lines<T>>;
+
 // A thread's own scratch memory, kept from call to call.
 template <class T>
 T* scratch(int slot, size_t count) {
-  thread_local std::vector<T> slots[8];
+  thread_local Numbers<T> slots[8];
   if (slots[slot].size() < count) slots[slot].resize(count);
   return slots[slot].data();
 }
@@ -62,8 +95,7 @@ inline void by_four(long start, long end, const F& add) {
 
 template <class T, int L>
 inline void flush(const Vec<T, L> (&lanes)[4], double* sums) {
-  const auto total = (lanes[0] + lanes[1]) + (lanes[2] + lanes[3]);
-  for (int l = 0; l < L; ++l) sums[l] += double(total[l]);
+  add_to<T, L>(sums, (lanes[0] + lanes[1]) + (lanes[2] + lanes[3]));
 }
 
 }  // namespace

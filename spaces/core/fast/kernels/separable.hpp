@@ -25,10 +25,10 @@ template <class T, int L, int K>
 void separable(const Shape& s, const T* x, long ld, const T* a, const T* b, const T* dw, const T* pw, T* y, long ldy,
                double* mean, double* variance, int threads) {
   const long taps = K * K, row = s.padded_width() * s.channels, pixels = s.out_pixels();
-  std::vector<T> kernel(taps * s.channels), matrix(s.channels * s.channels);
+  Numbers<T> kernel(taps * s.channels), matrix(s.channels * s.channels);
   tap_major(dw, taps, s.channels, false, kernel.data());
   transpose(pw, s.channels, matrix.data());
-  std::vector<double> parts(2 * s.images * s.channels);
+  Numbers<double> parts(2 * s.images * s.channels);
 #pragma omp parallel for schedule(static) num_threads(threads)
   for (long i = 0; i < s.images; ++i) {
     T* framed = scratch<T>(0, s.padded_height() * row);
@@ -61,12 +61,12 @@ void separable_backward(const Shape& s, const T* g, long ldg, const T* y, long l
   const bool gather = s.stride == 1;
   const long frame_width = gather ? ow + 2 * pad : ow, slope_row = frame_width * channels;
   const long slope_start = gather ? pad * slope_row + pad * channels : 0;
-  std::vector<T> kernel(taps * channels), flipped(taps * channels);
+  Numbers<T> kernel(taps * channels), flipped(taps * channels);
   tap_major(dw, taps, channels, false, kernel.data());
   tap_major(dw, taps, channels, true, flipped.data());
   const size_t square = channels * channels, weights = taps * channels + square;
-  std::vector<T> parts(grad_dw ? threads * weights : 0, T(0));
-  std::vector<double> image_sums(sums ? 2 * s.images * channels : 0, 0.0);
+  Numbers<T> parts(grad_dw ? threads * weights : 0, T(0));
+  Numbers<double> image_sums(sums ? 2 * s.images * channels : 0, 0.0);
 #pragma omp parallel for schedule(static) num_threads(threads)
   for (long thread = 0; thread < threads; ++thread) {
     T* framed = scratch<T>(0, s.padded_height() * row);
@@ -92,7 +92,8 @@ void separable_backward(const Shape& s, const T* g, long ldg, const T* y, long l
         T* own = parts.data() + thread * weights;
         depthwise_weights<T, L, K>(s, framed, row, slope_z + slope_start, slope_row, own);
         depthwise<T, L, K>(framed, row, oh, ow, s.stride, s.dilation, kernel.data(), channels, middle);
-        outer<T, L>(slope_y, middle, pixels, channels, own + taps * channels);
+        outer<T, L>(Strip<T>{slope_y, 1, 0, pixels, channels}, Strip<T>{middle, 1, 0, pixels, channels}, channels,
+                    own + taps * channels);
       }
       const T* inner;
       long inner_row;

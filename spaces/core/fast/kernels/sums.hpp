@@ -54,7 +54,7 @@ inline void merge_moments(const double* parts, long images, long pixels, long ch
 
 template <class T, int L>
 void moments(const T* y, long ld, long images, long pixels, long channels, double* mean, double* variance, int threads) {
-  std::vector<double> parts(2 * images * channels);
+  Numbers<double> parts(2 * images * channels);
 #pragma omp parallel for schedule(static) num_threads(threads)
   for (long i = 0; i < images; ++i) {
     double* of_image = parts.data() + 2 * i * channels;
@@ -63,88 +63,48 @@ void moments(const T* y, long ld, long images, long pixels, long channels, doubl
   merge_moments(parts.data(), images, pixels, channels, mean, variance);
 }
 
-// sums[0] = Σ g, sums[1 + t] = Σ g · term_t, over pixels: [1 + terms][channels].
+// o[p] = begin(p) + Σ_t coefficient_t · term_t[p] for pixels first to last, where o is bias or is added to.
 template <class T, int L>
-void reduce(const T* g, long ldg, long pixels, long channels, long count, const T* const* terms, const long* lds,
-            double* sums, int threads) {
-  const long size = (1 + count) * channels, chunks = (pixels + kChunk - 1) / kChunk;
-  std::vector<double> parts(size_t(threads) * size, 0.0);
-#pragma omp parallel for schedule(static) num_threads(threads)
-  for (long thread = 0; thread < threads; ++thread) {
-    double* own = parts.data() + thread * size;
-    for (long chunk = share(chunks, thread, threads); chunk < share(chunks, thread + 1, threads); ++chunk) {
-      const long start = chunk * kChunk, end = std::min(pixels, start + kChunk);
-      for (long c = 0; c < channels; c += L) {
-        Vec<T, L> q[4] = {};
-        by_four(start, end, [&](long p, int lane) { q[lane] += load<T, L>(g + p * ldg + c); });
-        flush<T, L>(q, own + c);
-        long t = 0;
-        for (; t + 2 <= count; t += 2) {
-          const T *a = terms[t] + c, *b = terms[t + 1] + c;
-          const long la = lds[t], lb = lds[t + 1];
-          Vec<T, L> u[4] = {}, v[4] = {};
-          by_four(start, end, [&](long p, int lane) {
-            const auto slope = load<T, L>(g + p * ldg + c);
-            u[lane] += slope * load<T, L>(a + p * la);
-            v[lane] += slope * load<T, L>(b + p * lb);
-          });
-          flush<T, L>(u, own + (1 + t) * channels + c);
-          flush<T, L>(v, own + (2 + t) * channels + c);
-        }
-        if (t < count) {
-          Vec<T, L> u[4] = {};
-          by_four(start, end, [&](long p, int lane) {
-            u[lane] += load<T, L>(g + p * ldg + c) * load<T, L>(terms[t] + p * lds[t] + c);
-          });
-          flush<T, L>(u, own + (1 + t) * channels + c);
-        }
+void weigh(long first, long last, long channels, long count, const T* const* terms, const long* lds,
+           const T* const* coefficients, const T* bias, T* out, long ldo, bool accumulate) {
+  for (long c = 0; c < channels; c += L) {
+    const auto offset = bias ? load<T, L>(bias + c) : Vec<T, L>{};
+    T* o = out + c;
+    long t = 0;
+    bool fresh = true;
+    const auto begin = [&](long p) {
+      return fresh ? (accumulate ? load<T, L>(o + p * ldo) + offset : offset) : load<T, L>(o + p * ldo);
+    };
+    for (; t + 4 <= count; t += 4, fresh = false) {
+      Vec<T, L> k[4];
+      for (int j = 0; j < 4; ++j) k[j] = load<T, L>(coefficients[t + j] + c);
+      const T *a = terms[t] + c, *b = terms[t + 1] + c, *d = terms[t + 2] + c, *e = terms[t + 3] + c;
+      const long la = lds[t], lb = lds[t + 1], ld = lds[t + 2], le = lds[t + 3];
+      for (long p = first; p < last; ++p) {
+        __builtin_prefetch(a + (p + kChunk) * la);
+        __builtin_prefetch(b + (p + kChunk) * lb);
+        __builtin_prefetch(d + (p + kChunk) * ld);
+        __builtin_prefetch(e + (p + kChunk) * le);
+        store<T, L>(o + p * ldo, begin(p) + k[0] * load<T, L>(a + p * la) + k[1] * load<T, L>(b + p * lb) +
+                                     k[2] * load<T, L>(d + p * ld) + k[3] * load<T, L>(e + p * le));
       }
     }
-  }
-  for (long i = 0; i < size; ++i) {
-    double total = 0;
-    for (int thread = 0; thread < threads; ++thread) total += parts[thread * size + i];
-    sums[i] = total;
-  }
-}
-
-// out = bias + Σ_t coefficient_t · term_t, coefficients a channel; added to `out` where `accumulate`.
-template <class T, int L>
-void combine(long pixels, long channels, long count, const T* const* terms, const long* lds, const T* coefficients,
-             const T* bias, T* out, long ldo, int accumulate, int threads) {
-  const long chunks = (pixels + kChunk - 1) / kChunk;
-#pragma omp parallel for schedule(static) num_threads(threads)
-  for (long thread = 0; thread < threads; ++thread) {
-    for (long chunk = share(chunks, thread, threads); chunk < share(chunks, thread + 1, threads); ++chunk) {
-      const long start = chunk * kChunk, end = std::min(pixels, start + kChunk);
-      for (long c = 0; c < channels; c += L) {
-        const auto offset = bias ? load<T, L>(bias + c) : Vec<T, L>{};
-        T* o = out + c;
-        long t = 0;
-        bool first = true;
-        const auto begin = [&](long p) {
-          return first ? (accumulate ? load<T, L>(o + p * ldo) + offset : offset) : load<T, L>(o + p * ldo);
-        };
-        for (; t + 4 <= count; t += 4, first = false) {
-          Vec<T, L> k[4];
-          for (int j = 0; j < 4; ++j) k[j] = load<T, L>(coefficients + (t + j) * channels + c);
-          const T *a = terms[t] + c, *b = terms[t + 1] + c, *d = terms[t + 2] + c, *e = terms[t + 3] + c;
-          const long la = lds[t], lb = lds[t + 1], ld = lds[t + 2], le = lds[t + 3];
-          for (long p = start; p < end; ++p)
-            store<T, L>(o + p * ldo, begin(p) + k[0] * load<T, L>(a + p * la) + k[1] * load<T, L>(b + p * lb) +
-                                         k[2] * load<T, L>(d + p * ld) + k[3] * load<T, L>(e + p * le));
-        }
-        for (; t < count || first; ++t, first = false) {
-          if (t >= count) {  // no term at all
-            for (long p = start; p < end; ++p) store<T, L>(o + p * ldo, begin(p));
-            continue;
-          }
-          const auto k = load<T, L>(coefficients + t * channels + c);
-          for (long p = start; p < end; ++p)
-            store<T, L>(o + p * ldo, begin(p) + k * load<T, L>(terms[t] + p * lds[t] + c));
-        }
+    for (; t + 2 <= count; t += 2, fresh = false) {
+      const auto k = load<T, L>(coefficients[t] + c), l = load<T, L>(coefficients[t + 1] + c);
+      const T *a = terms[t] + c, *b = terms[t + 1] + c;
+      const long la = lds[t], lb = lds[t + 1];
+      for (long p = first; p < last; ++p) {
+        __builtin_prefetch(a + (p + kChunk) * la);
+        __builtin_prefetch(b + (p + kChunk) * lb);
+        store<T, L>(o + p * ldo, begin(p) + k * load<T, L>(a + p * la) + l * load<T, L>(b + p * lb));
       }
     }
+    if (t < count) {
+      const auto k = load<T, L>(coefficients[t] + c);
+      for (long p = first; p < last; ++p)
+        store<T, L>(o + p * ldo, begin(p) + k * load<T, L>(terms[t] + p * lds[t] + c));
+    } else if (!count)
+      for (long p = first; p < last; ++p) store<T, L>(o + p * ldo, begin(p));
   }
 }
 
