@@ -211,9 +211,12 @@ class Cell:
         implied = [n for n in groups if isinstance(plan.groups[n], Pooling) and not self.done.values[n][0].numel()]
         means = self.weighed([row for n in implied for row in plan.groups[n].rows])
         x = self.done.states[state]
-        if not groups or not isinstance(plan.groups[groups[0]], Convolutions):
-            back = Back([], [], self.done.statistics, [], weights, whole, means, filled)
-            Convolutions(state).backward(kernels, x, [], [], [], back, gx)
+        if not groups or not isinstance(plan.groups[groups[0]], Convolutions):  # which would take these along
+            if means.images:
+                back = Back([], [], self.done.statistics, [], weights, whole, means, filled)
+                Convolutions(state).backward(kernels, x, [], [], [], back, gx)
+            elif whole.images or not filled:
+                kernels.combine(*whole, None, gx, accumulate=filled)
         for n in groups:
             group = plan.groups[n]
             back = Back(

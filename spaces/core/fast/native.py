@@ -257,9 +257,6 @@ def dense_backward(
     of_weights: bool,
 ) -> list[Tensor | None]:
     """See `portable.dense_backward`."""
-    if not weights and not means.images:
-        combine(*whole, None, gx, accumulate=accumulate)
-        return []
     count, weights = len(weights), [weight.contiguous() for weight in weights]
     sizes = _numbers([weight.shape[-1] for weight in weights])
     grads = [torch.empty_like(weight) for weight in weights] if of_weights else None
