@@ -19,7 +19,7 @@ from reports.exhibits import Exhibit, Trials
 from reports.measures import ACCURACIES, DATASETS, STAND_IN, measured
 
 SIZES = (
-    *("epochs", "batch_size", "channels", "cells", "weights_share"),
+    *("epochs", "batch_size", "channels", "cells", "weights_share", "images", "size", "threads"),
     *("learning_rate", "learning_rate_min", "alpha_learning_rate"),
 )
 """Settings that make a search larger or smaller, with what goes with that: another part, not another exhibit."""
@@ -219,7 +219,7 @@ def _belongs(exhibit: Exhibit, record: dict[Any, Any], swept: set[str]) -> bool:
         and record["space"] in block.spaces
         and (record["dataset"] in block.datasets or record["dataset"] == STAND_IN)
         and _has(record["settings"], block.settings)
-        and set(_own(record)) <= {*SIZES, *swept}
+        and all(name in (*SIZES, *swept) or name.startswith("evaluate.") for name in _own(record))
         for block in exhibit.trials
     )
 

@@ -30,10 +30,16 @@ class BatchNorm(nn.BatchNorm2d):
         self.frozen = False
 
     def forward(self, x: Tensor) -> Tensor:
-        """`x` normalised, same shape."""
+        """`x` normalised, same shape and layout."""
+        # On a CPU torch sums a channel in one go where channels are innermost, and loses half a digit by that.
+        layout = torch.contiguous_format
+        if x.device.type == "cpu" and not x.is_contiguous():
+            layout, x = torch.channels_last, x.contiguous()
         if self.frozen and self.training:
-            return F.batch_norm(x, None, None, self.weight, self.bias, training=True, eps=self.eps)
-        return super().forward(x)
+            y = F.batch_norm(x, None, None, self.weight, self.bias, training=True, eps=self.eps)
+        else:
+            y = super().forward(x)
+        return y.contiguous(memory_format=layout)
 
 
 _NORMS: WeakKeyDictionary[nn.Module, list[BatchNorm]] = WeakKeyDictionary()

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from contextlib import nullcontext
 from functools import cache
 from types import ModuleType
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -99,8 +99,8 @@ def _launch(
         kernel[grid](*arguments, pixels=_pixels(over), channels=channels, P=high, C=wide, **more)
 
 
-def _spacings(images: Sequence[Tensor]) -> tuple[int, ...]:
-    return tuple(map(spacing, images))
+def _spacings(images: Sequence[Value]) -> tuple[int, ...]:
+    return tuple(spacing(cast(Tensor, image)) for image in images)  # all values are stored here
 
 
 def _parts(x: Tensor, rows: int) -> Tensor:
