@@ -139,7 +139,8 @@ class Golden:
                     found.append(Move(label, *(w or "-" for w in words), "", ""))
                     continue
                 allowed = group.allowed(name, here)
-                found.append(compare(label, group.values[name], kept(now[name]), group, allowed))
+                value = now[name] if self.truth else kept(now[name])  # a truth is written with all its digits
+                found.append(compare(label, group.values[name], value, group, allowed))
         return [move for move in found if move is not None]
 
     def renew(self, measured: Measured, reason: str, key: str) -> None:
