@@ -152,8 +152,9 @@ def errors_in_single_precision(pair: Any, space: str, seed: int, **options: Any)
     return found[0], found[1]
 
 
-FURTHER = 1.2
-"""Times the reference's error. A single seed may be one ReLU that rounding has turned; so the median of several."""
+FURTHER = 1.3
+"""Times the reference's error: 1.1 with the kernels in C++, 1.2 in plain torch. A single seed may be one ReLU that
+rounding has turned; so the median of several."""
 
 
 @pytest.mark.parametrize(
