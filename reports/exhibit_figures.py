@@ -20,6 +20,7 @@ from reports.measures import LAST, course, measured
 from reports.published import METRICS, PAPERS, genotypes
 from spaces.core import drawing
 from spaces.core.drawing import INK, QUIET
+from spaces.core.genotype import Genotype
 
 PANELS = 3  # of a trajectory side by side
 MARKERS = "osD^vP"
@@ -169,14 +170,8 @@ def _published(exhibit: Exhibit, space_of: SpaceOf) -> Iterator[Drawn]:
         row = known.loc[name]
         genotype = space_of(str(row["space"])).parse(str(row["genotype"]))
         for kind in genotype.kinds:
-            share = f"skip share {plain(genotype.skip_share(kind))}"
-            yield Drawn(
-                drawing.sketch(genotype, kind),
-                f"{exhibit.slug}-{slug(name)}-{slug(kind)}",
-                f"Published: {cell_name(kind)} {name}, {share} ({row['source']}).",
-                f"{cell_name(kind)} of the published {name}, {share}. Edges: {_edges(genotype, kind)}.",
-                edge_rows(genotype, kind),
-            )
+            words = ("Published", f"the published {name}", f"({row['source']})")
+            yield _cell(exhibit, genotype, kind, name, *words)
 
 
 def _found(exhibit: Exhibit, part: Part, space_of: SpaceOf) -> Iterator[Drawn]:
@@ -184,19 +179,23 @@ def _found(exhibit: Exhibit, part: Part, space_of: SpaceOf) -> Iterator[Drawn]:
     first = part.records.assign(label=labels).sort_values("seed").drop_duplicates(["label", "space", "dataset"])
     for trial in first.to_dict("records"):
         genotype = space_of(trial["space"]).parse(trial["genotype"])
+        name = f"{trial['label']}, {trial['space']}, {trial['dataset']}, seed {trial['seed']}"
         for kind in genotype.kinds:
-            name = f"{trial['label']}, {trial['space']}, {trial['dataset']}, seed {trial['seed']}"
-            share = f"skip share {plain(genotype.skip_share(kind))}"
-            yield Drawn(
-                drawing.sketch(genotype, kind),
-                f"{exhibit.slug}-{slug(str(trial['key']))}-{slug(kind)}",
-                f"Measured: {cell_name(kind)} of {name}, {share}. {part.conditions}.",
-                f"{cell_name(kind)} of {name}, {share}. Edges: {_edges(genotype, kind)}.",
-                edge_rows(genotype, kind),
-            )
+            yield _cell(exhibit, genotype, kind, str(trial["key"]), "Measured", name, f"({part.conditions})")
 
 
-def _edges(genotype: Any, kind: str) -> str:
+def _cell(exhibit: Exhibit, genotype: Genotype, kind: str, key: str, found: str, name: str, where: str) -> Drawn:
+    share = f"skip share {plain(genotype.skip_share(kind))}"
+    return Drawn(
+        drawing.sketch(genotype, kind),
+        f"{exhibit.slug}-{slug(key)}-{slug(kind)}",
+        f"{found}: {cell_name(kind)} of {name}, {share} {where}.",
+        f"{cell_name(kind)} of {name}, {share}. Edges: {_edges(genotype, kind)}.",
+        edge_rows(genotype, kind),
+    )
+
+
+def _edges(genotype: Genotype, kind: str) -> str:
     return "; ".join(f"{source} to {target} {operation}" for source, target, operation in genotype.edges(kind))
 
 
