@@ -260,6 +260,7 @@ def test_what_would_fail_there_fails(pretended: Callable[[], Any]) -> None:
     assert WAITS == {"__float__": 1, "index by a mask": 1, "tolist": 1, "copy_ from the host": 1, "to the host": 1}
 
 
+@pytest.mark.own_engine
 def test_weights_on_the_host_spare_what_they_leave_out(pretended: Callable[[], Any]) -> None:
     """A zero that the host knows costs nothing on a GPU either."""
     space = get_space("nats-tss")

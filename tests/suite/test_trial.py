@@ -66,6 +66,7 @@ def test_a_finished_trial_is_not_run_again(plans: list[Plan], tmp_path: Path) ->
     assert (tmp_path / "runs" / first.key / RECORD).stat().st_mtime_ns == stamp
 
 
+@pytest.mark.own_engine
 def test_executors_give_the_same_bytes(plans: list[Plan], tmp_path: Path) -> None:
     for jobs in (1, 2):
         events = []
@@ -122,6 +123,7 @@ def check_kills(study: Path, tmp_path: Path, kills: int) -> None:
     assert outcome(tmp_path / "killed") == outcome(tmp_path / "whole")
 
 
+@pytest.mark.own_engine
 def test_killed_twice_and_resumed_is_the_same_bytes(tiny_study: Path, tmp_path: Path) -> None:
     check_kills(tiny_study, tmp_path, kills=2)
 
