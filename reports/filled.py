@@ -79,8 +79,11 @@ class Part:
     def select(self, exhibit: Exhibit, method: str, settings: dict[str, Any], space: str, dataset: str) -> pd.DataFrame:
         """Its records of the method, with these settings, on the space, that stand for searches on `dataset`.
 
-        They are those that the exhibit's blocks of trials for that data set ask for.
+        They are those that the exhibit's blocks of trials for that data set ask for. The stand-in stands for the first
+        data set of the exhibit alone: one search is no evidence about three.
         """
+        if self.stand_in and dataset != exhibit.trials[0].datasets[0]:
+            return self.records.iloc[:0]
         asked = [
             b.settings for b in exhibit.trials if method in b.methods and space in b.spaces and dataset in b.datasets
         ]

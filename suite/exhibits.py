@@ -71,7 +71,7 @@ def study_of(name: str) -> tuple[Path, Study] | None:
     None where `name` is no exhibit. Raises `InputError` for a file that is not one, and where nothing can be run.
     """
     from reports.exhibits import CATALOGUE, read
-    from reports.published import PAPERS
+    from reports.published import PAPERS, numbers
 
     paper = name.partition("/")[0]
     path = CATALOGUE / f"{name}.toml"
@@ -84,9 +84,34 @@ def study_of(name: str) -> tuple[Path, Study] | None:
     exhibit = read(path)
     if exhibit.trials and all(block.spaces == [SOLVABLE] for block in exhibit.trials):
         raise InputError(f"{exhibit.name}: nothing to run: every report solves it anew (`dartboard report RUNS`)")
+    _check_columns(exhibit, path)
     if not exhibit.trials:
-        raise InputError(f"{exhibit.name}: nothing can be run for it here: {'; '.join(exhibit.lacks) or 'no trials'}")
+        lacks = [*without_recipe(exhibit.row_methods(numbers())), *exhibit.lacks]
+        raise InputError(f"{exhibit.name}: nothing can be run for it here: {'; '.join(lacks) or 'no trials'}")
     return path, read_exhibit(path)
+
+
+HISTORY = (
+    *("train_loss", "train_accuracy", "valid_loss", "valid_accuracy", "discrete_accuracy", "tabular_accuracy"),
+    *("skip_share", "alpha", "w", "y"),
+)
+"""The columns of a history that have a number an epoch, those of probes apart."""
+
+
+def _check_columns(exhibit: "Exhibit", path: Path) -> None:
+    """Raise `InputError` for a column of the history that no search has."""
+    from methods.probes import PROBES
+    from reports.measures import LAST
+
+    columns = list(exhibit.y) if exhibit.layout == "trajectory" else []
+    columns += [claim.metric.removeprefix(LAST) for claim in exhibit.claims if claim.metric.startswith(LAST)]
+    for column in columns:
+        kind, _, rest = column.partition(".")
+        probe = rest.partition(".")[0]
+        if kind == "probe" and probe not in PROBES:
+            raise InputError(f"{path}: {column}: {unknown('probe', probe, PROBES)}")
+        if kind not in ("probe", "fimt") and column not in HISTORY:
+            raise InputError(f"{path}: {unknown('column of the history', column, HISTORY)}")
 
 
 def _keys(path: Path) -> set[str]:

@@ -18,7 +18,7 @@ import json
 from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -38,7 +38,7 @@ class Block(BaseModel):
     methods: list[str] = Field(min_length=1)
     spaces: list[str] = Field(min_length=1)
     datasets: list[str] = Field(min_length=1)
-    seeds: list[int] = Field(min_length=1)
+    seeds: list[Annotated[int, Field(ge=0)]] = Field(min_length=1)
     overrides: dict[str, Any] = Field(default_factory=dict, alias="set")
     probes: list[str] = Field(default_factory=list)
     probe_every: int = Field(default=1, ge=1)

@@ -9,10 +9,11 @@ from reports import exhibit_figures, exhibit_tables, verdicts
 from reports.core.blocks import SpaceOf
 from reports.core.drawn import Drawn
 from reports.exhibits import Exhibit, catalogue
-from reports.filled import FULL, Part, filled, parts
+from reports.filled import Part, filled, parts
 from reports.published import PAPERS, numbers
 from reports.tables import NOTHING, Column, Row, Table
 from reports.verdicts import UNMEASURED, VERDICTS
+from spaces.core.words import counted as in_words
 
 NOTES = (
     "An exhibit is a table or a figure of a paper. Its published numbers are those of the audit; what was measured "
@@ -35,7 +36,7 @@ NOTES = (
 class Shown:
     """One exhibit: its tables, published alone or a table a scale; its figures; its verdicts; what it lacks.
 
-    `curves` are all figures but `cells`.
+    `curves` are all figures but `cells`; `protocols` are those at which there are trials, whether or not they fill it.
     """
 
     exhibit: Exhibit
@@ -46,10 +47,15 @@ class Shown:
     lacks: list[str]
     measured: bool
 
+    protocols: list[str]
+
     @property
-    def command(self) -> str:
-        """What runs it at the paper's own scale and reports it, empty where nothing can be run."""
-        return f"dartboard run {self.exhibit.name} --protocol paper --report report" if self.exhibit.trials else ""
+    def commands(self) -> list[str]:
+        """What runs it and reports it, at each scale that is shown and at the paper's own; none where nothing runs."""
+        if not self.exhibit.trials or self.exhibit.trials[0].spaces == ["analytic"]:
+            return []
+        known = dict.fromkeys([*self.protocols, "paper"])
+        return [f"dartboard run {self.exhibit.name} --protocol {name} --report report" for name in known]
 
 
 @dataclass(frozen=True)
@@ -69,17 +75,13 @@ class Paper:
 
 @dataclass(frozen=True)
 class Papers:
-    """All papers; `counts` is the overview, `measured` every claim that has a verdict, `listed` every exhibit.
-
-    `warning` says what no verdict here can mean, empty where there is nothing to warn of.
-    """
+    """All papers; `counts` is the overview, `measured` every claim that has a verdict, `listed` every exhibit."""
 
     papers: list[Paper]
     counts: Table
     measured: Table
     listed: Table
     headline: str
-    warning: str
 
     @property
     def tables(self) -> list[Table]:
@@ -136,30 +138,32 @@ def gather(
     told = frame[frame["verdict"] != UNMEASURED].reset_index(drop=True)
     caption = "Every claim for which there are trials, at the scale at which they ran"
     by_claim = claims(told, caption, "verdicts", paper=True)
-    return Papers(papers, counted(frame), by_claim, listed(shown), headline(frame), warning(told))
-
-
-def warning(told: pd.DataFrame) -> str:
-    """What the verdicts of these runs cannot mean, if they are of a check alone; else nothing."""
-    if set(told["protocol"]) <= {"quick", FULL} and "quick" in set(told["protocol"]):
-        return "These runs check that everything works, a few epochs on a few images: they say nothing of the papers."
-    return ""
+    return Papers(papers, counted(frame), by_claim, listed(shown), headline(frame))
 
 
 def headline(frame: pd.DataFrame) -> str:
-    """The verdicts in a sentence."""
-    claims_made = frame.drop_duplicates(["exhibit", "claim"])
-    told = frame[frame["verdict"] != UNMEASURED].drop_duplicates(["exhibit", "claim"])
+    """The verdicts in a sentence or two: how many at all scales, and what those of a mere check cannot mean."""
+    made = len(frame.drop_duplicates(["exhibit", "claim"]))
+    told = frame[frame["verdict"] != UNMEASURED]
+    papers = frame["paper"].nunique()
+    whose = f"{made} claims of {papers} papers" if papers > 1 else in_words(made, "claim")
+    if told.empty:
+        return f"{whose} can be tested; these runs tell of none of them."
     by = told["verdict"].value_counts()
     words = ", ".join(f"{by.get(name, 0)} {name}" for name in VERDICTS[:-1])
     seeds = sorted(set(told["seeds"]))
-    several = f"{seeds[0]} to {seeds[-1]} seeds" if len(seeds) > 1 else f"{seeds[0]} seeds" if seeds else ""
-    if told.empty:
-        return f"{len(claims_made)} claims are ready to be tested; these runs tell of none of them."
-    judged = f"{words}, with {several} of a method"
-    papers = frame["paper"].nunique()
-    whose = f"of {papers} papers " if papers > 1 else ""
-    return f"{len(claims_made)} claims {whose}can be tested; of those that these runs tell of, {judged}."
+    several = f"{seeds[0]} to {seeds[-1]} seeds" if len(seeds) > 1 else in_words(int(seeds[0]), "seed")
+    told_of = len(told.drop_duplicates(["exhibit", "claim"]))
+    said = (
+        f"{whose} can be tested. These runs tell of {told_of}, a verdict a scale: {words}, with {several} of a method."
+    )
+    return f"{said} {CHECKED}" if "quick" in set(told["protocol"]) else said
+
+
+CHECKED = (
+    "Those of protocol quick only check that everything works, with a few epochs on a few images: they say nothing of "
+    "the papers."
+)
 
 
 def counted(frame: pd.DataFrame) -> Table:
@@ -170,7 +174,9 @@ def counted(frame: pd.DataFrame) -> Table:
             if not protocol and len(mine["protocol"].unique()) > 1:
                 continue
             told = at["verdict"].value_counts()
-            unmeasured = mine.drop_duplicates(["exhibit", "claim"]).shape[0] - at[at["verdict"] != UNMEASURED].shape[0]
+            claims_made = mine.drop_duplicates(["exhibit", "claim"])
+            judged = at[at["verdict"] != UNMEASURED].drop_duplicates(["exhibit", "claim"])
+            unmeasured = len(claims_made) - len(judged)
             seeds = at.loc[at["seeds"] > 0, "seeds"]
             rows.append(
                 {
@@ -188,7 +194,10 @@ def counted(frame: pd.DataFrame) -> Table:
         *(Column(name.capitalize(), _count(name)) for name in VERDICTS),
     )
     return Table(
-        pd.DataFrame(rows), columns, "Claims of each paper by verdict, at each scale that was run", "claims-by-verdict"
+        pd.DataFrame(rows),
+        columns,
+        "Verdicts on the claims of each paper at each protocol that was run, and the claims that it tells nothing of",
+        "claims-by-verdict",
     )
 
 
@@ -219,6 +228,8 @@ def listed(shown: list[Shown]) -> Table:
 def _state(shown: Shown) -> str:
     if shown.measured:
         return "measured"
+    if shown.protocols:
+        return "trials that do not fill it"
     return "can be run" if shown.exhibit.trials else "published numbers only" if shown.tables else "described only"
 
 
@@ -257,4 +268,8 @@ def _shown(
     rows = exhibit.row_methods(published).values()
     without = sorted({method for method in rows if method and method not in known}) if known is not None else []
     lacks = [*([f"no recipe here of {', '.join(without)}"] if without else []), *exhibit.lacks]
-    return Shown(exhibit, tables, curves, drawings, verdicts.judged(exhibit, found, space_of), lacks, bool(found))
+    filled_in = any(each["n_measured"].gt(0).any() for each in cells) or bool(curves)
+    filled_in |= exhibit.layout == "cells" and bool(found)
+    judged = verdicts.judged(exhibit, found, space_of)
+    protocols = [part.protocol for part in found]
+    return Shown(exhibit, tables, curves, drawings, judged, lacks, filled_in, protocols)

@@ -175,7 +175,7 @@ def run(
         all_available=download,
     )
     runs = out or (exhibits.RUNS if exhibit else Path("runs") / path.stem)
-    title = f"{path.parent.name}/{path.stem}" if exhibit else path.stem
+    title = f"{path.resolve().parent.name}/{path.stem}" if exhibit else path.stem
     try:
         keys = [key_of(plan, root, download) for plan in expansion.plans]
         missing = [

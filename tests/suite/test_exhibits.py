@@ -120,6 +120,9 @@ def test_an_exhibit_of_ones_own_runs_reports_and_is_not_run_again(tmp_path, monk
         ('layout = "methods"', 'layout = "tables"', "layout"),
         ('kind = "resists"', 'kind = "resist"', "claims.1.kind"),
         ('method = "random"', 'method = "rndom"', "did you mean 'random'"),
+        ('kind = "resists"', 'kind = "beats"\nagainst = ["random"]\nmetric = "last nocolumn"', "column of the history"),
+        ('kind = "resists"', 'kind = "beats"\nagainst = ["random"]\nmetric = "last probe.x.y"', "unknown probe 'x'"),
+        ("seeds = [0, 1]", "seeds = [-1]", "trials.1.seeds.1"),
     ],
 )
 def test_a_bad_exhibit_is_one_line_and_exit_2(tmp_path, old, new, words):
