@@ -127,7 +127,7 @@ def _print(files: Exports, pages: Pages, content: dict[str, Any]) -> None:
     for section in content["sections"]:
         files.printable(section.curves, pixels=True)
         files.printable([*section.weights, *section.cells], pixels=False)
-    files.printable(content["papers"].cells, pixels=False)
+    files.printable(content["papers"].cells, pixels=True)
     parts = [*content["views"], content["collapse"], content["papers"]]
     parts += [content["landscape"]] if content["landscape"] else []
     for part in parts:

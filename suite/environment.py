@@ -7,7 +7,7 @@ from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-PACKAGES = ("torch", "torchvision", "numpy", "pyarrow", "nats_bench")
+PACKAGES = ("torch", "torchvision", "numpy", "pyarrow", "nats_bench", "scikit-learn", "scipy", "pandas", "statsmodels")
 
 
 @cache
