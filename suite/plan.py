@@ -22,7 +22,7 @@ from spaces.core.supernet import Precision
 from spaces.core.words import counted
 from suite.protocol import Evaluation, evaluation, get_protocol
 
-CODE = 2  # raised by hand whenever a change of the code changes what the same plan gives
+CODE = 3  # raised by hand whenever a change of the code changes what the same plan gives
 
 
 @dataclass(frozen=True)
