@@ -2,7 +2,7 @@
 
 paper = "lambda-darts"
 number = "Table 1"                  # as the paper has it; its published cells are those of `reports.published`
-layout = "methods"                  # methods, grid, sweep, trajectory, cells or scatter (`LAYOUTS`)
+layout = "methods"                  # methods, grid, sweep, trajectory, cells or scatter
 title = "…"
 caption = "…"                       # in our own words, Markdown-free
 searched_on = "cifar10"             # where the cells' own data sets are only evaluated on
@@ -26,9 +26,10 @@ against = ["darts-1st"]
 """
 
 import re
+from collections.abc import Collection
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field
@@ -41,7 +42,6 @@ from spaces.core.toml import read_toml
 CATALOGUE = Path(__file__).parent / "exhibits"
 
 Layout = Literal["methods", "grid", "sweep", "trajectory", "cells", "scatter"]
-LAYOUTS: tuple[str, ...] = get_args(Layout)
 Kind = Literal["beats", "matches", "reproduces", "collapses", "resists", "costs"]
 
 
@@ -139,6 +139,11 @@ class Exhibit(BaseModel):
         found = {str(row["label"]): str(row["method"]) for row in cells.to_dict("records") if row["role"] != "bound"}
         return found | {label: row.method for label, row in self.rows.items() if label in found}
 
+    def without_recipe(self, published: pd.DataFrame, known: Collection[str]) -> list[str]:
+        """Which of its rows none of the `known` recipes can fill, in words; empty if all can be."""
+        missing = {method for method in self.row_methods(published).values() if method and method not in known}
+        return [f"no recipe here of {', '.join(sorted(missing))}"] if missing else []
+
 
 def catalogue(folder: Path = CATALOGUE) -> dict[str, Exhibit]:
     """Every exhibit by name, papers in the order of `PAPERS`, tables before figures, in the papers' order."""
@@ -168,9 +173,9 @@ def _place(number: str) -> tuple[int, bool, int, str]:
 
 
 @cache
-def _published() -> pd.DataFrame:
-    """The published numbers, read once for all exhibits."""
-    return numbers()
+def _published() -> tuple[pd.DataFrame, pd.DataFrame, set[str]]:
+    """The published numbers, what their labels mean, the published genotypes' names: read once for all exhibits."""
+    return numbers(), names(), set(genotypes()["name"])
 
 
 def _check(exhibit: Exhibit) -> None:
@@ -180,7 +185,8 @@ def _check(exhibit: Exhibit) -> None:
         raise InputError(f"published: {unknown('exhibit', exhibit.published, EXHIBITS[exhibit.paper])}")
     if exhibit.searched_on and exhibit.searched_on not in DATASETS.values():
         raise InputError(f"searched_on: {unknown('data set', exhibit.searched_on, DATASETS.values())}")
-    cells = exhibit.cells(_published())
+    published, of_papers, known = _published()
+    cells = exhibit.cells(published)
     for label in exhibit.rows:
         if not cells.empty and label not in set(cells["label"]):
             raise InputError(f"rows: {unknown('row', label, set(cells['label']))}")
@@ -193,13 +199,11 @@ def _check(exhibit: Exhibit) -> None:
     if exhibit.layout != "trajectory":
         for metric in [*exhibit.y, *([exhibit.x] if exhibit.layout == "scatter" else [])]:
             known_metric(metric, "y")
-    known = set(genotypes()["name"])
     for name in exhibit.genotypes:
         if name not in known:
             raise InputError(f"genotypes: {unknown('genotype', name, known)}")
-    of_paper = names()
     methods = {*exhibit.methods, *(row.method for row in exhibit.rows.values())}
-    methods |= set(of_paper[of_paper["paper"] == exhibit.paper]["method"])
+    methods |= set(of_papers[of_papers["paper"] == exhibit.paper]["method"])
     for place, claim in enumerate(exhibit.claims, 1):
         for method in (claim.method, *claim.against):
             if method not in methods:

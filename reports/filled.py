@@ -158,7 +158,7 @@ def filled(exhibit: Exhibit, published: pd.DataFrame, part: Part | None, space_o
     return pd.DataFrame(rows, columns=FILLED)
 
 
-def wanted(exhibit: Exhibit, cell: dict[Any, Any]) -> tuple[str, dict[str, Any], str, str]:
+def _wanted(exhibit: Exhibit, cell: dict[Any, Any]) -> tuple[str, dict[str, Any], str, str]:
     """What a published cell is filled from: method, settings, the data set searched on, the one evaluated on."""
     dataset = DATASETS.get(str(cell["dataset"]), "")
     row = exhibit.rows.get(str(cell["label"]))
@@ -167,7 +167,7 @@ def wanted(exhibit: Exhibit, cell: dict[Any, Any]) -> tuple[str, dict[str, Any],
 
 
 def _measured(exhibit: Exhibit, cell: dict[Any, Any], part: Part | None, space_of: SpaceOf) -> dict[str, Any]:
-    method, settings, searched_on, dataset = wanted(exhibit, cell)
+    method, settings, searched_on, dataset = _wanted(exhibit, cell)
     empty = {**dict.fromkeys(FILLED[FILLED.index("measured") :], nan), "n_measured": 0, "evaluation": "", "scale": ""}
     empty |= {"searched_on": searched_on, "note": ""}
     if part is None or not method or not searched_on:

@@ -40,7 +40,7 @@ def states() -> list[dict[str, Any]]:
 
 def _state(exhibit: "Exhibit", published: "DataFrame") -> dict[str, Any]:
     rows = exhibit.row_methods(published)
-    lacks = [*without_recipe(rows), *exhibit.lacks]
+    lacks = [*exhibit.without_recipe(published, METHODS), *exhibit.lacks]
     runs = sum(method in METHODS for method in rows.values())
     if not exhibit.trials:
         state = "published numbers only" if rows else "described only"
@@ -57,12 +57,6 @@ def _state(exhibit: "Exhibit", published: "DataFrame") -> dict[str, Any]:
         "claims": len(exhibit.claims),
         "lacks": "; ".join(lacks),
     }
-
-
-def without_recipe(rows: Mapping[str, str]) -> list[str]:
-    """What of an exhibit's rows (label → method) no recipe here can fill, in words; empty if nothing."""
-    missing = sorted({method for method in rows.values() if method and method not in METHODS})
-    return [f"no recipe of {', '.join(missing)}"] if missing else []
 
 
 def study_of(name: str) -> tuple[Path, Study] | None:
@@ -86,7 +80,7 @@ def study_of(name: str) -> tuple[Path, Study] | None:
         raise InputError(f"{exhibit.name}: nothing to run: every report solves it anew (`dartboard report RUNS`)")
     _check_columns(exhibit, path)
     if not exhibit.trials:
-        lacks = [*without_recipe(exhibit.row_methods(numbers())), *exhibit.lacks]
+        lacks = [*exhibit.without_recipe(numbers(), METHODS), *exhibit.lacks]
         raise InputError(f"{exhibit.name}: nothing can be run for it here: {'; '.join(lacks) or 'no trials'}")
     return path, read_exhibit(path)
 
@@ -122,22 +116,27 @@ def _keys(path: Path) -> set[str]:
 
 
 def with_stand_ins(study: Study, protocol: str, root: Path) -> tuple[Study, list[str]]:
-    """The study with bundled images in place of data sets that are not in the data root, and which, in words.
+    """The study with bundled images in place of its first data set, if that is not in the data root, and in words what.
 
-    Only for the protocol `CHECK`: any other says something about methods, and is run on the paper's data or not.
+    Other data sets that are not there are left out: one search is no evidence about three (`reports.filled`). Only for
+    the protocol `CHECK`: any other says something about methods, and is run on the paper's data or not.
     """
     from reports.measures import STAND_IN
 
-    if protocol != CHECK:
+    first = study.trials[0].datasets[0]
+    named = dict.fromkeys(dataset for block in study.trials for dataset in block.datasets)
+    missing = [dataset for dataset in named if not available(dataset, root)] if protocol == CHECK else []
+    if not missing:
         return study, []
-    missing = {dataset for block in study.trials for dataset in block.datasets if not available(dataset, root)}
-    blocks = [
-        block.model_copy(
-            update={"datasets": list(dict.fromkeys(STAND_IN if d in missing else d for d in block.datasets))}
-        )
-        for block in study.trials
+    stands = {dataset: dataset for dataset in named if dataset not in missing}
+    if first in missing:
+        stands[first] = STAND_IN
+    here = [(block, [stands[dataset] for dataset in block.datasets if dataset in stands]) for block in study.trials]
+    blocks = [block.model_copy(update={"datasets": datasets}) for block, datasets in here if datasets]
+    told = [
+        f"{dataset} is not in the data root {root}: {f'{STAND_IN} stands in' if dataset == first else 'left out'}"
+        for dataset in missing
     ]
-    told = [f"{dataset} is not in the data root {root}: {STAND_IN} stands in" for dataset in sorted(missing)]
     return study.model_copy(update={"trials": blocks}), told
 
 

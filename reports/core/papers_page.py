@@ -265,9 +265,8 @@ def _shown(
     for each, part in zip(cells, scales, strict=True):
         drawn += exhibit_figures.figures(exhibit, each, part, space_of) if part else []
     curves, drawings = ([], drawn) if exhibit.layout == "cells" else (drawn, [])
-    rows = exhibit.row_methods(published).values()
-    without = sorted({method for method in rows if method and method not in known}) if known is not None else []
-    lacks = [*([f"no recipe here of {', '.join(without)}"] if without else []), *exhibit.lacks]
+    without = [] if known is None else exhibit.without_recipe(published, known)
+    lacks = [*without, *exhibit.lacks]
     filled_in = any(each["n_measured"].gt(0).any() for each in cells) or bool(curves)
     filled_in |= exhibit.layout == "cells" and bool(found)
     judged = verdicts.judged(exhibit, found, space_of)

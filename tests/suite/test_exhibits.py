@@ -68,6 +68,14 @@ def test_bundled_images_stand_in_for_missing_ones_but_only_in_the_check(tmp_path
     assert with_stand_ins(study, "cpu", tmp_path) == (study, [])
 
 
+def test_bundled_images_stand_for_one_data_set(tmp_path):
+    block = {"methods": ["random"], "spaces": ["s1"], "datasets": ["cifar10", "svhn"], "seeds": [0]}
+    study = Study.model_validate({"title": "t", "trials": [block, {**block, "datasets": ["cifar100"]}]})
+    changed, told = with_stand_ins(study, "quick", tmp_path)
+    assert [block.datasets for block in changed.trials] == [["digits"]]
+    assert [words.rpartition(": ")[2] for words in told] == ["digits stands in", "left out", "left out"]
+
+
 def test_seeds_can_be_asked_for():
     study = Study.model_validate(
         {"title": "t", "trials": [{"methods": ["random"], "spaces": ["s1"], "datasets": ["digits"], "seeds": [7]}]}
