@@ -20,7 +20,7 @@ from spaces.core.genotype import Edge, Genotype
 from spaces.core.mixed_cell import Engine
 from spaces.core.network import Network, Stem
 from spaces.core.space import Space
-from spaces.core.supernet import BatchNormMode, Supernet
+from spaces.core.supernet import BatchNormMode, Cells, Supernet
 
 
 @dataclass(frozen=True)
@@ -139,11 +139,11 @@ class Scalar(Supernet):
 
     def forward(self, images: Tensor, weights: Mapping[str, Tensor]) -> Tensor:
         """The same, in double whatever the precision."""
-        return self.logits(images, weights)
+        return self.logits(images, self.read(weights, images.device))
 
-    def logits(self, images: Tensor, weights: Mapping[str, Tensor]) -> Tensor:
+    def logits(self, images: Tensor, cells: Cells) -> Tensor:
         """The loss that each row of `images` has the coefficients of."""
-        alpha, w = weights["cell"].reshape(()), self.w
+        alpha, w = cells["cell"][0].table.reshape(()), self.w
         return images @ torch.stack([torch.ones_like(w), w, alpha, w * w, w * alpha, alpha * alpha])
 
 

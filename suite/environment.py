@@ -30,8 +30,12 @@ def device_name(kind: str) -> str:
     return f"cuda: {torch.cuda.get_device_name()}"
 
 
-def engine_name(engine: str, precision: str, device: str) -> str:
+def engine_name(engine: str, precision: str, device: str, *, graphs: bool = False) -> str:
     """What computed the supernets, in words, with the kernels of the fast engine that are here."""
+    return _engine(engine, precision, device) + (", from CUDA graphs" if graphs else "")
+
+
+def _engine(engine: str, precision: str, device: str) -> str:
     if precision == "bf16":
         return "reference, bf16 autocast"
     if engine == "reference":

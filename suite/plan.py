@@ -39,6 +39,7 @@ class Plan:
     device: str  # "cpu" or "cuda": a trial is the same, bit for bit, on one kind of device
     engine: Engine
     precision: Precision
+    graphs: bool
     settings: Settings
     evaluation: Evaluation
     images: int
@@ -51,9 +52,10 @@ class Plan:
     def determines(self) -> dict[str, Any]:
         """What of the plan determines the result: not where files or the data lie, nor who set a value.
 
-        Nor what is watched meanwhile: `covers` says which record serves a plan with probes.
+        Nor what is watched meanwhile (`covers` says which record serves a plan with probes), nor whether passes come
+        from graphs, which have to give the same bits.
         """
-        left_out = ("origin", "method", "dataset", "files", "probes")
+        left_out = ("origin", "method", "dataset", "files", "probes", "graphs")
         found = {k: v for k, v in asdict(self).items() if k not in left_out}
         found["settings"]["options"].update(self.files)
         if not self.size:
@@ -98,6 +100,7 @@ def plan(
     engine: str = "fast",
     precision: str = "fp32",
     *,
+    graphs: bool = False,
     probes: Mapping[str, int] | None = None,
 ) -> Plan:
     """Resolve a trial's configuration. Raises `InputError` for any name, key or value that does not exist or fit.
@@ -140,6 +143,9 @@ def plan(
             "settings": given,
         },
     )
+    device = pick_device(device, scale.device)
+    if graphs and device != "cuda":
+        raise InputError(f"--graphs: a graph is a GPU's, and this trial runs on {device}: leave it out")
     return Plan(
         method=method,
         name=chosen.name,
@@ -148,9 +154,10 @@ def plan(
         dataset=dataset,
         seed=seed,
         protocol=protocol,
-        device=pick_device(device, scale.device),
+        device=device,
         engine=one_of(get_args(Engine), engine, "engine"),
         precision=one_of(get_args(Precision), precision, "precision"),
+        graphs=graphs,
         settings=settings,
         evaluation=evaluation(scale, space, retraining),
         images=images,

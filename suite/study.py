@@ -111,6 +111,7 @@ def expand(
     device: str = "auto",
     engine: str = "fast",
     precision: str = "fp32",
+    graphs: bool = False,
     all_available: bool = False,
 ) -> Expansion:
     """All plans of `study`, which stands in `path`; with `all_available`, no data set is left out for want of files.
@@ -144,6 +145,7 @@ def expand(
                         device,
                         engine,
                         precision,
+                        graphs=graphs,
                         probes=dict.fromkeys(block.probes, block.probe_every),
                     )
                 except InputError as error:

@@ -143,7 +143,7 @@ def run_trial(
                 "probes": united(plan.probes, {own.probe.name: own.every for own in method.probes}),
                 "scale": plan.scale(len(dataset.y_train), retrained=table is None),
                 "device": device_name(plan.device),
-                "engine": engine_name(plan.engine, plan.precision, plan.device),
+                "engine": engine_name(plan.engine, plan.precision, plan.device, graphs=plan.graphs),
                 "threads": plan.threads,
                 "version": own_version(),
                 "dataset_digest": dataset.digest,
@@ -208,6 +208,7 @@ def _search(
         device=plan.device,
         engine=plan.engine,
         precision=plan.precision,
+        graphs=plan.graphs,
         probes=[Watched(get_probe(name), every) for name, every in probes.items()],
     )
     seconds: list[float] = []

@@ -14,6 +14,7 @@ from methods.core.stages import bounds, depth, prune, stage_of
 from methods.core.step import Alpha, Batch, Found, Moment, Parameters, Step, Weights
 from spaces.core import streams
 from spaces.core.genotype import Genotype
+from spaces.core.graphs import Graphs
 from spaces.core.mixed_cell import Engine
 from spaces.core.operations import frozen_statistics
 from spaces.core.space import Space
@@ -50,6 +51,7 @@ class Task:
     device: torch.device
     engine: Engine = "fast"
     precision: Precision = "fp32"
+    graphs: bool = False  # are passes replayed from CUDA graphs?
 
     @property
     def steps(self) -> int:
@@ -206,6 +208,7 @@ class SupernetLearner:
                 engine=task.engine,
             ).to(task.device)
         self.net.precision = task.precision
+        self.graphs = Graphs(self.net) if task.graphs else None
         start = self.recipe.start(space, seed)
         self._alpha = {k: a.to(task.device).requires_grad_() for k, a in start.items()}
         self.optimiser = sgd(self.net, s)
@@ -242,6 +245,7 @@ class SupernetLearner:
         return Step(
             **vars(moment),
             net=self.net,
+            graphs=self.graphs,
             alpha=self._alpha,
             relaxation=self.recipe.relaxation,
             memory=self.memory,
@@ -352,8 +356,9 @@ class SupernetLearner:
     def _on_alpha_half(self, weights: Weights) -> tuple[float, float]:
         def forward(images: Tensor, number: int) -> Tensor:
             self.net.random.reseed(self.task.seed, "noise", "measure", number)
-            return self.net(images, weights)
+            return compute(images, weights)
 
+        compute = self.graphs or self.net
         return accuracy(forward, self.task.valid, self.task.settings.batch_size)
 
     def _point(self) -> dict[str, float]:

@@ -1,6 +1,7 @@
 """The search loop: an iterator of epochs that can be stopped, saved and restored at any step."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -9,7 +10,7 @@ from methods.core.learner import Batches, Task
 from methods.core.probes import BATCH, Number, View, Watch, Watched
 from methods.core.recipe import Method
 from methods.core.settings import Settings, resolve
-from methods.core.step import Batch
+from methods.core.step import Batch, Step
 from spaces.core.genotype import Genotype
 from spaces.core.mixed_cell import Engine
 from spaces.core.space import Space
@@ -39,12 +40,13 @@ class Search:
         device: torch.device | str = "cpu",
         engine: Engine = "fast",
         precision: Precision = "fp32",
+        graphs: bool = False,
         probes: Sequence[Watched] = (),
     ) -> None:
         if settings is None:
             settings, _ = resolve(method.options, method.layers(space.name))
         self.task = Task(
-            space, settings, train, valid, classes, in_channels, seed, torch.device(device), engine, precision
+            space, settings, train, valid, classes, in_channels, seed, torch.device(device), engine, precision, graphs
         )
         self.learner = method.learner(self.task)
         self.watch = Watch(method.probes, probes)
@@ -85,7 +87,7 @@ class Search:
         train = Batch(*self.task.train.batch(self.epoch, self.number), half="train")
         # The alpha half runs on by epochs of its own, so that a shorter one is cycled (a longer one is not cut).
         valid = Batch(*self.task.valid.batch(*divmod(self.steps_taken, len(self.task.valid))), half="valid")
-        if self.watch.following and (step := self.learner.sees(self.epoch, self.number, train, valid)):
+        if self.watch.following and (step := self._seen(self.epoch, self.number, train, valid)):
             self.watch.follow(step)
         loss, hits = self.learner.step(self.epoch, self.number, train, valid)
         size = len(train.labels)
@@ -131,11 +133,16 @@ class Search:
             weights=weights,
             before={kind: self.history[-1][f"weights.{kind}"] for kind in weights} if self.history else None,
             # One step beyond the epoch's last: what a probe draws, no step draws.
-            step=self.learner.sees(self.epoch - 1, self.task.steps, train, valid),
+            step=self._seen(self.epoch - 1, self.task.steps, train, valid),
             discrete_accuracy=measured["discrete_accuracy"],
             accuracy=self.learner.accuracy,
         )
         return self.watch.columns(self.epoch, view)
+
+    def _seen(self, epoch: int, number: int, train: Batch, valid: Batch) -> Step | None:
+        """A step for probes, whose passes are no passes of the search: they are not looked for among its graphs."""
+        step = self.learner.sees(epoch, number, train, valid)
+        return step and replace(step, graphs=None)
 
     def __iter__(self) -> Iterator[Row]:
         while not self.done:

@@ -2,14 +2,15 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call
 
 from methods.core.settings import Settings
 from methods.core.stages import WHOLE, Stage
+from spaces.core.graphs import Graphs, eager
 from spaces.core.operations import frozen_statistics
 from spaces.core.space import Space
 from spaces.core.streams import generator
@@ -86,6 +87,7 @@ class Step(Moment):
     momenta: Callable[[], list[Tensor]]  # the optimiser's momentum buffers, in the order of net.parameters()
     train: Batch
     valid: Batch
+    graphs: Graphs | None = None  # what issues the supernet's passes; None: they are issued kernel by kernel
     found: Found | None = None  # for the inner terms of a recipe that is `layerwise`
     twin: Parameters | None = None  # the second set of weights of a method that trains two (y of RARTS), live
 
@@ -107,12 +109,11 @@ class Step(Moment):
         if weights is None:
             weights = self.relaxation(self.alpha if alpha is None else alpha, self, batch.half)
         self.net.random.reseed(self.seed, "noise", self.epoch, self.number, batch.half)  # type: ignore[union-attr,operator]
+        compute = self.graphs or partial(eager, self.net)
         if move_statistics:
-            return self.net(batch.images, weights)
+            return compute(batch.images, weights)
         with frozen_statistics(self.net):
-            if parameters is None:
-                return self.net(batch.images, weights)
-            return functional_call(self.net, dict(parameters), (batch.images, weights))
+            return compute(batch.images, weights, parameters)
 
     def loss(
         self,

@@ -28,6 +28,8 @@ def search_command(record: Row) -> str:
         words += ["--engine", "reference"]
     if "bf16" in str(record["engine"]):
         words += ["--precision", "bf16"]
+    if "CUDA graphs" in str(record["engine"]):
+        words += ["--graphs"]
     probes = record.get("probes")
     if isinstance(probes, Mapping) and probes:
         words += ["--probes", ",".join(sorted(probes)), "--probe-every", str(reduce(gcd, map(int, probes.values())))]

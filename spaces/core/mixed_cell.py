@@ -97,7 +97,7 @@ class MixedCell(nn.Module):
 
     def mix(self, inputs: Sequence[Tensor], weights: CellWeights) -> Tensor:
         """What the searched edges make of the input nodes, `[N, C or nodes · C, H, W]`."""
-        if self.engine == "fast" and not _transformed() and not torch.is_autocast_enabled(inputs[0].device.type):
+        if self.engine == "fast" and not transformed() and not torch.is_autocast_enabled(inputs[0].device.type):
             return self._fused(inputs, weights)
         return self.join(self.nodes(inputs, weights.choices))
 
@@ -163,6 +163,6 @@ class ByReference(nn.Module):
         return self.cell.join(self.cell.nodes(inputs, weights.choices))
 
 
-def _transformed() -> bool:
+def transformed() -> bool:
     """Whether a functional transform or forward-mode differentiation is under way, which a fused cell knows not of."""
     return torch._C._functorch.peek_interpreter_stack() is not None or forward_ad._current_level >= 0

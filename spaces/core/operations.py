@@ -66,6 +66,11 @@ def frozen_statistics(net: nn.Module) -> Iterator[None]:
             norm.frozen = frozen
 
 
+def is_frozen(net: nn.Module) -> bool:
+    """Whether `frozen_statistics` holds for `net`."""
+    return any(norm.frozen for norm in _norms(net)[:1])
+
+
 @contextmanager
 def in_mode(net: nn.Module, training: bool) -> Iterator[None]:
     """In this block `net` is in training mode, or in that of `eval()`, whatever it is outside."""

@@ -49,6 +49,11 @@ class Source:
         self._seed = derive(seed, *purpose)
         self._generators.clear()
 
+    @property
+    def drawn(self) -> bool:
+        """Whether anything was drawn since the stream was named."""
+        return bool(self._generators)
+
     def on(self, device: torch.device) -> torch.Generator:
         """The stream's generator on `device`, made at its first use there."""
         if device not in self._generators:

@@ -38,6 +38,13 @@ Precision = Literal["fp32", "bf16"]
 """Of a pass: single precision throughout, or bfloat16 wherever torch's autocast has it."""
 
 
+Cells = Mapping[str, Sequence[CellWeights]]
+"""Kind -> how the operations of each of its cells are weighed."""
+
+Live = Mapping[str, tuple[tuple[tuple[int, ...], ...], ...]]
+"""Kind -> for each table of weights (one for all cells, or one a cell) and each edge, the columns that are computed."""
+
+
 def reductions(cells: int) -> frozenset[int]:
     """Where the DARTS networks reduce: the cells at 1/3 and 2/3 of the depth."""
     return frozenset({cells // 3, 2 * cells // 3})
@@ -113,15 +120,19 @@ class Supernet(nn.Module, ABC):
 
         In bf16 the reference computes whatever the engine is. Raises `ValueError` for weights of another shape.
         """
+        return self.compute(images, self.read(weights, images.device))
+
+    def compute(self, images: Tensor, cells: Cells) -> Tensor:
+        """What `forward` returns, of weights that have been read: nothing of it depends on what a tensor holds."""
         if self.engine == "fast":  # whose cells have channels innermost
             images = images.contiguous(memory_format=torch.channels_last)
         with torch.autocast(images.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
-            logits = self.logits(images, weights)
+            logits = self.logits(images, cells)
         return logits.float() if logits.dtype == torch.bfloat16 else logits
 
     @abstractmethod
-    def logits(self, images: Tensor, weights: Mapping[str, Tensor]) -> Tensor:
-        """What `forward` returns, in the precision under way."""
+    def logits(self, images: Tensor, cells: Cells) -> Tensor:
+        """What `compute` returns, in the layout and precision under way."""
 
     def mixed_edges(
         self, kind: str, channels: int, norm: Norm, strides: Sequence[int], pool: Norm | None = None
@@ -142,33 +153,41 @@ class Supernet(nn.Module, ABC):
             edges.append(edge)
         return edges
 
-    def read(self, weights: Mapping[str, Tensor], device: torch.device) -> dict[str, list[CellWeights]]:
-        """For each kind, for each of its cells, how its operations are weighed, for images on `device`."""
-        return {kind: self._read(kind, weights[kind], device) for kind in self._present}
+    def read(self, weights: Mapping[str, Tensor], device: torch.device) -> Cells:
+        """How the operations of each cell are weighed, for images on `device`."""
+        live = self.live(weights)
+        return self.weighed({kind: weights[kind].to(device, non_blocking=True) for kind in live}, live)
 
-    def _read(self, kind: str, weights: Tensor, device: torch.device) -> list[CellWeights]:
-        present, cells = self._present[kind], self.cells_of[kind]
-        if weights.shape not in (present.shape, (cells, *present.shape)):
-            raise ValueError(
-                f"weights of the {kind} cells have shape {list(weights.shape)}: "
-                f"expected {list(present.shape)} or {[cells, *present.shape]}"
+    def live(self, weights: Mapping[str, Tensor]) -> Live:
+        """Which weights are of operations that are computed. Raises `ValueError` for weights of another shape."""
+        found = {}
+        for kind, present in self._present.items():
+            table, cells = weights[kind], self.cells_of[kind]
+            if table.shape not in (present.shape, (cells, *present.shape)):
+                raise ValueError(
+                    f"weights of the {kind} cells have shape {list(table.shape)}: "
+                    f"expected {list(present.shape)} or {[cells, *present.shape]}"
+                )
+            computed = present.expand(table.shape)
+            if _known(table):
+                computed = computed & (table != 0)
+            rows = computed.reshape(-1, *present.shape).tolist()
+            found[kind] = tuple(
+                tuple(tuple(column for column, on in enumerate(row) if on) for row in edges) for edges in rows
             )
-        tables = weights.reshape(-1, *present.shape)
-        live = present.expand(tables.shape)
-        if _known(weights):
-            live = live & (tables != 0)
-        tables = tables.to(device, non_blocking=True)
+        return found
+
+    def weighed(self, tables: Mapping[str, Tensor], live: Live) -> Cells:
+        """The weights of each cell, of tables on the device of the images."""
         auxiliary = self.auxiliary_weight if self.auxiliary_skip else 0.0
-        found = [
-            CellWeights(
-                self.operations,
-                table,
-                tuple(tuple(column for column, on in enumerate(row) if on) for row in rows),
-                auxiliary,
-            )
-            for table, rows in zip(tables.unbind(), live.tolist(), strict=True)
-        ]
-        return found * (cells // len(found))
+        found = {}
+        for kind, each in live.items():
+            apart = tables[kind].reshape(-1, *self._present[kind].shape).unbind()
+            cells = [
+                CellWeights(self.operations, table, edges, auxiliary) for table, edges in zip(apart, each, strict=True)
+            ]
+            found[kind] = cells * (self.cells_of[kind] // len(cells))
+        return found
 
 
 def _known(weights: Tensor) -> bool:
@@ -256,9 +275,9 @@ class DartsSupernet(Supernet):
             older, newer, after_reduction = newer, DartsGenotype.nodes * channels, reduces
         self.classifier = nn.Linear(newer, classes)
 
-    def logits(self, images: Tensor, weights: Mapping[str, Tensor]) -> Tensor:
+    def logits(self, images: Tensor, cells: Cells) -> Tensor:
         """Logits `[N, classes]`."""
-        read = {kind: iter(cells) for kind, cells in self.read(weights, images.device).items()}
+        read = {kind: iter(weights) for kind, weights in cells.items()}
         older = newer = self.stem(images)
         for cell in self.cells:
             assert isinstance(cell, DartsCell)
@@ -313,9 +332,9 @@ class NatsSupernet(Supernet):
         self.last = nn.Sequential(fixed(channels), nn.ReLU())
         self.classifier = nn.Linear(channels, classes)
 
-    def logits(self, images: Tensor, weights: Mapping[str, Tensor]) -> Tensor:
+    def logits(self, images: Tensor, cells: Cells) -> Tensor:
         """Logits `[N, classes]`."""
-        read = iter(self.read(weights, images.device)["cell"])
+        read = iter(cells["cell"])
         x = self.stem(images)
         for cell in self.cells:
             x = cell(x, next(read)) if isinstance(cell, NatsCell) else cell(x)

@@ -15,6 +15,7 @@ from suite.commands.options import (
     DataRoot,
     Device,
     EngineOption,
+    GraphsOption,
     PrecisionOption,
     Probes,
     Set,
@@ -51,6 +52,7 @@ def search(
     device: Device = "auto",
     engine: EngineOption = "fast",
     precision: PrecisionOption = "fp32",
+    graphs: GraphsOption = False,
     data_root: DataRoot = None,
     download: Annotated[bool, typer.Option("--download", help="Fetch the data set if it is missing.")] = False,
     method_option: Annotated[str | None, typer.Option("--method", help="The method, instead of METHOD.")] = None,
@@ -71,6 +73,7 @@ def search(
     if get_space(space).scalar:
         images = {"dataset": dataset, "protocol": protocol, "out": out, "data-root": data_root, "download": download}
         computed = {"device": device != "auto", "engine": engine != "fast", "precision": precision != "fp32"}
+        computed["graphs"] = graphs
         solve(
             named[0],
             [option for option, given in [*images.items(), ("probes", probes), *computed.items()] if given],
@@ -88,6 +91,7 @@ def search(
         device,
         engine,
         precision,
+        graphs=graphs,
         probes=dict.fromkeys(watched, 1 if probe_every is None else probe_every),
     )
     runs = out or Path("runs/search")
@@ -140,6 +144,7 @@ def run(
     device: Device = "auto",
     engine: EngineOption = "fast",
     precision: PrecisionOption = "fp32",
+    graphs: GraphsOption = False,
     data_root: DataRoot = None,
     download: Annotated[bool, typer.Option("--download", help="Fetch data sets that are missing.")] = False,
     as_json: Json = False,
@@ -172,6 +177,7 @@ def run(
         device=device,
         engine=engine,
         precision=precision,
+        graphs=graphs,
         all_available=download,
     )
     runs = out or (exhibits.RUNS if exhibit else Path("runs") / path.stem)

@@ -301,15 +301,16 @@ class Fused(torch.autograd.Function):
         values, kept = parts[: len(job.plan.groups)], parts[len(job.plan.groups) :]
         drawn = {row: next(take) for row in ctx.drawn}
         done = Pass(states, values, kept, drawn, list(take), ctx.statistics)
-        inputs = [_wanted(ctx, number) for number in range(job.inputs)]
-        weights = any(_wanted(ctx, number) for number in range(job.inputs + 1, len(tensors)))
+        after = ctx.next_functions  # of tensors alone
+        inputs = [executes(each) for each in after[: job.inputs]]
+        weights = any(map(executes, after[job.inputs + 1 :]))
         of_inputs, of_table, of_parameters = cell.backward(done, pixels(slope), inputs=inputs, weights=weights)
         return None, *of_inputs, of_table, *(g for part in of_parameters for g in part)
 
 
-def _wanted(ctx: Any, number: int) -> bool:
-    """Whether this backward pass is asked for the gradient of a tensor, where torch tells; else whether it could be."""
-    node = ctx.next_functions[number][0]  # of tensors alone
+def executes(after: tuple[Any, int]) -> bool:
+    """Whether a backward pass goes on to one of a node's `next_functions`, where torch tells; else whether it could."""
+    node, _ = after
     if node is None:
         return False
     try:
