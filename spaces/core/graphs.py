@@ -14,7 +14,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import compress
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -25,6 +25,8 @@ from spaces.core.fast.cell import executes
 from spaces.core.mixed_cell import transformed
 from spaces.core.operations import frozen_statistics, in_mode, is_frozen
 from spaces.core.supernet import Live, Supernet
+
+T = TypeVar("T")
 
 Run = Callable[[], None]
 
@@ -56,7 +58,7 @@ def on_cuda() -> Capture:
         graph = torch.cuda.CUDAGraph()
         with torch.cuda.graph(graph, pool=pool):
             run()
-        return graph.replay  # type: ignore[no-any-return]
+        return graph.replay
 
     return capture
 
@@ -66,7 +68,7 @@ def eager(
 ) -> Tensor:
     """The logits `[N, classes]` of `net`, at other `parameters` if given, kernel by kernel."""
     if parameters is None:
-        return net(images, weights)  # type: ignore[no-any-return]
+        return net(images, weights)
     return functional_call(net, dict(parameters), (images, weights))
 
 
@@ -235,9 +237,9 @@ class Graph:
             found = torch.autograd.grad(logits, leaves, slope, create_graph=again, allow_unused=True)
         return self.placed(asked, found)
 
-    def parted(self, tensors: Sequence[Tensor]) -> tuple[Sequence[Tensor], Sequence[Tensor]]:
-        """Tables, parameters."""
-        return tensors[: len(self.tables)], tensors[len(self.tables) :]
+    def parted(self, of: Sequence[T]) -> tuple[Sequence[T], Sequence[T]]:
+        """What is of tables, and of parameters."""
+        return of[: len(self.tables)], of[len(self.tables) :]
 
     def leaves(self, asked: Asked, tensors: Sequence[Tensor]) -> list[Tensor]:
         """Of tables and parameters, what is asked for."""
@@ -282,7 +284,7 @@ class Stored:
         whole: dict[int, Tensor] = {}
         for tensor in tensors:
             if tensor is not None and (storage := tensor.untyped_storage()).data_ptr() not in whole:
-                whole[storage.data_ptr()] = tensor.new_empty(0, dtype=torch.uint8).set_(storage)  # type: ignore[call-overload]
+                whole[storage.data_ptr()] = tensor.new_empty(0, dtype=torch.uint8).set_(storage)
         self.sources = list(whole.values())
         self.sizes: list[int] = []  # bytes of each storage, and of the gap behind it
         places = {}
@@ -296,7 +298,7 @@ class Stored:
         if not self.sources:
             return list(self.tensors)
         room = self.sources[0].new_empty(sum(self.sizes))
-        torch._foreach_copy_(list(room.split(self.sizes)[::2]), self.sources)
+        torch._foreach_copy_(list(torch.split(room, self.sizes)[::2]), self.sources)
         typed = {t.dtype: room.view(t.dtype) for t in self.tensors if t is not None}
         return [
             None if t is None else typed[t.dtype].as_strided(t.shape, t.stride(), place + t.storage_offset())

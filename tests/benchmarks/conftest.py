@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 
 from spaces import get_space
+from spaces.core.graphs import Graphs
 
 Step = Callable[[], None]
 
@@ -32,6 +33,7 @@ def step(
     size: int,
     device: str = "cpu",
     precision: str = "fp32",
+    graphs: bool = False,
 ) -> Step:
     """Weight gradients, then the first-order gradient of alpha, of the supernet at softmax weights."""
     searched = get_space(space)
@@ -41,12 +43,13 @@ def step(
     alpha = {kind: table.to(device).requires_grad_() for kind, table in searched.alpha(seed=0).items()}
     images, labels = torch.randn(batch, 3, size, size).to(device), (torch.arange(batch) % 10).to(device)
     parameters = list(net.parameters())
+    compute = Graphs(net) if graphs else net
 
     def take() -> None:
         fixed = {kind: a.detach().softmax(-1) for kind, a in alpha.items()}
-        torch.autograd.grad(F.cross_entropy(net(images, fixed), labels), parameters, allow_unused=True)
+        torch.autograd.grad(F.cross_entropy(compute(images, fixed), labels), parameters, allow_unused=True)
         weights = {kind: a.softmax(-1) for kind, a in alpha.items()}
-        torch.autograd.grad(F.cross_entropy(net(images, weights), labels), list(alpha.values()))
+        torch.autograd.grad(F.cross_entropy(compute(images, weights), labels), list(alpha.values()))
 
     return take
 

@@ -6,6 +6,7 @@ what an epoch of the papers' CIFAR-10 search takes.
 
 import os
 from collections.abc import Callable, Iterator
+from functools import partial
 from statistics import median
 from typing import Any
 
@@ -68,7 +69,7 @@ def told() -> dict[str, str]:
         "gpu": torch.cuda.get_device_name(),
         "torch": torch.__version__,
         "convolutions": "TF32" if torch.backends.cudnn.allow_tf32 else "fp32",
-        "engine": engine_name("fast", "fp32", "cuda"),
+        "kernels": engine_name("fast", "fp32", "cuda"),
     }
 
 
@@ -86,17 +87,23 @@ def with_kernels(family: Any, take: Callable[[], None]) -> Callable[[], None]:
 @pytest.mark.parametrize("batch", [16, 64])
 @pytest.mark.parametrize("space", sorted(SIZES))
 def test_a_step(benchmark: BenchmarkFixture, make_step: Any, rounds: int, tf32: bool, space: str, batch: int) -> None:
-    """The reference, in fp32 and bf16, the fast engine in plain torch, and with Triton kernels if they are trusted."""
+    """The reference, in fp32 and bf16, the fast engine in plain torch, and with Triton kernels if they are trusted.
+
+    Kernel by kernel, and from CUDA graphs.
+    """
     benchmark.group = f"step {space} batch {batch} {'tf32' if tf32 else 'fp32'}"
     sizes = {"space": space, "batch": batch, "device": "cuda", **SIZES[space]}
-    fast = make_step(engine="fast", **sizes)
-    takes = {
-        "reference": make_step(engine="reference", **sizes),
-        "reference, bf16": make_step(engine="reference", precision="bf16", **sizes),
-        "fast, plain torch": with_kernels(portable, fast),
-    }
-    if not isinstance(fused.library(), str):
-        takes["fast, Triton"] = with_kernels(fused, fast)
+    takes: dict[str, Callable[[], None]] = {}
+    for graphs in (False, True):
+        made = partial(make_step, graphs=graphs, **sizes)
+        each = {
+            "reference": made(engine="reference"),
+            "reference, bf16": made(engine="reference", precision="bf16"),
+            "fast, plain torch": with_kernels(portable, made(engine="fast")),
+        }
+        if not isinstance(fused.library(), str):
+            each["fast, Triton"] = with_kernels(fused, made(engine="fast"))
+        takes |= {f"{name}, graphs" if graphs else name: take for name, take in each.items()}
     found: dict[str, list[float]] = {name: [] for name in takes}
 
     def round_of_all() -> None:
@@ -109,13 +116,17 @@ def test_a_step(benchmark: BenchmarkFixture, make_step: Any, rounds: int, tf32: 
         told()
         | {f"ms, {name}": value for name, value in times.items()}
         | {f"reference : {name}": times["reference"] / value for name, value in times.items() if name != "reference"}
-        | {f"peak MB, {name}": peak(take) for name, take in takes.items()}
+        # That of a graph is there before its steps.
+        | {f"peak MB, {name}": peak(take) for name, take in takes.items() if not name.endswith("graphs")}
     )
 
 
+@pytest.mark.parametrize("graphs", [False, True], ids=["eager", "graphs"])
 @pytest.mark.parametrize("engine", ["reference", "fast"])
 @pytest.mark.parametrize("space", sorted(SIZES))
-def test_an_epoch_of_the_papers_search(benchmark: BenchmarkFixture, rounds: int, space: str, engine: str) -> None:
+def test_an_epoch_of_the_papers_search(
+    benchmark: BenchmarkFixture, rounds: int, space: str, engine: str, graphs: bool
+) -> None:
     """Whole steps of a first-order search, 25,000 images for the weights and 25,000 for alpha, batch 64, probes off.
 
     Epochs a second are told from the seconds of a step; what ends an epoch (accuracies) is not in them.
@@ -140,7 +151,10 @@ def test_an_epoch_of_the_papers_search(benchmark: BenchmarkFixture, rounds: int,
     ]
     searched = get_space(space, without=method.removes(space))
     sizes = {"classes": 10, "in_channels": 3, "seed": 0}
-    search = Search(searched, method, *halves, **sizes, settings=settings, device="cuda", engine=engine)  # type: ignore[arg-type]
+    how = {"settings": settings, "device": "cuda", "engine": engine, "graphs": graphs}
+    search = Search(searched, method, *halves, **sizes, **how)  # type: ignore[arg-type]
+    for _ in range(4):  # as ever, and captured
+        search.advance()
     found: list[float] = []
     benchmark.pedantic(lambda: found.append(milliseconds(search.advance)), rounds=rounds, warmup_rounds=1)
     step = median(found[-rounds:])

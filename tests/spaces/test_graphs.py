@@ -25,6 +25,7 @@ from spaces.core.operations import frozen_statistics
 from spaces.core.streams import generator
 from spaces.core.supernet import Supernet
 from suite.data import Augment, Loader
+from suite.environment import make_deterministic
 
 REFUSED = {"_local_scalar_dense", "nonzero", "equal", "lift_fresh", "bernoulli", "normal", "rand", "randn", "uniform_"}
 
@@ -116,14 +117,15 @@ def portable_kernels(monkeypatch: pytest.MonkeyPatch) -> None:
 class Both:
     """One supernet twice: passes as ever, and from graphs."""
 
-    def __init__(self, space: str = "nats-tss", **options: Any) -> None:
+    def __init__(self, space: str = "nats-tss", device: str = "cpu", **options: Any) -> None:
         self.space = get_space(space)
         self.nets = []
         for _ in range(2):
             torch.manual_seed(0)
-            self.nets.append(self.space.supernet(4, 1 if space == "nats-tss" else 3, classes=3, **options))
+            net = self.space.supernet(4, 1 if space == "nats-tss" else 3, classes=3, **options)
+            self.nets.append(net.to(device))
         self.recorder = Recorder()
-        self.graphs = Graphs(self.nets[1], self.recorder)
+        self.graphs = Graphs(self.nets[1], self.recorder) if device == "cpu" else Graphs(self.nets[1])
 
     def each(self) -> list[tuple[Supernet, Callable[..., Tensor]]]:
         def as_ever(*given: Any) -> Tensor:
@@ -155,9 +157,10 @@ def softmax(both: Both, number: int = 0) -> dict[str, Tensor]:
     }
 
 
-def step(both: Both, number: int = 0) -> Callable[[Supernet, Callable[..., Tensor]], list[Tensor]]:
+def step(both: Both, number: int = 0, device: str = "cpu") -> Callable[[Supernet, Callable[..., Tensor]], list[Tensor]]:
     """A weight step, in place and with moving statistics, and alpha's gradient with frozen ones."""
-    alpha, (images, labels) = softmax(both, number), batch(number)
+    alpha = {kind: a.detach().to(device).requires_grad_() for kind, a in softmax(both, number).items()}
+    images, labels = (x.to(device) for x in batch(number))
 
     def take(net: Supernet, compute: Callable[..., Tensor]) -> list[Tensor]:
         fixed = {kind: a.detach().softmax(-1) for kind, a in alpha.items()}
@@ -189,6 +192,15 @@ def test_steps_are_the_same_from_graphs(space: str, options: dict[str, Any], eng
     assert both.same(step(both)) == 2 * (4 + 3)
     assert both.same(step(both, 1)) == 2 * 12  # other images and weights
     assert len(both.recorder.tapes) == 4
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
+@pytest.mark.parametrize("space", ["nats-tss", "darts"])
+def test_a_gpus_own_graphs(space: str) -> None:
+    make_deterministic(torch.get_num_threads())
+    both = Both(space, "cuda")
+    both.same(step(both, device="cuda"))
+    assert all(known.graph and known.graph.ways for known in both.graphs._known.values())
 
 
 def test_what_was_given_out_is_never_overwritten() -> None:
@@ -356,7 +368,7 @@ def test_what_cannot_be_captured_is_said(monkeypatch: pytest.MonkeyPatch) -> Non
     usual = Supernet.weighed
 
     def reads(net: Supernet, tables: dict[str, Tensor], live: Any) -> Any:
-        return usual(net, {kind: table * float(table.max()) for kind, table in tables.items()}, live)
+        return usual(net, {kind: table * float(table.detach().max()) for kind, table in tables.items()}, live)
 
     monkeypatch.setattr(Supernet, "weighed", reads)
     with pytest.raises(NotCaptured) as told:

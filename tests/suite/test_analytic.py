@@ -49,6 +49,7 @@ def test_command_line_reaches_the_closed_form_for_any_penalties(draw: int) -> No
         (["rarts", "--device", "cuda"], "leave out --device"),
         (["rarts", "--engine", "reference"], "leave out --engine"),
         (["rarts", "--precision", "bf16"], "leave out --precision"),
+        (["rarts", "--graphs"], "leave out --graphs"),
         (["random"], "makes no sense on analytic"),
         (["rart"], "did you mean 'rarts'"),
         (["rarts", "--set", "lambda=0.1", "--set", "beta=0.1"], "no minimum"),

@@ -176,6 +176,8 @@ def test_a_gpu_that_proves_them_uses_them(monkeypatch: pytest.MonkeyPatch) -> No
         assert cell.kernels_for(SimpleNamespace(**{**vars(x), "dtype": torch.bfloat16})) is portable  # type: ignore[arg-type]
         assert asked == [(fused, torch.device("cuda"))]
         assert engine_name("fast", "fp32", "cuda") == "fast, fp32, with Triton kernels"
+        told = engine_name("fast", "fp32", "cuda", graphs=True)
+        assert told == "fast, fp32, with Triton kernels, from CUDA graphs"
     finally:
         fused.library.cache_clear()
 
