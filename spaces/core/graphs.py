@@ -3,7 +3,7 @@
 The first times a pass is taken as ever. Then its kernels are captured, and from then on replayed: images, tables and
 foreign parameters are copied to where the graph reads them, logits and gradients from where it writes them, so
 nothing that a caller holds is overwritten. What the host decides is part of a graph: passes that differ in it have
-graphs of their own. As ever are taken passes that draw, that overlap (one begins before another has given its
+graphs of their own. Taken as ever are passes that draw, that overlap (one begins before another has given its
 gradient), whose gradient is differentiated once more, or that are under a functional transform.
 
 A graph is used once it has given the very bits of the pass as it is issued, forward and back. If it does not, or a pass
@@ -33,7 +33,7 @@ Run = Callable[[], None]
 Capture = Callable[[Run], Run]
 """Takes what a function does without doing it; what it gives back does it, with the same tensors."""
 
-EVER = 2
+WARM_UP = 2
 """How often a pass is taken as ever before it is captured, so that kernels are loaded and constants in place."""
 
 KEPT = 8
@@ -76,8 +76,8 @@ def eager(
 class Known:
     """What is known of passes that are alike."""
 
-    times: int = 0  # taken as ever
-    always: bool = False  # taken as ever
+    times: int = 0  # that they were taken as ever
+    always: bool = False  # are they to be?
     graph: "Graph | None" = None
 
     def heed(self, slope: Tensor) -> None:
@@ -104,7 +104,7 @@ class Graphs:
         known = self._alike(self._key(images, weights, live, parameters))
         if known.graph and known.graph.retired:
             known.always, known.graph = True, None
-        if known.always or known.times < EVER:
+        if known.always or known.times < WARM_UP:
             known.times += 1
             logits = eager(self.net, images, weights, parameters)
             known.always |= self.net.random.drawn
@@ -170,7 +170,7 @@ class Graph:
         self.read = [x.data for x in (self.images, *self.tables, *(() if own else self.parameters))]
         self.turn = 0  # how often it was replayed
         self.proven = False
-        self.retired = False
+        self.retired = False  # is it of no more use?
         self.capture = capture
         self.asked: set[Asked] = set()
         self.ways: dict[Asked, WayBack] = {}

@@ -20,7 +20,7 @@ from methods import Search, get_method
 from methods.core.settings import resolve
 from spaces import get_space
 from spaces.core.fast import cell, portable
-from spaces.core.graphs import EVER, KEPT, Graphs, NotCaptured, eager
+from spaces.core.graphs import WARM_UP, KEPT, Graphs, NotCaptured, eager
 from spaces.core.operations import frozen_statistics
 from spaces.core.streams import generator
 from spaces.core.supernet import Supernet
@@ -133,7 +133,7 @@ class Both:
 
         return [(self.nets[0], as_ever), (self.nets[1], self.graphs)]
 
-    def same(self, take: Callable[[Supernet, Callable[..., Tensor]], list[Tensor]], times: int = EVER + 4) -> int:
+    def same(self, take: Callable[[Supernet, Callable[..., Tensor]], list[Tensor]], times: int = WARM_UP + 4) -> int:
         """Takes the same passes both ways, so often; the results and the buffers are equal. Tells how many replays."""
         before = self.recorder.played
         for _ in range(times):
@@ -279,7 +279,7 @@ def test_evaluation_and_what_is_known_to_be_zero() -> None:
         with torch.no_grad():
             return [compute(batch(0, size)[0], weights) for weights in genotypes for size in (2, 3)]
 
-    assert both.same(take, times=EVER + 2) == 2 * 6
+    assert both.same(take, times=WARM_UP + 2) == 2 * 6
 
 
 def test_passes_that_overlap_are_taken_as_ever() -> None:
@@ -346,7 +346,7 @@ def test_an_auxiliary_weight_is_part_of_a_graph() -> None:
     for weight in (1.0, 0.5, 0.0, 1.0):
         for net in both.nets:
             net.auxiliary_weight = weight
-        both.same(step(both), times=EVER + 2)
+        both.same(step(both), times=WARM_UP + 2)
 
 
 def test_as_many_graphs_as_are_kept() -> None:
@@ -358,7 +358,7 @@ def test_as_many_graphs_as_are_kept() -> None:
             return [compute(batch(0, size)[0], weights) for size in sizes]
 
     sizes = list(range(1, KEPT + 1))
-    assert both.same(take, times=EVER + 1) == KEPT
+    assert both.same(take, times=WARM_UP + 1) == KEPT
     sizes = list(range(1, KEPT + 2))  # one too many: in turn, each falls out before it comes again
     assert both.same(take) == KEPT
 

@@ -43,6 +43,7 @@ def equals(
     # Normalised by hardly any values, a rounding error grows beyond what is asked here.
     assume(sizes["batch"] * (sizes["size"][0] // 4 + 1) * (sizes["size"][1] // 4 + 1) >= 16)
     both = pair(space, cells=cells, **sizes, **options)
+    assume(not both.normalises_rounding())
     outcomes = []
     for net in both.nets:
         if mode != "train":
