@@ -20,7 +20,7 @@ from methods import Search, get_method
 from methods.core.settings import resolve
 from spaces import get_space
 from spaces.core.fast import cell, portable
-from spaces.core.graphs import WARM_UP, KEPT, Graphs, NotCaptured, eager
+from spaces.core.graphs import KEPT, WARM_UP, Graphs, NotCaptured, eager
 from spaces.core.operations import frozen_statistics
 from spaces.core.streams import generator
 from spaces.core.supernet import Supernet
