@@ -8,6 +8,7 @@ import pandas as pd
 from reports import exhibit_figures, exhibit_tables, verdicts
 from reports.core.blocks import SpaceOf
 from reports.core.drawn import Drawn
+from reports.core.sentences import ranged
 from reports.exhibits import Exhibit, catalogue
 from reports.filled import Part, filled, parts
 from reports.published import PAPERS, numbers
@@ -152,10 +153,10 @@ def headline(frame: pd.DataFrame) -> str:
     by = told["verdict"].value_counts()
     words = ", ".join(f"{by.get(name, 0)} {name}" for name in VERDICTS[:-1])
     seeds = sorted(set(told["seeds"]))
-    several = f"{seeds[0]} to {seeds[-1]} seeds" if len(seeds) > 1 else in_words(int(seeds[0]), "seed")
     told_of = len(told.drop_duplicates(["exhibit", "claim"]))
     said = (
-        f"{whose} can be tested. These runs tell of {told_of}, a verdict a scale: {words}, with {several} of a method."
+        f"{whose} can be tested. These runs tell of {told_of}, a verdict a scale: {words}, with "
+        f"{ranged(seeds[0], seeds[-1], 'seed')} of a method."
     )
     return f"{said} {CHECKED}" if "quick" in set(told["protocol"]) else said
 

@@ -111,7 +111,8 @@ def solve(method: str, misplaced: Sequence[str], settings: dict[str, Any], as_js
     found = analytic.solve(method, settings)
     del found["course"]  # a thousand rows, for whoever draws them
     rows = [{"what": name, "found": found[name], "closed form": exact} for name, exact in found["closed_form"].items()]
-    title = f"{method} on analytic, {found['steps']} steps{'' if found['at_rest'] else ', not at rest yet'}"
+    rest = "" if found["at_rest"] else ", not at rest yet"
+    title = f"{method} on analytic, {counted(found['steps'], 'step')}{rest}"
     emit(found, as_json, lambda: console.print(table(title, rows)))
 
 
@@ -193,7 +194,8 @@ def run(
     jobs = jobs or fair_jobs(missing)
     if not as_json:
         console.print(
-            f"{title}: {len(expansion.plans)} trials, {finished} finished before, {jobs} at a time", markup=False
+            f"{title}: {counted(len(expansion.plans), 'trial')}, {finished} finished before, {jobs} at a time",
+            markup=False,
         )
         for sentence in [*replaced, *(f"left out: {words}" for words in expansion.left_out)]:
             console.print(sentence, markup=False)
