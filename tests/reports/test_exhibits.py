@@ -196,6 +196,20 @@ def test_trials_that_cannot_be_told_apart_are_not_pooled(exhibit):
     found = cell(filled(made, numbers(), part, get_space), "DARTS (1st)", "CIFAR-10 Test")
     assert found["n_measured"] == 0
     assert "3 trials that differ in more than their seed" in found["note"]
+    (part,) = parts(made, *frames([*rows, *runs({"lambda-darts": [93.0, 94.0]})]))
+    shown = table(made, filled(made, numbers(), part, get_space), part)
+    first = [column.group for column in shown.columns].index("Measured (cpu)")
+    assert "not pooled (3 trials" in next(row[first] for row in shown.rows() if row[0] == "DARTS (1st)")
+
+
+def test_a_row_without_a_column_has_nothing_there():
+    made = catalogue()["darts-prime/table1"]
+    rows = [trial("darts-1st", seed, 60.0 + seed, space="darts", evaluation="retrained") for seed in (0, 1)]
+    (part,) = parts(made, *frames(rows))
+    cells = filled(made, numbers(), part, get_space)
+    lacking = cells.groupby("label")["dataset"].nunique().loc[lambda n: n == 1].index
+    assert "DARTS+" in lacking
+    assert "nan" not in " ".join(cell for row in table(made, cells, part).rows() for cell in row)
 
 
 def test_a_row_can_be_a_methods_settings(exhibit):
