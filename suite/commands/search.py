@@ -22,10 +22,10 @@ from suite.commands.options import (
     names,
     overrides,
 )
+from suite.commands.progress import progress, trial
 from suite.console import Json, console, emit, errors, plain_errors, table
 
 if TYPE_CHECKING:
-    from suite.plan import Plan
     from suite.store import Record
 
 INTERRUPTED = 130
@@ -99,6 +99,7 @@ def search(
         record = run_trial(
             made, runs, root_of(data_root), download=download, on_progress=lambda *at: on_event((0, *at))
         )
+        on_event((0, "done", 1, 1))
     emit(json.loads(record.model_dump_json()), as_json, lambda: show(record, runs))
 
 
@@ -202,8 +203,7 @@ def run(
     with interruptible(), progress(missing) as on_event:
         failures = run_all(missing, runs, root, jobs=jobs, on_event=on_event)
     for failure in failures:
-        who = f"{failure.plan.name} on {failure.plan.space}, {failure.plan.dataset}, seed {failure.plan.seed}"
-        errors.print(f"{who}: {failure.words}", markup=False, highlight=False, soft_wrap=True)
+        errors.print(f"{trial(failure.plan)}: {failure.words}", markup=False, highlight=False, soft_wrap=True)
     summary: dict[str, Any] = {
         "study": title,
         "runs": str(runs),
@@ -238,40 +238,3 @@ def interruptible() -> Iterator[None]:
     except KeyboardInterrupt:
         errors.print("interrupted: finished epochs are kept, the same command goes on from there")
         raise typer.Exit(INTERRUPTED) from None
-
-
-@contextmanager
-def progress(plans: Sequence["Plan"]) -> Iterator[Callable[[tuple[int, str, int, int]], None]]:
-    """A progress bar over all epochs of `plans`; yields what an executor's events go to."""
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
-
-    behind: dict[int, dict[str, int]] = {}
-
-    def planned(plan: "Plan") -> int:
-        return plan.settings.epochs + plan.evaluation.epochs
-
-    columns: list[Any] = [TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("epochs")]
-    with Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn(), console=errors, transient=True) as bar:
-        task = bar.add_task("", total=sum(map(planned, plans)))
-
-        def on_event(event: tuple[int, str, int, int]) -> None:
-            index, phase, done, _ = event
-            plan = plans[index]
-            phases = behind.setdefault(index, {})
-            phases[phase] = done
-            if phase == "done":  # stopped early, or looked up: nothing of it remains
-                behind[index] = {"done": planned(plan)}
-            bar.update(
-                task,
-                completed=sum(sum(phases.values()) for phases in behind.values()),
-                description=escape(f"{plan.name} {plan.space} {plan.dataset} s{plan.seed} {phase}"),
-            )
-
-        yield on_event
