@@ -1,5 +1,6 @@
 """What a report says of the papers: every exhibit, published beside measured, and a verdict a claim, gathered once."""
 
+import shlex
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 
@@ -56,7 +57,8 @@ class Shown:
         if not self.exhibit.trials or self.exhibit.trials[0].spaces == ["analytic"]:
             return []
         known = dict.fromkeys([*self.protocols, "paper"])
-        return [f"dartboard run {self.exhibit.name} --protocol {name} --report report" for name in known]
+        which = shlex.quote(self.exhibit.file or self.exhibit.name)
+        return [f"dartboard run {which} --protocol {name} --report report" for name in known]
 
 
 @dataclass(frozen=True)

@@ -181,7 +181,7 @@ def describe(
         for kind, facts in kinds.items():
             console.print(
                 f"\n[bold]{escape(kind)}[/bold]: skip share {facts['skip_share']:.2f}, depth {facts['depth']}, "
-                f"{counted(facts['parametric'], 'operation')} with parameters"
+                f"{counted(found.parametric(kind), 'operation')} with parameters"
             )
             console.print(drawing.text(found, kind), markup=False, highlight=False)
 

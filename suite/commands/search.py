@@ -162,6 +162,7 @@ def run(
     root = root_of(data_root)
     exhibit = exhibits.study_of(study)
     path, named = exhibit or (found := studies.find(study), studies.read(found))
+    own = [path] if exhibit and not exhibits.bundled(path) else []
     replaced: list[str] = []
     if seeds:
         named = named.with_seeds(seeds)
@@ -171,6 +172,7 @@ def run(
         from reports.core.folder import check_out
 
         check_out(report)
+        exhibits.own(own)  # what is wrong with it is said before anything runs
     expansion = studies.expand(
         named,
         path,
@@ -216,7 +218,7 @@ def run(
     parts: list[Callable[[], None]] = []
     if report is not None and len(failures) < len(expansion.plans):
         # Of an exhibit's report, the other trials beside it are no part.
-        document, show_report = build_report(runs, report, root, set(keys) if exhibit else None)
+        document, show_report = build_report(runs, report, root, set(keys) if exhibit else None, own)
         summary |= document
         parts.append(show_report)
 

@@ -9,7 +9,7 @@ import pytest
 
 from reports.core import latex, papers_page
 from reports.exhibit_tables import table
-from reports.exhibits import Exhibit, catalogue, read
+from reports.exhibits import Exhibit, catalogue, own, read
 from reports.filled import filled, parts
 from reports.published import EXHIBITS, numbers
 from reports.verdicts import SUPPORTED, UNDECIDED, UNMEASURED, UNSUPPORTED, judged
@@ -406,3 +406,20 @@ def test_every_table_of_the_papers_is_an_exhibit():
     listed = {(paper, name) for paper, exhibits in EXHIBITS.items() for name in exhibits}
     assert listed <= found
     assert sum(made.number.startswith("Table") for made in catalogue().values()) >= 24
+
+
+def test_an_exhibit_of_ones_own_stands_on_its_papers_page(tmp_path):
+    path = tmp_path / "mine.toml"
+    path.write_text(HEAD + claim("resists").replace("'lambda-darts'", "'darts-1st'"), encoding="utf-8")
+    records, histories = frames(runs({"darts-1st": [60.0, 61.0, 65.0]}))
+    found = papers_page.gather(records, histories, get_space, None, [catalogue()["lambda-darts/table1"], own(path)])
+    (paper,) = found.papers
+    bundled, mine = paper.exhibits
+    assert mine.exhibit.slug == "lambda-darts-own-mine"
+    assert mine.measured
+    assert mine.commands[0] == f"dartboard run {path} --protocol cpu --report report"
+    assert "Λ-DARTS, Table 1 (mine.toml)" in [row[0] for row in found.listed.rows()]
+    assert "Table 1 (mine.toml)" in [row[0] for row in paper.verdicts.rows()]
+    # The same cells of the same trials are the same rows.
+    assert mine.tables[0].rows() == bundled.tables[0].rows()
+    assert mine.tables[0].slug != bundled.tables[0].slug
