@@ -11,7 +11,9 @@ import pandas as pd
 
 from reports.core.blocks import Block, flat
 from reports.core.command import OWN
+from reports.core.sentences import ranged
 from reports.tables import Column, Table
+from spaces.core.words import counted
 
 YES, NO, PARTLY, UNKNOWN = "yes", "no", "partly", "not known"
 
@@ -45,7 +47,7 @@ def _seeds(found: list[Block], records: pd.DataFrame, histories: pd.DataFrame) -
     counts = pd.concat([block.records.groupby("label")["seed"].nunique() for block in found])
     single = int((counts == 1).sum())
     seeds = ", ".join(str(seed) for seed in sorted(records["seed"].unique()))
-    spread = f"{counts.min()} to {counts.max()} seeds a method and block; {single} of {len(counts)} have one."
+    spread = f"{ranged(counts.min(), counts.max(), 'seed')} a method and block; {single} of {len(counts)} have one."
     return _of(len(counts) - single, len(counts)), f"{spread} Seeds: {seeds}."
 
 
@@ -54,9 +56,9 @@ def _benchmark(found: list[Block], records: pd.DataFrame, histories: pd.DataFram
     mixed = int((places > 1).any(axis=1).sum())
     retraining = sum(_several(block, "evaluate.") for block in found)
     evidence = (
-        f"{len(places)} times a space, data set and protocol; in {mixed} of them sizes, evaluation or data differ "
-        f"(each is reported by itself); in {retraining} of {len(found)} blocks methods were retrained under different "
-        "settings."
+        f"{counted(len(places), 'combination')} of space, data set and protocol; in {mixed} of them sizes, evaluation "
+        f"or data differ (each is reported by itself); in {retraining} of {counted(len(found), 'block')} methods were "
+        "retrained under different settings."
     )
     return _of(len(found) - retraining, len(found)), evidence
 
@@ -66,8 +68,8 @@ def _budgets(found: list[Block], records: pd.DataFrame, histories: pd.DataFrame)
     steps = [(block.records["search_steps"].min(), block.records["search_steps"].max(), block.title) for block in found]
     low, high, where = max(steps, key=lambda own: own[1] / max(1, own[0]))
     evidence = (
-        f"All trials took the same epochs and steps in {len(equal)} of {len(found)} blocks; furthest apart on "
-        f"{where}, {low} to {high} steps. Seconds stand in every table of results."
+        f"All trials took the same epochs and steps in {len(equal)} of {counted(len(found), 'block')}; furthest "
+        f"apart on {where}, {ranged(low, high, 'step')}. Seconds stand in every table of results."
     )
     return _of(len(equal), len(found)), evidence
 
@@ -81,7 +83,7 @@ def _hardware(found: list[Block], records: pd.DataFrame, histories: pd.DataFrame
 
 def _libraries(found: list[Block], records: pd.DataFrame, histories: pd.DataFrame) -> Answer:
     environments = {", ".join(f"{name} {value}" for name, value in own.items()) for own in records["environment"]}
-    return _single(environments), f"{_counted(len(environments), 'environment')}: listed below."
+    return _single(environments), f"{counted(len(environments), 'environment')}: listed below."
 
 
 def _code(found: list[Block], records: pd.DataFrame, histories: pd.DataFrame) -> Answer:
@@ -99,7 +101,7 @@ def _ablations(found: list[Block], records: pd.DataFrame, histories: pd.DataFram
     stated = records.assign(source=sources)[sources != ""]
     most = stated.groupby(["source", "space", "dataset", "protocol"])["method"].nunique().groupby("source").max()
     several = int((most > 1).sum())
-    evidence = f"Of {_counted(len(most), 'paper')}, {several} ran with two or more of their recipes in one block."
+    evidence = f"Of {counted(len(most), 'paper')}, {several} ran with two or more of their recipes in one block."
     return _of(several, len(most)), evidence
 
 
@@ -108,7 +110,7 @@ def _cost(found: list[Block], records: pd.DataFrame, histories: pd.DataFrame) ->
     looked = int((records["evaluation"] == "tabular").sum())
     evidence = f"{search:.3f} hours of searches and {evaluate:.3f} of retraining, stated for each trial."
     if looked:
-        evidence += f" {looked} of {len(records)} trials look their accuracy up, so retrain nothing."
+        evidence += f" The accuracy of {_part(looked, records)} is looked up, so nothing is retrained."
     return (PARTLY if looked else YES), evidence
 
 
@@ -117,15 +119,15 @@ def _tuning(found: list[Block], records: pd.DataFrame, histories: pd.DataFrame) 
         return UNKNOWN, "The records do not say who set their settings."
     given = sum(isinstance(origin, dict) and OWN in origin.values() for origin in records["origin"])
     evidence = (
-        f"Records hold no trials of tuning. {given} of {len(records)} trials ran with settings that were given for "
-        "them; all others have their recipe's and their protocol's."
+        f"Records hold no trials of tuning. Settings were given for {_part(given, records)}; "
+        "all others are the recipes' and the protocols'."
     )
     return UNKNOWN, evidence
 
 
 def _random(found: list[Block], records: pd.DataFrame, histories: pd.DataFrame) -> Answer:
     own = [block for block in found if RANDOM in set(block.records["method"])]
-    return _of(len(own), len(found)), f"Random search ran in {len(own)} of {len(found)} blocks."
+    return _of(len(own), len(found)), f"Random search ran in {len(own)} of {counted(len(found), 'block')}."
 
 
 def _splits(found: list[Block], records: pd.DataFrame, histories: pd.DataFrame) -> Answer:
@@ -133,7 +135,7 @@ def _splits(found: list[Block], records: pd.DataFrame, histories: pd.DataFrame) 
     shares = sorted({f"{own['weights_share']:.3g}" for own in records["settings"] if "weights_share" in own})
     halves = f" The weights' share of the training images: {', '.join(shares)}." if shares else ""
     evidence = (
-        f"{test} of {len(records)} accuracies are of test images, by their convention; a search is handed training "
+        f"By their convention the accuracies of {_part(test, records)} are of test images; a search is handed training "
         f"images only.{halves} Data sets by digest: {records.groupby('dataset')['dataset_digest'].nunique().sum()}."
     )
     return _of(test, len(records)), evidence
@@ -142,24 +144,25 @@ def _splits(found: list[Block], records: pd.DataFrame, histories: pd.DataFrame) 
 def _over_time(found: list[Block], records: pd.DataFrame, histories: pd.DataFrame) -> Answer:
     seen = set(histories["key"]) if len(histories) else set()
     count = int(records["key"].isin(seen).sum())
-    return _of(count, len(records)), f"{count} of {len(records)} trials have a history, epoch by epoch."
+    return _of(count, len(records)), f"There is a history, epoch by epoch, of {_part(count, records)}."
 
 
 def _tabular(found: list[Block], records: pd.DataFrame, histories: pd.DataFrame) -> Answer:
     count = int((records["evaluation"] == "tabular").sum())
-    return _of(count, len(records)), f"{count} of {len(records)} trials are evaluated in a tabular benchmark."
+    return _of(count, len(records)), f"A tabular benchmark evaluates {_part(count, records)}."
 
 
 def _settings(found: list[Block], records: pd.DataFrame, histories: pd.DataFrame) -> Answer:
     counts = records["settings"].map(len)
-    evidence = f"{counts.min()} to {counts.max()} settings a trial, on its page, with the command that runs it again."
+    number = ranged(counts.min(), counts.max(), "setting")
+    evidence = f"{number} a trial, on its page, with the command that runs it again."
     return (YES if counts.min() else NO), evidence
 
 
 def _scale(found: list[Block], records: pd.DataFrame, histories: pd.DataFrame) -> Answer:
     full = int((records["protocol"] == "paper").sum())
     protocols = ", ".join(sorted(set(map(str, records["protocol"]))))
-    return _of(full, len(records)), f"{full} of {len(records)} trials ran at the papers' scale; protocols: {protocols}."
+    return _of(full, len(records)), f"The papers' scale was that of {_part(full, records)}; protocols: {protocols}."
 
 
 ITEMS: tuple[tuple[str, str, Callable[[list[Block], pd.DataFrame, pd.DataFrame], Answer]], ...] = (
@@ -203,5 +206,5 @@ def _list(names: set[str]) -> str:
     return "; ".join(sorted(names))
 
 
-def _counted(count: int, word: str) -> str:
-    return f"{count} {word}{'' if count == 1 else 's'}"
+def _part(count: int, records: pd.DataFrame) -> str:
+    return f"{count} of {counted(len(records), 'trial')}"

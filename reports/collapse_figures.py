@@ -39,7 +39,7 @@ def survival(block: Block, survivals: pd.DataFrame, last: int, method_styles: di
         f"{block.title}, share of searches not yet collapsed (Kaplan-Meier; a search that ended healthy is censored at "
         f"its last epoch). {block.conditions[:1].upper()}{block.conditions[1:]}."
     )
-    alt = f"Survival over {last} epochs on {block.title}; at the end: {'; '.join(ends)}."
+    alt = f"Survival over {counted(last, 'epoch')} on {block.title}; at the end: {'; '.join(ends)}."
     return Drawn(figure, f"{block.slug}-survival", caption, alt, survivals)
 
 

@@ -94,7 +94,8 @@ def _printed(name: str, row: Row) -> str:
 def _measured(name: str, row: Row) -> str:
     value = row.get(f"measured {name}")
     if value is None or _nan(value):
-        return f"not pooled ({row[f'note {name}']})" if row.get(f"note {name}") else NOTHING
+        note = row.get(f"note {name}")  # NaN where the row has no such column
+        return f"not pooled ({note})" if isinstance(note, str) and note else NOTHING
     write = _writer(value)
     spread = row[f"std {name}"]
     best = row[f"best {name}"]

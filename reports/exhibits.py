@@ -118,6 +118,7 @@ class Exhibit(BaseModel):
     genotypes: list[str] = Field(default_factory=list)  # published ones that are drawn
     claims: list[Claim] = Field(default_factory=list)
     name: str = Field(default="", exclude=True)  # PAPER/NAME, from the file's place
+    file: str = Field(default="", exclude=True)  # where it stands, if not in the catalogue
 
     @property
     def methods(self) -> list[str]:
@@ -162,6 +163,24 @@ def read(path: Path) -> Exhibit:
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
     return exhibit
+
+
+def own(path: Path) -> Exhibit:
+    """The exhibit in a file that stands anywhere: PAPER/own-NAME, its number with the file's name behind.
+
+    Raises `InputError` as `read`, and for a file's name that could not be an address.
+    """
+    exhibit = read(path)
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9-]*", path.stem):
+        raise InputError(f"{path}: an exhibit's file has a name of letters, digits and hyphens: rename it")
+    return exhibit.model_copy(
+        update={
+            "name": f"{exhibit.paper}/own-{path.stem}",
+            "number": f"{exhibit.number} ({path.name})",
+            "published": exhibit.published or exhibit.number,
+            "file": str(path),
+        }
+    )
 
 
 def _place(number: str) -> tuple[int, bool, int, str]:

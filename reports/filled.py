@@ -17,6 +17,7 @@ from reports.core import significance
 from reports.core.blocks import SpaceOf, slug
 from reports.exhibits import Exhibit, Trials
 from reports.measures import ACCURACIES, DATASETS, STAND_IN, measured
+from spaces.core.words import counted
 
 SIZES = (
     *("epochs", "batch_size", "channels", "cells", "weights_share", "images", "size", "threads"),
@@ -207,11 +208,10 @@ def _brief(row: dict[Any, Any]) -> str:
     settings = row["settings"]
     if row["evaluation"] == EXACT or not {"epochs", "channels", "cells"} <= set(settings):
         return str(row["scale"])
-    images = f"{settings['images']} images" if settings.get("images") else "all images"
+    images = counted(settings["images"], "image") if settings.get("images") else "all images"
     side = f" of {settings['size']} × {settings['size']}" if settings.get("size") else ""
-    cells = f"{settings['cells']} {'cell' if settings['cells'] == 1 else 'cells'}"
-    cells += " a stage" if row["space"] == "nats-tss" else ""
-    sizes = f"{settings['epochs']} epochs, C {settings['channels']}, {cells}, {images}{side}"
+    cells = counted(settings["cells"], "cell") + (" a stage" if row["space"] == "nats-tss" else "")
+    sizes = f"{counted(settings['epochs'], 'epoch')}, C {settings['channels']}, {cells}, {images}{side}"
     return f"{row['protocol']}: {sizes}, {row['dataset']}, {str(row['device']).partition(':')[0]}"
 
 

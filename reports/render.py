@@ -1,5 +1,6 @@
 """A study's records as a site of offline pages in a folder, and as LaTeX, `report.tex` with its tables and figures."""
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from reports.core.exports import Exports
 from reports.core.folder import check_out, replaced
 from reports.core.page import Section
 from reports.core.site import Pages, Site
+from reports.exhibits import Exhibit, catalogue
 from reports.standings import STANDING_NOTES
 from reports.statistics import METHOD_NOTES
 from reports.tables import named_rows
@@ -40,6 +42,7 @@ def build(
     table: pd.DataFrame | None = None,
     recipes: pd.DataFrame | None = None,
     solved: tuple[pd.DataFrame, pd.DataFrame] | None = None,
+    own: Iterable[Exhibit] = (),
 ) -> Path:
     """Write the report of `records` and `histories` (docs/architecture.md) to the folder `out`; its first page's path.
 
@@ -51,7 +54,8 @@ def build(
 
     With the whole tabular benchmark (`spaces.core.tabular.Table.frame`) as `table`, the landscape of it is shown;
     `recipes` is the registry of methods (`reports.core.method_page.catalogue`), known ones that did not run included;
-    `solved` are records and histories that only exhibits show, of problems that leave none.
+    `solved` are records and histories that only exhibits show, of problems that leave none; `own` are exhibits that
+    stand behind those of the catalogue.
 
     Raises `InputError` when there are no records, a column is missing, a value is not finite, a trial stands there
     twice, a genotype does not parse, or as `check_out`.
@@ -71,6 +75,7 @@ def build(
         pd.concat([histories, courses], ignore_index=True),
         space_of,
         known,
+        [*catalogue().values(), *own],
     )
     content: dict[str, Any] = {
         "sections": sections,

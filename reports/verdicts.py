@@ -33,6 +33,7 @@ from reports.filled import EXACT, Part, brief
 from reports.measures import ACCURACIES, measured
 from reports.published import METRICS
 from reports.statistics import compare
+from spaces.core.words import counted
 
 SUPPORTED = "supported"
 UNSUPPORTED = "not supported"
@@ -162,7 +163,7 @@ def _verdicts(asked: list[Question], space_of: SpaceOf, criterion: Criterion) ->
     p = np.array([row["p"] for rows in compared for row in rows], dtype=float)
     least = np.array([row["smallest_p"] if not isnan(row["p"]) else nan for rows in compared for row in rows])
     size = int((~np.isnan(p)).sum())
-    family = f"{size} {'comparison' if size == 1 else 'comparisons'} of the exhibit at this scale"
+    family = f"{counted(size, 'comparison')} of the exhibit at this scale"
     corrected = iter(zip(significance.holm(p), significance.holm(least), strict=True))
     found = []
     for question, rows in zip(asked, compared, strict=True):
@@ -309,8 +310,8 @@ def _collapses(question: Question, space_of: SpaceOf, criterion: Criterion) -> J
     if not share["n"]:
         return Judged(UNMEASURED, f"no trial of {question.labels[0]} has a history")
     seen = (
-        f"{share['collapsed']:.0f} of {share['n']:.0f} seeds of {question.labels[0]} collapsed (95 % interval of the "
-        f"share {100 * share['low']:.0f} to {100 * share['high']:.0f} %)"
+        f"{share['collapsed']:.0f} of {counted(share['n'], 'seed')} of {question.labels[0]} collapsed (95 % interval "
+        f"of the share {100 * share['low']:.0f} to {100 * share['high']:.0f} %)"
     )
     side = _inside(share["low"], share["high"], 0.5, 1.0)
     if question.claim.kind == "resists" and side != UNDECIDED:

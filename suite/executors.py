@@ -21,7 +21,8 @@ from spaces.core.errors import InputError
 from suite.plan import Plan
 from suite.trial import run_trial
 
-Event = tuple[int, str, int, int]  # index of the plan, phase, epochs behind, epochs in all
+# Index of the plan, phase, epochs behind, epochs in all; a trial's first is of the search, its last "done" or "failed".
+Event = tuple[int, str, int, int]
 Listener = Callable[[Event], None]
 
 
@@ -58,6 +59,7 @@ def _run_here(plans: Sequence[Plan], runs: Path, root: Path, on_event: Listener)
             run_trial(plan, runs, root, on_progress=lambda *at, index=index: on_event((index, *at)))
             on_event((index, "done", 1, 1))
         except Exception as error:  # one broken trial must not cost the others
+            on_event((index, "failed", 1, 1))
             failures.append(_failure(plan, error))
     return failures
 
@@ -114,9 +116,8 @@ def _run_in_processes(plans: Sequence[Plan], runs: Path, root: Path, jobs: int, 
                     "a worker process was ended from outside (out of memory?): run the same command again to go on, "
                     "with fewer --jobs if memory was short"
                 ) from error
-            if failure is None:
-                events.put((index, "done", 1, 1))
-            else:
+            events.put((index, "failed" if failure else "done", 1, 1))
+            if failure:
                 failures.append(failure)
     except BaseException:
         for process in list((pool._processes or {}).values()):  # no public way to end a running worker (Python 3.13)

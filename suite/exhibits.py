@@ -1,7 +1,7 @@
 """The papers' exhibits as studies: what of each can be run here, and the trials that fill it."""
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -69,7 +69,7 @@ def study_of(name: str) -> tuple[Path, Study] | None:
 
     paper = name.partition("/")[0]
     path = CATALOGUE / f"{name}.toml"
-    if not path.is_file() or path.parent.parent != CATALOGUE:
+    if not path.is_file() or not bundled(path):
         if paper in PAPERS and not Path(name).is_file():
             raise unknown("exhibit", name, (f"{p.parent.name}/{p.stem}" for p in CATALOGUE.glob("*/*.toml")))
         path = find(name)
@@ -83,6 +83,13 @@ def study_of(name: str) -> tuple[Path, Study] | None:
         lacks = [*exhibit.without_recipe(numbers(), METHODS), *exhibit.lacks]
         raise InputError(f"{exhibit.name}: nothing can be run for it here: {'; '.join(lacks) or 'no trials'}")
     return path, read_exhibit(path)
+
+
+def bundled(path: Path) -> bool:
+    """Does the exhibit's file stand in the catalogue?"""
+    from reports.exhibits import CATALOGUE
+
+    return path.parent.parent == CATALOGUE
 
 
 HISTORY = (
@@ -140,15 +147,35 @@ def with_stand_ins(study: Study, protocol: str, root: Path) -> tuple[Study, list
     return study.model_copy(update={"trials": blocks}), told
 
 
-def solved() -> "tuple[DataFrame, DataFrame]":
-    """The searches of the solvable model that exhibits name, as records and histories: an epoch is a step."""
+def own(files: Iterable[Path]) -> "list[Exhibit]":
+    """The exhibits in `files`, which a report shows beside the bundled ones.
+
+    Raises `InputError`, one line: which file, which key, what to do.
+    """
+    from reports.exhibits import own as read_own
+
+    found: dict[str, Exhibit] = {}
+    for path in files:
+        exhibit = read_own(path)
+        _check_columns(exhibit, path)
+        if exhibit.name in found:
+            raise InputError(f"{path}: {found[exhibit.name].file} is called the same: rename one, or give it once")
+        found[exhibit.name] = exhibit
+    return list(found.values())
+
+
+def solved(more: "Iterable[Exhibit]" = ()) -> "tuple[DataFrame, DataFrame]":
+    """The searches of the solvable model that exhibits name, `more` among them, as records and histories.
+
+    An epoch is a step.
+    """
     import pandas as pd
 
     from reports.exhibits import catalogue
     from reports.filled import EXACT, FULL
 
     records, histories = [], []
-    for exhibit in catalogue().values():
+    for exhibit in (*catalogue().values(), *more):
         for block in exhibit.trials:
             if block.spaces != [SOLVABLE]:
                 continue

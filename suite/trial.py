@@ -216,7 +216,7 @@ def _search(
     if state:
         search.load_state_dict(state["search"])
         seconds, probing = list(state["seconds"]), state["probing"]
-        on_progress("search", search.epoch, s.epochs)
+    on_progress("search", search.epoch, s.epochs)
     start = perf_counter()
     for row in search:
         # A search costs what it costs without those who look on.

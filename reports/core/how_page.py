@@ -4,6 +4,8 @@ from collections.abc import Mapping
 
 import pandas as pd
 
+from spaces.core.words import counted
+
 MACHINE = ("python", "platform", "processor", "cores")
 """Of a record's environment, what is no package."""
 
@@ -16,7 +18,7 @@ def locks(records: pd.DataFrame) -> list[tuple[str, str]]:
     """
     texts = [_lock(record) for record in records.to_dict("records")]
     counts = pd.Series(texts).value_counts(sort=False)
-    return [(f"{count} {'trial' if count == 1 else 'trials'}", str(text)) for text, count in counts.items()]
+    return [(counted(count, "trial"), str(text)) for text, count in counts.items()]
 
 
 def _lock(record: Mapping[object, object]) -> str:

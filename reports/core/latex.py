@@ -1,8 +1,9 @@
-"""Tables and text as LaTeX that compiles under pdflatex with booktabs and graphicx, whatever a name holds."""
+"""Tables and text as LaTeX that compiles under pdflatex with array, booktabs and graphicx, whatever a name holds."""
 
 import unicodedata
 
-from reports.tables import Table
+from reports.core.latex_layout import GAPS, SMALL, Piece, pieces
+from reports.tables import Column, Table
 
 COMMANDS = {
     "\\": r"\textbackslash{}",
@@ -50,37 +51,70 @@ def escape(text: str) -> str:
 
 
 def tabular(table: Table) -> str:
-    r"""The table as a `table` environment with caption and label, for `\input`; scaled down if wider than the line."""
-    columns = table.columns
-    align = "".join("r" if column.numeric else "l" for column in columns)
-    lines = [r"\begin{table}[htbp]", r"\centering", rf"\caption{{{escape(table.caption)}}}"]
-    lines += [
-        rf"\label{{tab:{table.slug}}}",
-        r"\small",
-        r"\sbox0{%",
-        rf"\begin{{tabular}}{{@{{}}{align}@{{}}}}",
-        r"\toprule",
-    ]
-    lines += _groups(table)
-    lines += [_row([escape(column.heading) for column in columns]), r"\midrule"]
+    r"""The table for `\input`, as one `table` environment or, where it would not be readable, several of one number.
+
+    Each has the caption, those that continue say so and what; the first has the label. Where a line is narrower than
+    that of A4, a table is scaled down to it.
+    """
+    found = pieces(table)
+    return "\n".join(_environment(piece, number, len(found)) for number, piece in enumerate(found, 1))
+
+
+def _environment(piece: Piece, number: int, count: int) -> str:
+    table = piece.table
+    caption = table.caption
+    if count > 1:
+        caption = f"{caption.rstrip('.')}. Part {number} of {count}: {piece.said}."
+    if number > 1:
+        caption = f"Continued. {caption}"
+    lines = [r"\begin{table}[htbp]", r"\centering"]
+    lines += [r"\addtocounter{table}{-1}"] if number > 1 else []
+    lines += [rf"\caption{{{escape(caption)}}}"]
+    lines += [rf"\label{{tab:{table.slug}}}"] if number == 1 else []
+    lines += [r"\footnotesize" if piece.size == SMALL else r"\small"]
+    lines += [rf"\setlength{{\tabcolsep}}{{{GAPS[piece.size] / 2:g}pt}}"] if piece.size == SMALL else []
+    align = "".join(_place(column, room) for column, room in zip(table.columns, piece.room, strict=True))
+    lines += [r"\sbox0{%", rf"\begin{{tabular}}{{@{{}}{align}@{{}}}}", r"\toprule"]
+    lines += _groups(piece)
+    lines += [_row([_heading(piece, at) for at in range(len(table.columns))]), r"\midrule"]
     lines += [_row([escape(cell) for cell in row]) for row in table.rows()]
     lines += [r"\bottomrule", r"\end{tabular}}%"]
     lines += [r"\ifdim\wd0>\linewidth\resizebox{\linewidth}{!}{\usebox0}\else\usebox0\fi", r"\end{table}"]
     return "\n".join(lines) + "\n"
 
 
+def _place(column: Column, room: float) -> str:
+    if not room:
+        return "r" if column.numeric else "l"
+    return rf">{{\ragged{'left' if column.numeric else 'right'}\arraybackslash}}p{{{room:.1f}pt}}"
+
+
+def _heading(piece: Piece, at: int) -> str:
+    side = "r" if piece.table.columns[at].numeric else "l"
+    head = _stacked(piece.headings[at], side)
+    if not piece.room[at]:
+        return head
+    first, last = ("@{}" if end else "" for end in (at == 0, at == len(piece.room) - 1))
+    return rf"\multicolumn{{1}}{{{first}{side}{last}}}{{{head}}}"
+
+
+def _stacked(lines: list[str], side: str) -> str:
+    if len(lines) == 1:
+        return escape(lines[0])
+    return rf"\shortstack[{side}]{{" + r"\\".join(map(escape, lines)) + "}"
+
+
 def _row(cells: list[str]) -> str:
     return " & ".join(cells) + r" \\"
 
 
-def _groups(table: Table) -> list[str]:
-    groups = table.groups()
-    if len(groups) == 1:
+def _groups(piece: Piece) -> list[str]:
+    if len(piece.groups) == 1:
         return []
     heads, rules, start = [], [], 1
-    for name, span in groups:
-        heads.append(rf"\multicolumn{{{span}}}{{c}}{{{escape(name)}}}")
-        if name:
+    for lines, span in piece.groups:
+        heads.append(rf"\multicolumn{{{span}}}{{c}}{{{_stacked(lines, 'c')}}}")
+        if lines != [""]:
             rules.append(rf"\cmidrule(lr){{{start}-{start + span - 1}}}")
         start += span
     return [_row(heads), "".join(rules)]

@@ -7,6 +7,7 @@ from reports.collapse_tables import SHARES
 from reports.core.collapse_page import Collapse
 from reports.core.page import Section
 from reports.tables import Column, Table
+from spaces.core.words import counted
 
 RESULTS = ("Method", "n", "Mean ± std", "95 % interval", "Skip share", "Params (M)", "Seconds", "Difference", "Verdict")
 PLACE = Column("Space and data set", lambda row: str(row["place"]), numeric=False)
@@ -55,4 +56,4 @@ def summary(records: pd.DataFrame) -> str:
         (records["dataset"].nunique(), "data set"),
         (records["seed"].nunique(), "seed"),
     ]
-    return ", ".join(f"{count} {word}{'' if count == 1 else 's'}" for count, word in counts)
+    return ", ".join(counted(count, word) for count, word in counts)

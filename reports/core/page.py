@@ -13,6 +13,7 @@ from reports.core.blocks import Block, SpaceOf, blocks, flat, scale_words
 from reports.core.drawn import Drawn
 from reports.core.trial_page import Pictures, words
 from reports.tables import Row, Table, named_rows
+from spaces.core.words import counted
 
 
 @dataclass(frozen=True)
@@ -132,4 +133,4 @@ def _counted(words: "pd.Series[str]") -> list[str]:
     counts = words.value_counts(sort=False).sort_index()
     if len(counts) == 1:
         return [str(counts.index[0])]
-    return [f"{value} ({count} {'trial' if count == 1 else 'trials'})" for value, count in counts.items()]
+    return [f"{value} ({counted(count, 'trial')})" for value, count in counts.items()]

@@ -1,5 +1,6 @@
 """What a report says of the papers: every exhibit, published beside measured, and a verdict a claim, gathered once."""
 
+import shlex
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 
@@ -8,6 +9,7 @@ import pandas as pd
 from reports import exhibit_figures, exhibit_tables, verdicts
 from reports.core.blocks import SpaceOf
 from reports.core.drawn import Drawn
+from reports.core.sentences import ranged
 from reports.exhibits import Exhibit, catalogue
 from reports.filled import Part, filled, parts
 from reports.published import PAPERS, numbers
@@ -55,7 +57,8 @@ class Shown:
         if not self.exhibit.trials or self.exhibit.trials[0].spaces == ["analytic"]:
             return []
         known = dict.fromkeys([*self.protocols, "paper"])
-        return [f"dartboard run {self.exhibit.name} --protocol {name} --report report" for name in known]
+        which = shlex.quote(self.exhibit.file or self.exhibit.name)
+        return [f"dartboard run {which} --protocol {name} --report report" for name in known]
 
 
 @dataclass(frozen=True)
@@ -152,10 +155,10 @@ def headline(frame: pd.DataFrame) -> str:
     by = told["verdict"].value_counts()
     words = ", ".join(f"{by.get(name, 0)} {name}" for name in VERDICTS[:-1])
     seeds = sorted(set(told["seeds"]))
-    several = f"{seeds[0]} to {seeds[-1]} seeds" if len(seeds) > 1 else in_words(int(seeds[0]), "seed")
     told_of = len(told.drop_duplicates(["exhibit", "claim"]))
     said = (
-        f"{whose} can be tested. These runs tell of {told_of}, a verdict a scale: {words}, with {several} of a method."
+        f"{whose} can be tested. These runs tell of {told_of}, a verdict a scale: {words}, with "
+        f"{ranged(seeds[0], seeds[-1], 'seed')} of a method."
     )
     return f"{said} {CHECKED}" if "quick" in set(told["protocol"]) else said
 

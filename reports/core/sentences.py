@@ -16,6 +16,11 @@ UNDECIDABLE = "too few seeds"
 ABSENT = "not compared"
 
 
+def ranged(low: float, high: float, noun: str) -> str:
+    """How many there are at least and at most: `1 seed`, `2 to 4 seeds`."""
+    return counted(high, noun) if low == high else f"{low:g} to {counted(high, noun)}"
+
+
 def verdict(row: dict[str, Any]) -> str:
     """One of the five verdicts above, for a row of `reports.statistics.compare`."""
     if not (row["n_method"] and row["n_baseline"]):

@@ -140,9 +140,9 @@ def describe(
     except (ArithmeticError, RuntimeError, TypeError, ValueError) as error:  # torch, by the layer that it is stuck at
         reason = " ".join(str(error).split())[:200]
         raise InputError(
-            f"no {space} network of {counted(channels, 'channel')}, {counted(cells, 'cell')} and {classes} classes can "
-            f"be made and run on images of {size} x {size} behind the {stem.value} stem: change --channels or --size "
-            f"({reason})"
+            f"no {space} network of {counted(channels, 'channel')}, {counted(cells, 'cell')} and "
+            f"{counted(classes, 'class', 'classes')} can be made and run on images of {size} x {size} behind the "
+            f"{stem.value} stem: change --channels or --size ({reason})"
         ) from error
     kinds = {
         kind: {
@@ -176,12 +176,12 @@ def describe(
         console.print(
             f"{cost['params']:,} parameters (auxiliary head excluded), {cost['macs']:,} multiply-adds (convolutions "
             f"and linear layers) at {counted(channels, 'channel')}, {counted(cells, 'cell')}{stage}, "
-            f"{classes} classes, {size} x {size}"
+            f"{counted(classes, 'class', 'classes')}, {size} x {size}"
         )
         for kind, facts in kinds.items():
             console.print(
                 f"\n[bold]{escape(kind)}[/bold]: skip share {facts['skip_share']:.2f}, depth {facts['depth']}, "
-                f"{facts['parametric']} operations with parameters"
+                f"{counted(found.parametric(kind), 'operation')} with parameters"
             )
             console.print(drawing.text(found, kind), markup=False, highlight=False)
 

@@ -1,6 +1,6 @@
 """`dartboard report`: what the records say, as pages and as LaTeX."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -24,38 +24,48 @@ def register(app: typer.Typer) -> None:
 def report(
     runs: Annotated[Path, typer.Argument(help="The folder of a study's runs.")],
     out: Annotated[Path, typer.Option(help="The report's folder; an earlier report there is replaced.")],
+    exhibit: Annotated[
+        list[Path] | None,
+        typer.Option(help="An exhibit of your own, a TOML file, shown beside the papers'; repeatable."),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Write a study's report: offline pages in a folder, and LaTeX with its tables and figures."""
-    document, show = build_report(runs, out)
+    document, show = build_report(runs, out, own=exhibit or [])
     emit(document, as_json, show)
 
 
 def build_report(
-    runs: Path, out: Path, root: Path | None = None, keys: Collection[str] | None = None
+    runs: Path,
+    out: Path,
+    root: Path | None = None,
+    keys: Collection[str] | None = None,
+    own: Iterable[Path] = (),
 ) -> tuple[dict[str, Any], Callable[[], None]]:
     """Report the records below `runs` to `out`; the page's path and main tables for JSON, and what prints them.
 
-    The tabular benchmark is looked for in the data root `root`; `keys`, if given, are the trials that are reported.
+    The tabular benchmark is looked for in the data root `root`; `keys`, if given, are the trials that are reported;
+    `own` are files of exhibits beside those of the papers.
 
-    Raises `InputError` as `suite.store.load_frames` and `reports.render.build`.
+    Raises `InputError` as `suite.exhibits.own`, `suite.store.load_frames` and `reports.render.build`.
     """
     from reports import tables
     from reports.core.blocks import blocks
     from reports.render import build
     from spaces.core.tabular import Table
     from spaces.core.tabular_files import ARCHITECTURES
+    from suite import exhibits
     from suite.core.root import data_root as root_of
-    from suite.exhibits import solved
     from suite.store import load_frames
 
+    shown = exhibits.own(own)
     records, histories = load_frames(runs)
     if keys is not None:
         records, histories = (frame[frame["key"].isin(keys)].reset_index(drop=True) for frame in (records, histories))
     # Where something was looked up in the table, and that is still here, its landscape is shown.
     table = Table.open(root or root_of(None)) if "tabular" in set(records["evaluation"]) else None
     whole = table.frame if table and len(table) == ARCHITECTURES else None
-    page = build(records, histories, out, table=whole, recipes=registry(), solved=solved())
+    page = build(records, histories, out, table=whole, recipes=registry(), solved=exhibits.solved(shown), own=shown)
     mains = [tables.main(block, tables.comparison(block)) for block in blocks(records)]
     document = {
         "report": str(page),

@@ -22,10 +22,10 @@ from suite.commands.options import (
     names,
     overrides,
 )
+from suite.commands.progress import progress, trial
 from suite.console import Json, console, emit, errors, plain_errors, table
 
 if TYPE_CHECKING:
-    from suite.plan import Plan
     from suite.store import Record
 
 INTERRUPTED = 130
@@ -99,6 +99,7 @@ def search(
         record = run_trial(
             made, runs, root_of(data_root), download=download, on_progress=lambda *at: on_event((0, *at))
         )
+        on_event((0, "done", 1, 1))
     emit(json.loads(record.model_dump_json()), as_json, lambda: show(record, runs))
 
 
@@ -111,7 +112,8 @@ def solve(method: str, misplaced: Sequence[str], settings: dict[str, Any], as_js
     found = analytic.solve(method, settings)
     del found["course"]  # a thousand rows, for whoever draws them
     rows = [{"what": name, "found": found[name], "closed form": exact} for name, exact in found["closed_form"].items()]
-    title = f"{method} on analytic, {found['steps']} steps{'' if found['at_rest'] else ', not at rest yet'}"
+    rest = "" if found["at_rest"] else ", not at rest yet"
+    title = f"{method} on analytic, {counted(found['steps'], 'step')}{rest}"
     emit(found, as_json, lambda: console.print(table(title, rows)))
 
 
@@ -160,6 +162,7 @@ def run(
     root = root_of(data_root)
     exhibit = exhibits.study_of(study)
     path, named = exhibit or (found := studies.find(study), studies.read(found))
+    own = [path] if exhibit and not exhibits.bundled(path) else []
     replaced: list[str] = []
     if seeds:
         named = named.with_seeds(seeds)
@@ -169,6 +172,7 @@ def run(
         from reports.core.folder import check_out
 
         check_out(report)
+        exhibits.own(own)  # what is wrong with it is said before anything runs
     expansion = studies.expand(
         named,
         path,
@@ -193,15 +197,15 @@ def run(
     jobs = jobs or fair_jobs(missing)
     if not as_json:
         console.print(
-            f"{title}: {len(expansion.plans)} trials, {finished} finished before, {jobs} at a time", markup=False
+            f"{title}: {counted(len(expansion.plans), 'trial')}, {finished} finished before, {jobs} at a time",
+            markup=False,
         )
         for sentence in [*replaced, *(f"left out: {words}" for words in expansion.left_out)]:
             console.print(sentence, markup=False)
     with interruptible(), progress(missing) as on_event:
         failures = run_all(missing, runs, root, jobs=jobs, on_event=on_event)
     for failure in failures:
-        who = f"{failure.plan.name} on {failure.plan.space}, {failure.plan.dataset}, seed {failure.plan.seed}"
-        errors.print(f"{who}: {failure.words}", markup=False, highlight=False, soft_wrap=True)
+        errors.print(f"{trial(failure.plan)}: {failure.words}", markup=False, highlight=False, soft_wrap=True)
     summary: dict[str, Any] = {
         "study": title,
         "runs": str(runs),
@@ -214,7 +218,7 @@ def run(
     parts: list[Callable[[], None]] = []
     if report is not None and len(failures) < len(expansion.plans):
         # Of an exhibit's report, the other trials beside it are no part.
-        document, show_report = build_report(runs, report, root, set(keys) if exhibit else None)
+        document, show_report = build_report(runs, report, root, set(keys) if exhibit else None, own)
         summary |= document
         parts.append(show_report)
 
@@ -236,40 +240,3 @@ def interruptible() -> Iterator[None]:
     except KeyboardInterrupt:
         errors.print("interrupted: finished epochs are kept, the same command goes on from there")
         raise typer.Exit(INTERRUPTED) from None
-
-
-@contextmanager
-def progress(plans: Sequence["Plan"]) -> Iterator[Callable[[tuple[int, str, int, int]], None]]:
-    """A progress bar over all epochs of `plans`; yields what an executor's events go to."""
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
-
-    behind: dict[int, dict[str, int]] = {}
-
-    def planned(plan: "Plan") -> int:
-        return plan.settings.epochs + plan.evaluation.epochs
-
-    columns: list[Any] = [TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("epochs")]
-    with Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn(), console=errors, transient=True) as bar:
-        task = bar.add_task("", total=sum(map(planned, plans)))
-
-        def on_event(event: tuple[int, str, int, int]) -> None:
-            index, phase, done, _ = event
-            plan = plans[index]
-            phases = behind.setdefault(index, {})
-            phases[phase] = done
-            if phase == "done":  # stopped early, or looked up: nothing of it remains
-                behind[index] = {"done": planned(plan)}
-            bar.update(
-                task,
-                completed=sum(sum(phases.values()) for phases in behind.values()),
-                description=escape(f"{plan.name} {plan.space} {plan.dataset} s{plan.seed} {phase}"),
-            )
-
-        yield on_event

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from spaces.core.errors import InputError, unknown
 from spaces.core.streams import generator
+from spaces.core.words import counted
 from suite.core.readers import Arrays, Part
 
 NPZ_KEYS = ("x_train", "y_train", "x_test", "y_test")
@@ -103,7 +104,9 @@ def _images(path: Path, key: str, x: NDArray[Any]) -> NDArray[np.uint8]:
 def _labels(path: Path, key: str, y: NDArray[Any], images: int) -> NDArray[np.int64]:
     where = f"{path}: key {key!r}"
     if y.shape != (images,):
-        raise InputError(f"{where} has shape {y.shape} for {images} images: give one label an image, [{images}]")
+        raise InputError(
+            f"{where} has shape {y.shape} for {counted(images, 'image')}: give one label an image, [{images}]"
+        )
     if y.dtype.kind not in "iu":
         raise InputError(f"{where} has type {y.dtype}: give labels as whole numbers from 0")
     labels = y.astype(np.int64)
@@ -163,7 +166,9 @@ def read_folder(spec: str, root: Path) -> Arrays:
     names = sorted(entry.name for entry in train.iterdir() if entry.is_dir())
     wanted = len(names) if options["classes"] is None else options["classes"]
     if not 1 <= wanted <= len(names):
-        raise InputError(f"{train} holds {len(names)} classes, {wanted} were asked for: change classes=")
+        raise InputError(
+            f"{train} holds {counted(len(names), 'class', 'classes')}, not the {wanted} asked for: change classes="
+        )
     names = _drawn(names, wanted, options["seed"], "classes")
     parts: list[Part] = []
     for part, fraction in ((train, options["fraction"]), (test, 1.0)):

@@ -1,5 +1,7 @@
 """The checklist: each answer from records in which it is known."""
 
+import re
+
 import pandas as pd
 import pytest
 
@@ -27,17 +29,25 @@ def test_a_fair_study(answers):
     found = answers()
     for item in ("Same benchmark", "Same budgets", "Same hardware", "Same code", "Several seeds", "Random search"):
         assert found.loc[item, "answer"] == "yes", item
-    assert found.loc["Several seeds", "evidence"].startswith("3 to 3 seeds a method and block; 0 of 4 have one.")
+    assert found.loc["Several seeds", "evidence"].startswith("3 seeds a method and block; 0 of 4 have one.")
     assert found.loc["Tabular benchmark", "answer"] == "partly"
-    assert found.loc["Tabular benchmark", "evidence"] == "6 of 12 trials are evaluated in a tabular benchmark."
-    assert found.loc["Over time", "evidence"] == "12 of 12 trials have a history, epoch by epoch."
+    assert found.loc["Tabular benchmark", "evidence"] == "A tabular benchmark evaluates 6 of 12 trials."
+    assert found.loc["Over time", "evidence"] == "There is a history, epoch by epoch, of 12 of 12 trials."
     assert found.loc["Published scale", "answer"] == "no"
 
 
 def test_one_seed_is_no(answers):
     found = answers(seeds=range(1))
     assert found.loc["Several seeds", "answer"] == "no"
-    assert "4 of 4 have one" in found.loc["Several seeds", "evidence"]
+    assert found.loc["Several seeds", "evidence"].startswith("1 seed a method and block; 4 of 4 have one.")
+
+
+def test_one_trial_is_one_trial(study):
+    records, histories = study(methods=("random",), spaces=("nats-tss",), seeds=range(1))
+    evidence = " ".join(checklist(blocks(records), histories)["evidence"])
+    assert "1 of 1 trial." in evidence
+    assert "1 of 1 block." in evidence
+    assert re.findall(r"\b1 [a-z]+s\b", evidence) == []
 
 
 def test_unequal_budgets_are_told(answers):
@@ -93,4 +103,4 @@ def test_tuning_counts_what_was_given(answers):
         origin = [{"epochs": "settings"} if seed == 0 else {"epochs": "protocol quick"} for seed in records["seed"]]
         return records.assign(origin=pd.Series(origin, index=records.index))
 
-    assert "4 of 12 trials ran with settings that were given" in answers(given).loc["Cost of tuning", "evidence"]
+    assert "Settings were given for 4 of 12 trials;" in answers(given).loc["Cost of tuning", "evidence"]

@@ -9,7 +9,7 @@ import pytest
 
 from reports.core import latex, papers_page
 from reports.exhibit_tables import table
-from reports.exhibits import Exhibit, catalogue, read
+from reports.exhibits import Exhibit, catalogue, own, read
 from reports.filled import filled, parts
 from reports.published import EXHIBITS, numbers
 from reports.verdicts import SUPPORTED, UNDECIDED, UNMEASURED, UNSUPPORTED, judged
@@ -196,6 +196,20 @@ def test_trials_that_cannot_be_told_apart_are_not_pooled(exhibit):
     found = cell(filled(made, numbers(), part, get_space), "DARTS (1st)", "CIFAR-10 Test")
     assert found["n_measured"] == 0
     assert "3 trials that differ in more than their seed" in found["note"]
+    (part,) = parts(made, *frames([*rows, *runs({"lambda-darts": [93.0, 94.0]})]))
+    shown = table(made, filled(made, numbers(), part, get_space), part)
+    first = [column.group for column in shown.columns].index("Measured (cpu)")
+    assert "not pooled (3 trials" in next(row[first] for row in shown.rows() if row[0] == "DARTS (1st)")
+
+
+def test_a_row_without_a_column_has_nothing_there():
+    made = catalogue()["darts-prime/table1"]
+    rows = [trial("darts-1st", seed, 60.0 + seed, space="darts", evaluation="retrained") for seed in (0, 1)]
+    (part,) = parts(made, *frames(rows))
+    cells = filled(made, numbers(), part, get_space)
+    lacking = cells.groupby("label")["dataset"].nunique().loc[lambda n: n == 1].index
+    assert "DARTS+" in lacking
+    assert "nan" not in " ".join(cell for row in table(made, cells, part).rows() for cell in row)
 
 
 def test_a_row_can_be_a_methods_settings(exhibit):
@@ -392,3 +406,20 @@ def test_every_table_of_the_papers_is_an_exhibit():
     listed = {(paper, name) for paper, exhibits in EXHIBITS.items() for name in exhibits}
     assert listed <= found
     assert sum(made.number.startswith("Table") for made in catalogue().values()) >= 24
+
+
+def test_an_exhibit_of_ones_own_stands_on_its_papers_page(tmp_path):
+    path = tmp_path / "mine.toml"
+    path.write_text(HEAD + claim("resists").replace("'lambda-darts'", "'darts-1st'"), encoding="utf-8")
+    records, histories = frames(runs({"darts-1st": [60.0, 61.0, 65.0]}))
+    found = papers_page.gather(records, histories, get_space, None, [catalogue()["lambda-darts/table1"], own(path)])
+    (paper,) = found.papers
+    bundled, mine = paper.exhibits
+    assert mine.exhibit.slug == "lambda-darts-own-mine"
+    assert mine.measured
+    assert mine.commands[0] == f"dartboard run {path} --protocol cpu --report report"
+    assert "Λ-DARTS, Table 1 (mine.toml)" in [row[0] for row in found.listed.rows()]
+    assert "Table 1 (mine.toml)" in [row[0] for row in paper.verdicts.rows()]
+    # The same cells of the same trials are the same rows.
+    assert mine.tables[0].rows() == bundled.tables[0].rows()
+    assert mine.tables[0].slug != bundled.tables[0].slug

@@ -65,7 +65,7 @@ def test_networks_that_cannot_be_are_one_line(options: list[str], words: str) ->
 def test_the_smallest_numbers_are_taken_as_given() -> None:
     shown = call(ALL_SKIP, "--space", "nats-tss", "--channels", "2", "--cells", "1", "--classes", "1", "--size", "8")
     assert shown.exit_code == 0, shown.output
-    assert "at 2 channels, 1 cell a stage, 1 classes, 8 x 8" in " ".join(shown.stdout.split())
+    assert "at 2 channels, 1 cell a stage, 1 class, 8 x 8" in " ".join(shown.stdout.split())
 
 
 def test_help_keeps_its_square_brackets() -> None:

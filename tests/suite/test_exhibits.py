@@ -8,9 +8,11 @@ from typer.testing import CliRunner, Result
 
 from methods import METHODS
 from reports.exhibits import catalogue
+from reports.published import numbers
 from spaces.core.errors import InputError
 from suite import commands
 from suite.exhibits import RUNS, SOLVABLE, study_of, with_stand_ins
+from suite.exhibits import own as read_own
 from suite.plan import plan
 from suite.study import Study, read_exhibit
 
@@ -141,3 +143,82 @@ def test_a_bad_exhibit_is_one_line_and_exit_2(tmp_path, old, new, words):
     assert words in done.stderr
     assert "mine.toml" in done.stderr
     assert not (tmp_path / "runs").exists()
+
+
+def test_run_and_report_hand_on_an_exhibit_of_ones_own(tmp_path, monkeypatch):
+    own, runs = tmp_path / "mine.toml", tmp_path / "runs"
+    own.write_text(EXHIBIT, encoding="utf-8")
+    shown = []
+
+    def build(records, histories, out, *, own, **_):
+        shown.append([exhibit.name for exhibit in own])
+        return out / "index.html"
+
+    monkeypatch.setattr("reports.render.build", build)
+    monkeypatch.setattr("suite.exhibits.solved", lambda more: None)
+    run = [
+        "--seeds",
+        "1",
+        "--out",
+        runs,
+        "--data-root",
+        tmp_path / "none",
+        "--jobs",
+        "1",
+        "--report",
+        tmp_path / "report",
+        "--json",
+    ]
+    dartboard("run", own, *run)
+    dartboard("report", runs, "--out", tmp_path / "report", "--exhibit", own, "--json")
+    dartboard("report", runs, "--out", tmp_path / "report", "--json")
+    assert shown == [["lambda-darts/own-mine"], ["lambda-darts/own-mine"], []]
+
+
+@pytest.mark.slow
+def test_a_report_shows_an_exhibit_of_ones_own(tmp_path):
+    own, runs, report = tmp_path / "mine.toml", tmp_path / "runs", tmp_path / "report"
+    own.write_text(EXHIBIT, encoding="utf-8")
+    dartboard("run", own, "--out", runs, "--data-root", tmp_path / "none", "--jobs", "1", "--report", report, "--json")
+    page = (report / "papers" / "lambda-darts.html").read_text(encoding="utf-8")
+    assert '<h2 id="lambda-darts-own-mine">Table 1 (mine.toml): By hand</h2>' in page
+    assert "Random search does not collapse" in page
+    assert f"dartboard run {own} --protocol paper" in page
+    assert "Table 1 (mine.toml)" in (report / "papers" / "index.html").read_text(encoding="utf-8")
+    assert list((report / "tables").glob("lambda-darts-own-mine-*.tex"))
+    assert "mine.toml" in (report / "report.tex").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "words"),
+    [
+        ("mine.toml", "title = ", "not a TOML file"),
+        ("mine.toml", EXHIBIT.replace('layout = "methods"', 'layout = "tables"'), "layout"),
+        ("mine.toml", EXHIBIT.replace('kind = "resists"', 'kind = "resist"'), "claims.1.kind"),
+        ("my table.toml", EXHIBIT, "letters, digits and hyphens"),
+    ],
+)
+def test_an_exhibit_of_ones_own_that_is_none_is_one_line(tmp_path, name, text, words):
+    own = tmp_path / name
+    own.write_text(text, encoding="utf-8")
+    with pytest.raises(InputError) as caught:
+        read_own([own])
+    assert words in str(caught.value)
+    assert str(own) in str(caught.value)
+    done = dartboard("report", tmp_path, "--out", tmp_path / "report", "--exhibit", own, code=2)
+    assert len(done.stderr.splitlines()) == 1
+    assert words in done.stderr
+
+
+def test_exhibits_of_ones_own_have_names_of_their_own(tmp_path):
+    first, second = tmp_path / "a" / "mine.toml", tmp_path / "b" / "mine.toml"
+    for path in (first, second):
+        path.parent.mkdir()
+        path.write_text(EXHIBIT, encoding="utf-8")
+    with pytest.raises(InputError, match="is called the same"):
+        read_own([first, second])
+    with pytest.raises(InputError, match="cannot be read"):
+        read_own([tmp_path / "none.toml"])
+    (made,) = read_own([first])
+    assert made.name not in EXHIBITS
+    assert made.cells(numbers()).equals(EXHIBITS["lambda-darts/table1"].cells(numbers()))
