@@ -87,10 +87,11 @@ class Part:
         asked = [
             b.settings for b in exhibit.trials if method in b.methods and space in b.spaces and dataset in b.datasets
         ]
-        here = self.records
-        chosen = (here["method"] == method) & (here["space"] == space) & (here["dataset"] == self.searched(dataset))
-        fit = [_has(found, settings) and any(_has(found, own) for own in asked) for found in here["settings"]]
-        return here[chosen & np.array(fit, dtype=bool)]
+        all_of = self.records
+        here = all_of["method"].eq(method) & all_of["space"].eq(space) & all_of["dataset"].eq(self.searched(dataset))
+        chosen = all_of[here]
+        fit = [_has(found, settings) and any(_has(found, own) for own in asked) for found in chosen["settings"]]
+        return chosen[np.array(fit, dtype=bool)]
 
     def comparable(self, evaluation: str, metric: str) -> bool:
         """May a difference to a published number be told? At the papers' scale; of an accuracy in the table, too.
@@ -113,8 +114,9 @@ def parts(
     theirs = [block.settings for block in others if block.settings and block.settings not in asked]
     swept = {name for block in exhibit.trials for name in block.settings}
     swept |= {name for row in exhibit.rows.values() for name in row.settings}
-    rows = records.to_dict("records")
-    mine = records[[_belongs(exhibit, row, swept) and _set(row) not in theirs for row in rows]] if rows else records
+    near = records[records["method"].isin(exhibit.methods)]
+    rows = near.to_dict("records")
+    mine = near[[_belongs(exhibit, row, swept) and _set(row) not in theirs for row in rows]] if rows else near
     if mine.empty:
         return []
     keyed = mine.assign(
