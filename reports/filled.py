@@ -7,6 +7,7 @@ still meets several trials of one seed, it stays empty and says so.
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from functools import cached_property
 from math import nan
 from typing import Any
 
@@ -87,11 +88,15 @@ class Part:
         asked = [
             b.settings for b in exhibit.trials if method in b.methods and space in b.spaces and dataset in b.datasets
         ]
-        all_of = self.records
-        here = all_of["method"].eq(method) & all_of["space"].eq(space) & all_of["dataset"].eq(self.searched(dataset))
-        chosen = all_of[here]
+        chosen = self._alike.get((method, space, self.searched(dataset)), self.records.iloc[:0])
         fit = [_has(found, settings) and any(_has(found, own) for own in asked) for found in chosen["settings"]]
         return chosen[np.array(fit, dtype=bool)]
+
+    @cached_property
+    def _alike(self) -> dict[tuple[str, str, str], pd.DataFrame]:
+        """Its records by method, space and data set: every cell and claim asks for some of them."""
+        grouped = self.records.groupby(["method", "space", "dataset"], sort=False)
+        return {(str(method), str(space), str(dataset)): rows for (method, space, dataset), rows in grouped}
 
     def comparable(self, evaluation: str, metric: str) -> bool:
         """May a difference to a published number be told? At the papers' scale; of an accuracy in the table, too.
