@@ -12,7 +12,7 @@ from reports.core.axes import Style, curves, legend
 from reports.core.blocks import Block, slug
 from reports.core.drawn import Drawn
 from reports.core.panels import strips
-from reports.figures import cell_name, edge_rows, weight_rows
+from reports.figures import cell_name, drawn_cell, weight_rows
 from spaces.core import drawing
 from spaces.core.drawing import INK
 from spaces.core.genotype import Genotype
@@ -123,14 +123,9 @@ def timeline(trial: dict[str, Any], history: pd.DataFrame, columns: Sequence[str
 
 def moment(trial: dict[str, Any], genotype: Genotype, kind: str, when: str) -> Drawn:
     """A cell of one trial at one moment, `when` in words."""
-    edges = "; ".join(f"{source} to {target} {operation}" for source, target, operation in genotype.edges(kind))
-    return Drawn(
-        drawing.sketch(genotype, kind),
-        f"moment-{slug(str(trial['key']))}-{slug(kind)}-{slug(when)}",
-        f"{trial['label']}, seed {trial['seed']}, {cell_name(kind)}: {when}.",
-        f"{cell_name(kind)} of {trial['label']}, {when}. Edges: {edges}.",
-        edge_rows(genotype, kind),
-    )
+    slugged = f"moment-{slug(str(trial['key']))}-{slug(kind)}-{slug(when)}"
+    caption = f"{trial['label']}, seed {trial['seed']}, {cell_name(kind)}: {when}."
+    return drawn_cell(genotype, kind, slugged, caption, f"{trial['label']}, {when}")
 
 
 def _rgb(colour: str) -> tuple[float, ...]:

@@ -14,11 +14,10 @@ from reports.core.blocks import SpaceOf, slug
 from reports.core.drawn import Drawn
 from reports.core.sentences import plain
 from reports.exhibits import Exhibit
-from reports.figures import cell_name, edge_rows
+from reports.figures import cell_name, drawn_cell
 from reports.filled import Part
 from reports.measures import course, measured, named
 from reports.published import METRICS, PAPERS, genotypes
-from spaces.core import drawing
 from spaces.core.drawing import INK, QUIET
 from spaces.core.genotype import Genotype
 
@@ -185,17 +184,8 @@ def found_cells(exhibit: Exhibit, part: Part, numbers: pd.DataFrame, space_of: S
 
 def _cell(exhibit: Exhibit, genotype: Genotype, kind: str, key: str, found: str, name: str, where: str) -> Drawn:
     share = f"skip share {plain(genotype.skip_share(kind))}"
-    return Drawn(
-        drawing.sketch(genotype, kind),
-        f"{exhibit.slug}-{slug(key)}-{slug(kind)}",
-        f"{found}: {cell_name(kind)} of {name}, {share}{where}.",
-        f"{cell_name(kind)} of {name}, {share}. Edges: {_edges(genotype, kind)}.",
-        edge_rows(genotype, kind),
-    )
-
-
-def _edges(genotype: Genotype, kind: str) -> str:
-    return "; ".join(f"{source} to {target} {operation}" for source, target, operation in genotype.edges(kind))
+    caption = f"{found}: {cell_name(kind)} of {name}, {share}{where}."
+    return drawn_cell(genotype, kind, f"{exhibit.slug}-{slug(key)}-{slug(kind)}", caption, f"{name}, {share}")
 
 
 def _dataset(records: pd.DataFrame) -> str:

@@ -18,14 +18,8 @@ from spaces.core.errors import InputError
 
 HEALTHY = "|nor_conv_3x3~0|+|nor_conv_3x3~0|nor_conv_3x3~1|+|skip_connect~0|nor_conv_3x3~1|nor_conv_3x3~2|"
 SKIPS = "|skip_connect~0|+|skip_connect~0|skip_connect~1|+|skip_connect~0|skip_connect~1|skip_connect~2|"
-HEAD = """
-paper = "lambda-darts"
-number = "Table 1"
-layout = "methods"
-title = "By hand"
-caption = "Made up."
-searched_on = "cifar10"
-
+BY_HAND = Path(__file__).parents[1] / "by_hand.toml"
+HEAD = f"""{BY_HAND.read_text(encoding="utf-8")}
 [[trials]]
 methods = ["darts-1st", "darts-2nd", "darts-minus", "lambda-darts"]
 spaces = ["nats-tss"]
