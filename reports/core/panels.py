@@ -82,8 +82,8 @@ def charts(epochs: Sequence[float], panels: Mapping[str, Curves]) -> Sketch:
     return sketch
 
 
-def strips(epochs: Sequence[float], lines: Mapping[str, Sequence[float]], mark: float) -> Sketch:
-    """Quantities over `epochs` [n], a small panel each with a scale of its own; a dashed line at epoch `mark`, if any.
+def strips(epochs: Sequence[float], lines: Mapping[str, Any], mark: float) -> Sketch:
+    """Quantities [n] over `epochs` [n], a small panel each with a scale of its own; dashed, epoch `mark`, if it is one.
 
     A quantity that was not measured after every epoch, NaN there, has a dot wherever it was.
     """
