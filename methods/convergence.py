@@ -11,11 +11,12 @@ from dataclasses import dataclass, field
 from torch import Tensor
 
 from methods.core.derived import DerivedLearner
-from methods.core.learner import Task, cosine
+from methods.core.learner import Task
 from methods.core.probes import Watched
 from methods.core.recipe import FileRead
 from methods.core.settings import Settings, Value
 from methods.core.step import Batch
+from methods.core.training import cosine
 from methods.theory import SHARES, depth_genotypes, skip_genotypes
 from spaces.core.genotype import Genotype
 from spaces.core.space import Space

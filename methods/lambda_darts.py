@@ -29,7 +29,7 @@ from methods.core.layers import (
     sign_agreement,
 )
 from methods.core.settings import Value
-from methods.core.step import Alpha, Batch, Step
+from methods.core.step import Alpha, Batch, Step, gradients
 from methods.darts import DARTS_1ST, NATS
 from methods.p_darts import P_DARTS_NO_PRIORS
 from methods.sdarts import SDARTS_RS
@@ -73,11 +73,6 @@ def directions(gradients: Tensor, measure: Measure) -> Tensor:
 # By the chain rule (eq. 9) it is ∇ of L's derivative along Δ, divided by binom(L, 2), for weights as for alpha.
 
 
-def _derivatives(loss: Tensor, leaves: Sequence[Tensor]) -> tuple[Tensor, ...]:
-    """∇ of `loss`; zero for a leaf that it does not depend on, such as a convolution that feeds nothing but `none`."""
-    return torch.autograd.grad(loss, leaves, allow_unused=True, materialize_grads=True)
-
-
 def _step_along(gradients: Tensor, measure: Measure) -> tuple[Tensor, Tensor]:
     """Δ / ‖Δ‖_F [cells, edges, operations], and ‖Δ‖_F / binom(L, 2).
 
@@ -94,16 +89,16 @@ def _here(step: Step, batch: Batch, leaves: Sequence[Tensor]) -> tuple[Tensor, S
     if step.found is not None and batch is step.train:
         return step.found.layers[aligned_kind(step.space)], step.found.parameters
     shift = no_shift(step).requires_grad_()
-    gradients, *others = _derivatives(loss_at(step, batch, shift), [shift, *leaves])
-    return gradients, others
+    layers, *others = gradients(loss_at(step, batch, shift), [shift, *leaves])
+    return layers, others
 
 
 def central(step: Step, batch: Batch, leaves: Sequence[Tensor], measure: Measure) -> list[Tensor]:
     """A central difference (eq. 13) of radius ε0 / ‖Δ‖_F."""
-    gradients, _ = _here(step, batch, ())
-    unit, scale = _step_along(gradients, measure)
+    layers, _ = _here(step, batch, ())
+    unit, scale = _step_along(layers, measure)
     radius = float(step.settings.options["epsilon0"])
-    plus, minus = (_derivatives(loss_at(step, batch, side * radius * unit), leaves) for side in (1, -1))
+    plus, minus = (gradients(loss_at(step, batch, side * radius * unit), leaves) for side in (1, -1))
     return [scale * (p - m) / (2 * radius) for p, m in zip(plus, minus, strict=True)]
 
 
@@ -111,18 +106,18 @@ def interleaved(step: Step, batch: Batch, leaves: Sequence[Tensor], measure: Mea
     """A forward (eq. 24) and a backward difference (eq. 25) in turn, from one mini-batch to the next."""
     side = step.memory.get("lambda-darts side", 1)
     step.memory["lambda-darts side"] = -side
-    gradients, here = _here(step, batch, leaves)
-    unit, scale = _step_along(gradients, measure)
+    layers, here = _here(step, batch, leaves)
+    unit, scale = _step_along(layers, measure)
     radius = float(step.settings.options["epsilon0"])
-    there = _derivatives(loss_at(step, batch, side * radius * unit), leaves)
+    there = gradients(loss_at(step, batch, side * radius * unit), leaves)
     return [scale * side * (t - h) / radius for t, h in zip(there, here, strict=True)]
 
 
 def exact(step: Step, batch: Batch, leaves: Sequence[Tensor], measure: Measure) -> list[Tensor]:
     """Double backward through the layer gradients: what the differences approximate."""
     shift = no_shift(step).requires_grad_()
-    (gradients,) = torch.autograd.grad(loss_at(step, batch, shift), [shift], create_graph=True)
-    return list(_derivatives(mean_over_pairs(gradients.flatten(1), measure.of), leaves))
+    (layers,) = gradients(loss_at(step, batch, shift), [shift], create_graph=True)
+    return list(gradients(mean_over_pairs(layers.flatten(1), measure.of), leaves))
 
 
 DIFFERENCES = {"central": central, "interleaved": interleaved, "exact": exact}
@@ -159,8 +154,8 @@ def aligned_signs(step: Step) -> list[Tensor]:
 
 def aligned_layers_of_alpha(step: Step) -> Alpha:
     """Minus λ_t times layer alignment Λ, on the validation batch, for alpha (A.4)."""
-    gradients = regulariser(step, step.valid, list(step.alpha.values()), COSINE)
-    return dict(zip(step.alpha, gradients, strict=True))
+    slopes = regulariser(step, step.valid, list(step.alpha.values()), COSINE)
+    return dict(zip(step.alpha, slopes, strict=True))
 
 
 # --- Recipes ---------------------------------------------------------------------------------------------------------

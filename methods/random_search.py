@@ -13,11 +13,12 @@ from typing import Any
 from torch import Tensor
 
 from methods.core.derived import DerivedLearner
-from methods.core.learner import Task, cosine
+from methods.core.learner import Task
 from methods.core.probes import Watched
 from methods.core.recipe import FileRead
 from methods.core.settings import Settings, Value
 from methods.core.step import Batch
+from methods.core.training import cosine
 from methods.darts import NATS
 from spaces import IMAGE_SPACES
 from spaces.core import streams

@@ -23,10 +23,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from methods.core.learner import SupernetLearner, Task, descend, sgd
+from methods.core.learner import SupernetLearner, Task
 from methods.core.recipe import Recipe
 from methods.core.settings import Settings, Value
 from methods.core.step import Alpha, Parameters, Step, gradients
+from methods.core.training import descend, sgd
 from methods.darts import NATS, softmax
 from spaces.core.cost import cost_tables, multiply_adds, operation_costs
 from spaces.core.errors import InputError

@@ -9,6 +9,7 @@ import pandas as pd
 from statsmodels.stats.proportion import proportion_confint
 
 from reports.core.blocks import Block, SpaceOf
+from reports.core.courses import courses
 from reports.core.sentences import plain
 from reports.core.significance import LEVEL
 from reports.core.survival import kaplan_meier
@@ -77,10 +78,11 @@ def trials(block: Block, histories: pd.DataFrame, space_of: SpaceOf, criterion: 
     The verdict on a trial without history is unknown.
     """
     space = space_of(block.space)
+    own = courses(histories[histories["key"].isin(block.records["key"])] if len(histories) else histories)
     rows = []
     for record in block.records.to_dict("records"):
-        history = histories[histories["key"] == record["key"]].sort_values("epoch") if len(histories) else histories
-        if history.empty:
+        history = own.get(record["key"])
+        if history is None:
             rows.append(_unknown(record))
             continue
         answer = record.get("answer_epoch")

@@ -11,14 +11,14 @@ from matplotlib.ticker import MaxNLocator
 from reports.core.axes import Style, curves, legend
 from reports.core.blocks import Block, slug
 from reports.core.drawn import Drawn
-from reports.figures import cell_name, edge_rows, weight_rows
+from reports.core.panels import strips
+from reports.figures import cell_name, drawn_cell, weight_rows
 from spaces.core import drawing
-from spaces.core.drawing import INK, QUIET
+from spaces.core.drawing import INK
 from spaces.core.genotype import Genotype
 from spaces.core.words import counted
 
 COLOURS = "cividis"
-ACROSS = 3  # panels of probes side by side
 
 
 def survival(block: Block, survivals: pd.DataFrame, last: int, method_styles: dict[str, Style]) -> Drawn:
@@ -108,47 +108,24 @@ def film(
 
 def timeline(trial: dict[str, Any], history: pd.DataFrame, columns: Sequence[str], onset: float) -> Drawn:
     """One trial's probes over its epochs, a panel each, with the onset of its collapse where it has one."""
-    down = -(-len(columns) // ACROSS)
-    figure = Figure(figsize=(9.2, 1.25 * down + 0.3))
-    panels = figure.subplots(down, ACROSS, sharex=True, squeeze=False)
-    figure.subplots_adjust(left=0.07, right=0.99, top=1 - 0.25 / (1.25 * down + 0.3), bottom=0.12, hspace=0.75)
-    figure.subplots_adjust(bottom=0.35 / (1.25 * down + 0.3))
-    for axes, column in zip(panels.flat, columns, strict=False):
-        seen = history.dropna(subset=[column]).sort_values("epoch")
-        axes.plot(seen["epoch"], seen[column].astype(float), color=INK, linewidth=1.2, marker="o", markersize=2)
-        axes.set_title(column.removeprefix("probe."), fontsize=8, color=INK, loc="left", pad=3, parse_math=False)
-        axes.tick_params(colors=INK, labelsize=7, length=2)
-        axes.spines[["top", "right"]].set_visible(False)
-        axes.spines[["left", "bottom"]].set_color(QUIET)
-        axes.yaxis.set_major_locator(MaxNLocator(3))
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-        if onset == onset:
-            axes.axvline(onset, color=drawing.COLOURS["skip_connect"], linewidth=1, linestyle=(0, (2, 2)))
-    for axes in panels.flat[len(columns) :]:
-        axes.axis("off")
-    for axes in panels.flat[max(0, len(columns) - ACROSS) : len(columns)]:  # the lowest of each column
-        axes.tick_params(labelbottom=True)
+    ordered = history.sort_values("epoch")
+    lines = {name.removeprefix("probe."): pd.to_numeric(ordered[name]).to_numpy(dtype=float) for name in columns}
     name = f"{trial['label']}, seed {trial['seed']}"
     dashed = f"; dashed: its collapse, from epoch {onset:.0f} on" if onset == onset else ""
     return Drawn(
-        figure,
+        strips(ordered["epoch"].tolist(), lines, onset),
         f"probes-{slug(str(trial['key']))}",
         f"{name}: what was watched, over epochs{dashed}.",
         f"{counted(len(columns), 'quantity', 'quantities')} of {name} over epochs{dashed}.",
-        history[["epoch", *columns]].sort_values("epoch"),
+        ordered[["epoch", *columns]],
     )
 
 
 def moment(trial: dict[str, Any], genotype: Genotype, kind: str, when: str) -> Drawn:
     """A cell of one trial at one moment, `when` in words."""
-    edges = "; ".join(f"{source} to {target} {operation}" for source, target, operation in genotype.edges(kind))
-    return Drawn(
-        drawing.sketch(genotype, kind),
-        f"moment-{slug(str(trial['key']))}-{slug(kind)}-{slug(when)}",
-        f"{trial['label']}, seed {trial['seed']}, {cell_name(kind)}: {when}.",
-        f"{cell_name(kind)} of {trial['label']}, {when}. Edges: {edges}.",
-        edge_rows(genotype, kind),
-    )
+    slugged = f"moment-{slug(str(trial['key']))}-{slug(kind)}-{slug(when)}"
+    caption = f"{trial['label']}, seed {trial['seed']}, {cell_name(kind)}: {when}."
+    return drawn_cell(genotype, kind, slugged, caption, f"{trial['label']}, {when}")
 
 
 def _rgb(colour: str) -> tuple[float, ...]:

@@ -14,11 +14,10 @@ from reports.core.blocks import SpaceOf, slug
 from reports.core.drawn import Drawn
 from reports.core.sentences import plain
 from reports.exhibits import Exhibit
-from reports.figures import cell_name, edge_rows
+from reports.figures import cell_name, drawn_cell
 from reports.filled import Part
-from reports.measures import LAST, course, measured
+from reports.measures import course, measured, named
 from reports.published import METRICS, PAPERS, genotypes
-from spaces.core import drawing
 from spaces.core.drawing import INK, QUIET
 from spaces.core.genotype import Genotype
 
@@ -27,9 +26,9 @@ MARKERS = "osD^vP"
 
 
 def figures(exhibit: Exhibit, cells: pd.DataFrame, part: Part | None, space_of: SpaceOf) -> list[Drawn]:
-    """What the exhibit's layout draws of `part`, or, without one, of what is published."""
+    """What the exhibit's layout draws of `part`, or, without one, of what is published; `found_cells` draws cells."""
     if exhibit.layout == "cells":
-        return [*(_published(exhibit, space_of) if part is None else _found(exhibit, part, space_of))]
+        return [*_published(exhibit, space_of)] if part is None else []
     if part is None:
         return []
     if exhibit.layout == "trajectory":
@@ -157,46 +156,36 @@ def beside(exhibit: Exhibit, cells: pd.DataFrame, part: Part) -> Drawn | None:
     return _drawn(exhibit, part, figure, words, ends, "beside", column.iloc[::-1])
 
 
-def named(name: str) -> str:
-    """A metric or a column of the history as an axis names it."""
-    words = name.removeprefix(LAST).removeprefix("probe.").replace("_", " ").replace(".", ", ")
-    unit = METRICS[name].units[0] if name in METRICS else ""
-    return f"{words[:1].upper()}{words[1:]}" + (f" ({unit})" if unit else "")
-
-
 def _published(exhibit: Exhibit, space_of: SpaceOf) -> Iterator[Drawn]:
     known = genotypes().set_index("name")
     for name in exhibit.genotypes:
         row = known.loc[name]
         genotype = space_of(str(row["space"])).parse(str(row["genotype"]))
         for kind in genotype.kinds:
-            words = ("Published", f"the published {name}", f"({row['source']})")
+            words = ("Published", f"the published {name}", f" ({row['source']})")
             yield _cell(exhibit, genotype, kind, name, *words)
 
 
-def _found(exhibit: Exhibit, part: Part, space_of: SpaceOf) -> Iterator[Drawn]:
+def found_cells(exhibit: Exhibit, part: Part, numbers: pd.DataFrame, space_of: SpaceOf) -> Iterator[Drawn]:
+    """The cells that the first seed of each method found, with what `reports.verdicts.compared` has of that trial."""
     labels = part.records["key"].map(_labels(exhibit, part))
     first = part.records.assign(label=labels).sort_values("seed").drop_duplicates(["label", "space", "dataset"])
     for trial in first.to_dict("records"):
         genotype = space_of(trial["space"]).parse(trial["genotype"])
         name = f"{trial['label']}, {trial['space']}, {trial['dataset']}, seed {trial['seed']}"
+        own = numbers[numbers["key"] == trial["key"]].drop_duplicates(["metric", "where"])
+        words = [
+            f", {m[:1].lower()}{m[1:]} {plain(v)}" for m, v in zip(own["metric"].map(named), own["value"], strict=True)
+        ]
+        where = f"{''.join(words)} ({part.conditions})"
         for kind in genotype.kinds:
-            yield _cell(exhibit, genotype, kind, str(trial["key"]), "Measured", name, f"({part.conditions})")
+            yield _cell(exhibit, genotype, kind, str(trial["key"]), "Measured", name, where)
 
 
 def _cell(exhibit: Exhibit, genotype: Genotype, kind: str, key: str, found: str, name: str, where: str) -> Drawn:
     share = f"skip share {plain(genotype.skip_share(kind))}"
-    return Drawn(
-        drawing.sketch(genotype, kind),
-        f"{exhibit.slug}-{slug(key)}-{slug(kind)}",
-        f"{found}: {cell_name(kind)} of {name}, {share} {where}.",
-        f"{cell_name(kind)} of {name}, {share}. Edges: {_edges(genotype, kind)}.",
-        edge_rows(genotype, kind),
-    )
-
-
-def _edges(genotype: Genotype, kind: str) -> str:
-    return "; ".join(f"{source} to {target} {operation}" for source, target, operation in genotype.edges(kind))
+    caption = f"{found}: {cell_name(kind)} of {name}, {share}{where}."
+    return drawn_cell(genotype, kind, f"{exhibit.slug}-{slug(key)}-{slug(kind)}", caption, f"{name}, {share}")
 
 
 def _dataset(records: pd.DataFrame) -> str:

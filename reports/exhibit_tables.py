@@ -9,12 +9,14 @@ from functools import partial
 from math import isnan
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
+from reports.core import significance
 from reports.core.sentences import plain, signed
 from reports.exhibits import Exhibit
-from reports.filled import FULL, Part
-from reports.measures import STAND_IN
+from reports.filled import FULL, Part, brief
+from reports.measures import STAND_IN, named
 from reports.published import METRICS, PAPERS
 from reports.tables import NOTHING, Column, Row, Table
 
@@ -39,8 +41,7 @@ def table(exhibit: Exhibit, cells: pd.DataFrame, part: Part | None) -> Table:
     shown = [Column("Case" if grid else "Method", lambda row: str(row["row"]), numeric=False)]
     shown += [Column(name, partial(_printed, name), PUBLISHED) for name in measured or names]
     if part is not None and measured:
-        group = f"Measured ({part.protocol}{f', {STAND_IN}' if part.stand_in else ''})"
-        shown += [Column(name, partial(_measured, name), group) for name in measured]
+        shown += [Column(name, partial(_measured, name), _group(part)) for name in measured]
         shown += [Column(name, partial(_difference, name), DIFFERENCE) for name in differing]
         shown += [
             Column("Seeds", lambda row: str(row["seeds"]) or NOTHING),
@@ -50,6 +51,49 @@ def table(exhibit: Exhibit, cells: pd.DataFrame, part: Part | None) -> Table:
     shown += [Column(name, partial(_printed, name), UNMEASURED) for name in names if measured and name not in measured]
     slug = f"{exhibit.slug}-{part.slug if part else 'published'}"
     return Table(frame, tuple(shown), _caption(exhibit, cells, part, differing), slug)
+
+
+def evidence(exhibit: Exhibit, numbers: pd.DataFrame, part: Part) -> Table:
+    """What `reports.verdicts.compared` found, `numbers`, a row a method and a column a metric: no cell shows it."""
+    several = numbers["where"].nunique() > 1
+    metrics = numbers["metric"].map(named)
+    numbers = numbers.assign(_heading=metrics + " on " + numbers["where"] if several else metrics)
+    rows: dict[str, Row] = {}
+    for (method, heading), group in numbers.groupby(["method", "_heading"], sort=False):
+        values = group["value"].to_numpy(dtype=np.float64)
+        mean = significance.student(values)
+        rows.setdefault(str(method), {"row": method, "scale": brief(_of(part, group))}).update(
+            {
+                f"measured {heading}": mean.difference,
+                f"std {heading}": significance.Summary.of(values).std,
+                f"n {heading}": len(values),
+                f"low {heading}": mean.low,
+                f"high {heading}": mean.high,
+                f"best {heading}": float("nan"),
+            }
+        )
+    shown = [Column("Method", lambda row: str(row["row"]), numeric=False)]
+    for heading in dict.fromkeys(numbers["_heading"]):
+        shown += [Column(heading, partial(_measured, heading), _group(part)), Column("Seeds", partial(_seeds, heading))]
+    shown.append(Column("Scale", lambda row: str(row["scale"]), numeric=False))
+    caption = (
+        f"{PAPERS[exhibit.paper]}, {exhibit.number}: the numbers by which its claims are judged. Measured: "
+        f"{part.conditions}; mean ± standard deviation over seeds."
+    )
+    return Table(pd.DataFrame(rows.values()), tuple(shown), caption, f"{exhibit.slug}-{part.slug}-judged")
+
+
+def _of(part: Part, numbers: pd.DataFrame) -> pd.DataFrame:
+    return part.records[part.records["key"].isin(numbers["key"])]
+
+
+def _group(part: Part) -> str:
+    return f"Measured ({part.protocol}{f', {STAND_IN}' if part.stand_in else ''})"
+
+
+def _seeds(name: str, row: Row) -> str:
+    count = row[f"n {name}"]
+    return NOTHING if _nan(count) else f"{count:.0f}"
 
 
 def _headings(cells: pd.DataFrame) -> list[str]:

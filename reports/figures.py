@@ -146,17 +146,18 @@ def weight_rows(
 
 def cell(block: Block, trial: dict[str, Any], genotype: Genotype, kind: str) -> Drawn:
     """The cell that one trial found."""
-    edges = "; ".join(f"{source} to {target} {operation}" for source, target, operation in genotype.edges(kind))
     name = f"{trial['label']}, seed {trial['seed']}, {cell_name(kind)}"
     share = f"skip share {number(genotype.skip_share(kind))}"
     caption = f"{block.title}, {name}: {share}, accuracy of this trial {number(float(trial['accuracy']))} %. "
-    return Drawn(
-        drawing.sketch(genotype, kind),
-        f"{block.slug}-cell-{slug(str(trial['key']))}-{slug(kind)}",
-        caption + sentence(block.conditions),
-        f"{cell_name(kind)} of {trial['label']}, {share}. Edges: {edges}.",
-        edge_rows(genotype, kind),
-    )
+    slugged = f"{block.slug}-cell-{slug(str(trial['key']))}-{slug(kind)}"
+    return drawn_cell(genotype, kind, slugged, caption + sentence(block.conditions), f"{trial['label']}, {share}")
+
+
+def drawn_cell(genotype: Genotype, kind: str, slugged: str, caption: str, name: str) -> Drawn:
+    """A cell of what is called `name`, with its edges in words and as numbers."""
+    edges = "; ".join(f"{source} to {target} {operation}" for source, target, operation in genotype.edges(kind))
+    alt = f"{cell_name(kind)} of {name}. Edges: {edges}."
+    return Drawn(drawing.sketch(genotype, kind), slugged, caption, alt, edge_rows(genotype, kind))
 
 
 def edge_rows(genotype: Genotype, kind: str) -> pd.DataFrame:

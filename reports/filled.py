@@ -7,6 +7,7 @@ still meets several trials of one seed, it stays empty and says so.
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from functools import cached_property
 from math import nan
 from typing import Any
 
@@ -88,10 +89,15 @@ class Part:
         asked = [
             b.settings for b in exhibit.trials if method in b.methods and space in b.spaces and dataset in b.datasets
         ]
-        here = self.records
-        chosen = (here["method"] == method) & (here["space"] == space) & (here["dataset"] == self.searched(dataset))
-        fit = [_has(found, settings) and any(_has(found, own) for own in asked) for found in here["settings"]]
-        return here[chosen & np.array(fit, dtype=bool)]
+        chosen = self._alike.get((method, space, self.searched(dataset)), self.records.iloc[:0])
+        fit = [_has(found, settings) and any(_has(found, own) for own in asked) for found in chosen["settings"]]
+        return chosen[np.array(fit, dtype=bool)]
+
+    @cached_property
+    def _alike(self) -> dict[tuple[str, str, str], pd.DataFrame]:
+        """Its records by method, space and data set: every cell and claim asks for some of them."""
+        grouped = self.records.groupby(["method", "space", "dataset"], sort=False)
+        return {(str(method), str(space), str(dataset)): rows for (method, space, dataset), rows in grouped}
 
     def comparable(self, evaluation: str, metric: str) -> bool:
         """May a difference to a published number be told? At the papers' scale; of an accuracy in the table, too.
@@ -114,8 +120,9 @@ def parts(
     theirs = [block.settings for block in others if block.settings and block.settings not in asked]
     swept = {name for block in exhibit.trials for name in block.settings}
     swept |= {name for row in exhibit.rows.values() for name in row.settings}
-    rows = records.to_dict("records")
-    mine = records[[_belongs(exhibit, row, swept) and _set(row) not in theirs for row in rows]] if rows else records
+    near = records[records["method"].isin(exhibit.methods)]
+    rows = near.to_dict("records")
+    mine = near[[_belongs(exhibit, row, swept) and _set(row) not in theirs for row in rows]] if rows else near
     if mine.empty:
         return []
     keyed = mine.assign(

@@ -31,6 +31,13 @@ def known_metric(metric: str, key: str) -> None:
         raise InputError(f"{key}: {unknown('metric', metric, METRICS)} (or 'last COLUMN', of the history)")
 
 
+def named(name: str) -> str:
+    """A metric or a column of the history as an axis names it."""
+    words = name.removeprefix(LAST).removeprefix("probe.").replace("_", " ").replace(".", ", ")
+    unit = METRICS[name].units[0] if name in METRICS else ""
+    return f"{words[:1].upper()}{words[1:]}" + (f" ({unit})" if unit else "")
+
+
 def measured(
     records: pd.DataFrame, histories: pd.DataFrame, metric: str, dataset: str, space_of: SpaceOf
 ) -> "pd.Series[Any]":

@@ -22,6 +22,7 @@ from reports.core import (
 from reports.core.across import across
 from reports.core.blocks import SpaceOf
 from reports.core.collapse_page import Collapse
+from reports.core.courses import courses
 from reports.core.exports import Exports
 from reports.core.folder import check_out, replaced
 from reports.core.page import Section
@@ -166,7 +167,7 @@ def _trials(
     """A page a trial, drawn, written and let go one after another; figures that a section has are its own."""
     crumbs = [HOME, ("Trials", "trials/index.html")]
     pages.write("trials.html.j2", "trials/index.html", [HOME], trials=overview.trials(sections, collapse))
-    epochs = dict(list(histories.groupby("key"))) if len(histories) else {}
+    epochs = courses(histories)
     watched = {trial.key: trial for trial in collapse.pages}
     for section, part in zip(sections, collapse.parts, strict=True):
         verdicts = {str(row["key"]): row for row in named_rows(part.verdicts.frame)}

@@ -142,6 +142,22 @@ def _asked(exhibit: Exhibit, claim: Claim, part: Part, space_of: SpaceOf) -> Que
     return Question(claim, part, space, dataset, claim.metric, better, pd.concat(frames, ignore_index=True))
 
 
+def compared(exhibit: Exhibit, part: Part, space_of: SpaceOf) -> pd.DataFrame:
+    """What the claims on numbers are judged by at one scale: key, method, seed, value, metric and where, each once.
+
+    `method` are the labels of the verdicts; `where` is what was searched on, and evaluated on where that is another.
+    """
+    frames = []
+    for claim in exhibit.claims:
+        if claim.kind in ("beats", "matches", "reproduces"):
+            question = _asked(exhibit, claim, part, space_of)
+            where = place(question.space, question.part.searched(question.dataset))
+            where += f", evaluated on {claim.evaluated_on}" if claim.evaluated_on else ""
+            frames.append(question.values.assign(metric=claim.metric, where=where))
+    columns = ["key", "method", "seed", "value", "metric", "where"]
+    return pd.concat(frames, ignore_index=True).drop_duplicates() if frames else pd.DataFrame(columns=columns)
+
+
 def _place(exhibit: Exhibit, claim: Claim) -> tuple[str, str]:
     spaces = list(dict.fromkeys(space for block in exhibit.trials for space in block.spaces))
     datasets = list(dict.fromkeys(dataset for block in exhibit.trials for dataset in block.datasets))

@@ -1,6 +1,6 @@
 """Early warning: which probe tells a coming collapse, and how many epochs ahead."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from math import nan
 from typing import Any
 
@@ -10,6 +10,7 @@ from sklearn.metrics import roc_auc_score
 
 from reports.collapse import COLLAPSED
 from reports.core.blocks import Block, SpaceOf
+from reports.core.courses import courses
 from reports.core.rules import RULES
 from spaces.core.words import counted
 
@@ -35,6 +36,9 @@ LEADS = (1, 2, 3, 5, 8, 13)
 ENOUGH = 5
 """Collapses below which no ranking means anything: among dozens of probes and leads one is right by chance."""
 
+Stratum = tuple[int, list[tuple[str, bool]]]
+"""An epoch, and the trials that are compared there: whether each, by its key, is a case."""
+
 
 def direction(column: str) -> int:
     """That of a history's column, 0 where none is claimed."""
@@ -52,14 +56,17 @@ def scores(block_trials: Sequence[tuple[Block, pd.DataFrame]], histories: pd.Dat
     that are healthy for longer. So nothing is gained by knowing the epoch, the space or the data set. A case counts
     once for each lead; searches without alpha are left out, having nothing that could collapse.
     """
-    columns = [name for name in histories if direction(str(name))] if len(histories) else []
+    columns = [str(name) for name in histories if direction(str(name))] if len(histories) else []
     rows = []
+    course = courses(histories)
     for block, judged in block_trials:
         for study, group in judged.groupby("study", sort=True):
-            watched = _watched(group, histories)
-            for column in columns:
+            watched = _watched(group, course)
+            strata = {lead: list(_strata(group[group["key"].isin(watched)], lead)) for lead in LEADS}
+            for column in columns if any(strata.values()) else []:
+                values = {key: dict(zip(own["epoch"], own[column], strict=True)) for key, own in watched.items()}
                 for lead in LEADS:
-                    compared = list(_strata(group, watched, str(column), lead))
+                    compared = list(_areas(strata[lead], values, direction(column)))
                     pairs = sum(cases * controls for cases, controls, _ in compared)
                     if pairs:
                         area = sum(cases * controls * auc for cases, controls, auc in compared) / pairs
@@ -69,33 +76,31 @@ def scores(block_trials: Sequence[tuple[Block, pd.DataFrame]], histories: pd.Dat
     return pd.DataFrame(rows, columns=named)
 
 
-def _watched(judged: pd.DataFrame, histories: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    alphas = [name for name in histories if str(name).startswith("alpha.")]
-    found = {}
-    for key in judged["key"]:
-        history = histories[histories["key"] == key]
-        if len(history) and history[alphas].notna().any(axis=None):
-            found[key] = history.set_index("epoch")
-    return found
+def _watched(judged: pd.DataFrame, course: dict[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
+    """The epochs of those of the trials that have alpha, by key."""
+    own = {key: course[key] for key in judged["key"] if key in course}
+    return {key: history for key, history in own.items() if history.filter(regex=r"^alpha\.").notna().any(axis=None)}
 
 
-def _strata(
-    judged: pd.DataFrame, watched: dict[str, pd.DataFrame], column: str, lead: int
-) -> Iterator[tuple[int, int, float]]:
-    """(cases, controls, area) at every epoch that has both."""
-    ends = judged[judged["key"].isin(watched)]
+def _strata(ends: pd.DataFrame, lead: int) -> Iterator[Stratum]:
+    """Every epoch that is `lead` before some onset."""
     for epoch in sorted({int(onset) - lead for onset in ends["onset"].dropna() if onset > lead}):
         collapsed = ends["onset"] == epoch + lead
         healthy = (ends["onset"] > epoch + lead) | (ends["onset"].isna() & (ends["epochs"] >= epoch + lead))
-        values, labels = [], []
-        for key, case in zip(ends["key"][collapsed | healthy], collapsed[collapsed | healthy], strict=True):
-            history = watched[key]
-            value = history[column].get(epoch, nan)
-            if not pd.isna(value):
-                values.append(direction(column) * float(value))
-                labels.append(bool(case))
+        compared = collapsed | healthy
+        yield epoch, list(zip(ends["key"][compared], collapsed[compared], strict=True))
+
+
+def _areas(
+    strata: Sequence[Stratum], values: Mapping[str, Mapping[int, Any]], sign: int
+) -> Iterator[tuple[int, int, float]]:
+    """(cases, controls, area) of the `values` by trial and epoch, in every stratum that has both."""
+    for epoch, trials in strata:
+        told = [(values[key].get(epoch, nan), bool(case)) for key, case in trials]
+        told = [(sign * float(value), case) for value, case in told if not pd.isna(value)]
+        labels = [case for _, case in told]
         if len(set(labels)) == 2:
-            yield sum(labels), len(labels) - sum(labels), float(roc_auc_score(labels, values))
+            yield sum(labels), len(labels) - sum(labels), float(roc_auc_score(labels, [value for value, _ in told]))
 
 
 def pooled(scored: pd.DataFrame) -> pd.DataFrame:
@@ -143,12 +148,13 @@ def alarms(
     it could have called.
     """
     rows = []
+    course = courses(histories)
+    watches = [_watched(judged, course) for _, judged in block_trials]
     for rule in RULES:
         leads, false, healthy, collapsed = [], 0, 0, 0
-        for block, judged in block_trials:
-            watched = _watched(judged, histories)
+        for (block, judged), watched in zip(block_trials, watches, strict=True):
             for trial in judged[judged["key"].isin(watched)].to_dict("records"):
-                history = watched[trial["key"]].reset_index().sort_values("epoch")
+                history = watched[trial["key"]]
                 history = history[history["epoch"] <= trial["epochs"]]
                 if not rule.applies(history):
                     continue

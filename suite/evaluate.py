@@ -10,7 +10,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
-from methods.core.learner import accuracy, cosine, descend, weight_gradients
+from methods.core.training import accuracy, cosine, descend, weight_gradients
 from spaces.core import streams
 from spaces.core.genotype import Genotype
 from spaces.core.network import Network

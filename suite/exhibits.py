@@ -2,7 +2,7 @@
 
 import tomllib
 from collections.abc import Iterable, Mapping
-from functools import cache
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +20,7 @@ RUNS = Path("runs/exhibits")
 """Where the trials of all exhibits lie together, so that none is run twice."""
 
 SOLVABLE = "analytic"
-"""The space whose searches are over in a second: they leave no records, a report makes them anew."""
+"""The space whose searches are over in a second: they leave no records, a report makes them (`suite.core.kept`)."""
 
 DRAWN = 400
 """Steps of such a search that are kept for a figure, at most."""
@@ -173,6 +173,7 @@ def solved(more: "Iterable[Exhibit]" = ()) -> "tuple[DataFrame, DataFrame]":
 
     from reports.exhibits import catalogue
     from reports.filled import EXACT, FULL
+    from suite.core.kept import kept
 
     records, histories = [], []
     for exhibit in (*catalogue().values(), *more):
@@ -180,23 +181,19 @@ def solved(more: "Iterable[Exhibit]" = ()) -> "tuple[DataFrame, DataFrame]":
             if block.spaces != [SOLVABLE]:
                 continue
             for method in block.methods:
-                row, steps = _solved(method, block.settings)
+                asked = {"method": method, "settings": block.settings, "steps": DRAWN}
+                row, steps = kept(asked, partial(_solved, method, block.settings))
                 names = {"space": SOLVABLE, "dataset": block.datasets[0], "seed": 0, "protocol": FULL}
                 records.append({**row, **names, "evaluation": EXACT})
                 histories += [{**names, **step, "key": row["key"], "method": method} for step in steps]
     return pd.DataFrame(records), pd.DataFrame(histories)
 
 
-@cache
-def _once(method: str, settings: tuple[tuple[str, Any], ...]) -> dict[str, Any]:
-    from suite import analytic
-
-    return analytic.solve(method, dict(settings))
-
-
 def _solved(method: str, settings: Mapping[str, Any]) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """One search as a record, with what an exhibit needs of it, and its steps, thinned out."""
-    found = _once(method, tuple(settings.items()))
+    from suite import analytic
+
+    found = analytic.solve(method, settings)
     steps = found["course"]
     kept = [*steps[: -1 : max(1, len(steps) // DRAWN)], steps[-1]]
     words = ", ".join(f"{name} = {value:g}" for name, value in settings.items())

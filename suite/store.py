@@ -114,12 +114,19 @@ def read_records(runs: Path) -> Iterator[tuple[Path, Record]]:
 
 
 def load_frames(runs: Path) -> tuple["DataFrame", "DataFrame"]:
-    """All records and all histories below `runs` as two data frames (`docs/architecture.md` lists the columns)."""
+    """All records and all histories below `runs` as two data frames (`docs/architecture.md` lists the columns).
+
+    Raises `InputError` as `read_records`, where there are none, and where a trial stands there twice.
+    """
     import pandas as pd
 
     found = list(read_records(runs))
     if not found:
         raise InputError(f"{runs} holds no finished trial: run a study first (`dartboard run STUDY --out {runs}`)")
+    folders: dict[str, Path] = {}
+    for folder, record in found:
+        if (other := folders.setdefault(record.key, folder)) != folder:
+            raise InputError(f"{other} and {folder} hold the same trial: keep one of them")
     records = pd.DataFrame([{**record.model_dump(), "study": folder.parent.name} for folder, record in found])
     histories = [history(folder, record) for folder, record in found]
     return records, pd.concat(histories, ignore_index=True)

@@ -7,8 +7,9 @@ from typing import Any
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from methods.core.learner import Task, accuracy, descend, sgd, weight_gradients
+from methods.core.learner import Task
 from methods.core.step import Alpha, Batch, Weights
+from methods.core.training import accuracy, descend, sgd, weight_gradients
 from spaces.core import streams
 from spaces.core.genotype import Genotype
 

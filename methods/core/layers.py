@@ -11,7 +11,7 @@ from itertools import count
 import torch
 from torch import Tensor
 
-from methods.core.step import Batch, Step
+from methods.core.step import Batch, Step, gradients
 from spaces.core.errors import InputError
 from spaces.core.space import Space
 
@@ -53,8 +53,7 @@ def loss_at(step: Step, batch: Batch, shift: Tensor) -> Tensor:
 def layer_gradients(step: Step, batch: Batch) -> Tensor:
     """∇_{ℓp} L (eq. 16) for each layer ℓ, [cells, edges, operations]; zero for operations that an edge lacks."""
     shift = no_shift(step).requires_grad_()
-    (gradients,) = torch.autograd.grad(loss_at(step, batch, shift), [shift])
-    return gradients
+    return gradients(loss_at(step, batch, shift), [shift])[0]
 
 
 def second_order_layer_gradients(step: Step) -> Tensor:
@@ -64,17 +63,11 @@ def second_order_layer_gradients(step: Step) -> Tensor:
     """
     parameters = list(step.net.parameters())
     shift = no_shift(step).requires_grad_()
-    first, *vector = _derivatives(loss_at(step, step.valid, shift), [shift, *parameters])
-    training = torch.autograd.grad(
-        loss_at(step, step.train, shift), parameters, create_graph=True, allow_unused=True, materialize_grads=True
-    )
+    first, *vector = gradients(loss_at(step, step.valid, shift), [shift, *parameters])
+    training = gradients(loss_at(step, step.train, shift), parameters, create_graph=True)
     along = torch.stack([(g * v).sum() for g, v in zip(training, vector, strict=True)]).sum()
-    (second,) = _derivatives(along, [shift])
+    (second,) = gradients(along, [shift])
     return first - step.learning_rate * second
-
-
-def _derivatives(loss: Tensor, leaves: list[Tensor]) -> tuple[Tensor, ...]:
-    return torch.autograd.grad(loss, leaves, allow_unused=True, materialize_grads=True)
 
 
 # --- Layer alignment (eqs. 5, 7) -------------------------------------------------------------------------------------

@@ -6,11 +6,12 @@ from typing import Any
 
 import torch
 
-from methods.core.learner import Batches, Task
+from methods.core.learner import Task
 from methods.core.probes import BATCH, Number, View, Watch, Watched
 from methods.core.recipe import Method
 from methods.core.settings import Settings, resolve
 from methods.core.step import Batch, Step
+from methods.core.training import Batches
 from spaces.core.genotype import Genotype
 from spaces.core.mixed_cell import Engine
 from spaces.core.space import Space

@@ -141,6 +141,8 @@ def _labels(group: pd.DataFrame) -> list[str]:
 
 
 def _differences(same: pd.DataFrame) -> set[str]:
+    if len(same) == 1:
+        return set()
     rows = [_configuration(row) for row in same.to_dict("records")]
     names = {name for row in rows for name in row}
     differing = {name for name in names if len({row.get(name) for row in rows}) > 1}

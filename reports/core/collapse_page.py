@@ -11,6 +11,7 @@ from reports import collapse, collapse_figures, collapse_tables, warning
 from reports.collapse import Criterion
 from reports.core.axes import styles
 from reports.core.blocks import Block, SpaceOf, blocks
+from reports.core.courses import courses
 from reports.core.drawn import Drawn
 from reports.tables import Table, named_rows
 
@@ -107,9 +108,10 @@ def gather(
 def _pages(judged: Sequence[tuple[Block, pd.DataFrame]], histories: pd.DataFrame, space_of: SpaceOf) -> list[Page]:
     """A page for each trial with a probe in its history."""
     made = []
+    course = courses(histories)
     for block, trials in judged:
         for trial in named_rows(trials[trials["verdict"] != collapse.UNKNOWN]):
-            history = histories[histories["key"] == trial["key"]].sort_values("epoch")
+            history = course[str(trial["key"])]
             columns = [
                 str(name)
                 for name in history

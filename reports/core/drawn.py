@@ -53,13 +53,17 @@ class Drawn:
 
     def save_pdf(self, path: Path) -> None:
         """Write the figure to `path`, without a date, so that the same records give the same bytes."""
-        with _settings():
-            self._figure.savefig(path, format="pdf", metadata={"CreationDate": None}, transparent=True)
+        self._save(path, format="pdf", metadata={"CreationDate": None}, transparent=True)
 
     def save_png(self, path: Path) -> None:
         """Write the figure to `path` on white, `DENSITY` dots an inch."""
+        self._save(path, format="png", dpi=DENSITY, facecolor="white", metadata={"Software": None})
+
+    def _save(self, target: Any, **how: Any) -> None:
         with _settings():
-            self._figure.savefig(path, format="png", dpi=DENSITY, facecolor="white", metadata={"Software": None})
+            self._figure.savefig(target, **how)
+        # It is laid out now, and for the next format it would be once more, which takes as long as all the rest.
+        self._figure.set_layout_engine(None)
 
     @cached_property
     def _figure(self) -> "Figure":
@@ -70,9 +74,8 @@ class Drawn:
         """The `<svg>` element with its name space: what pages and files are made of is drawn once."""
         if isinstance(self.figure, Sketch):
             return self.figure.svg().replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" ', 1)
-        with _settings():
-            stream = io.StringIO()
-            self.figure.savefig(stream, format="svg", metadata={"Date": None}, transparent=True)
+        stream = io.StringIO()
+        self._save(stream, format="svg", metadata={"Date": None}, transparent=True)
         svg = stream.getvalue()
         svg = svg[svg.index("<svg") :].strip()
         return re.sub(r"<metadata>.*?</metadata>|<style.*?</style>", "", svg, flags=re.DOTALL)

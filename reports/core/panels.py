@@ -3,7 +3,7 @@
 They are drawn for every trial of a study, so without matplotlib (`spaces.core.sketch`).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -22,6 +22,12 @@ LEFT, TOP, BOTTOM = 0.42, 0.3, 0.3
 
 CHART, ROW, SAMPLE = (3.5, 1.75), 0.19, 0.3
 """Inches: a chart, a line of its legend, the piece of line in it."""
+
+ABREAST, STRIP, BESIDE, BELOW = 3, (2.4, 0.75), 0.65, 0.5
+"""Small panels side by side; inches: one of them, the room at the left of it for numbers, below it for its name."""
+
+Place = Callable[[Any], Any]
+"""From an epoch or a value to inches."""
 
 
 def grid(epochs: Any, values: Any, edges: Sequence[tuple[int, int]], operations: Sequence[str], top: float) -> Sketch:
@@ -76,28 +82,78 @@ def charts(epochs: Sequence[float], panels: Mapping[str, Curves]) -> Sketch:
     return sketch
 
 
+def strips(epochs: Sequence[float], lines: Mapping[str, Any], mark: float) -> Sketch:
+    """Quantities [n] over `epochs` [n], a small panel each with a scale of its own; dashed, epoch `mark`, if it is one.
+
+    A quantity that was not measured after every epoch, NaN there, has a dot wherever it was.
+    """
+    wide, high = STRIP
+    rows = -(-len(lines) // ABREAST)
+    sketch = Sketch(ABREAST * (wide + BESIDE) + 0.15, rows * (high + BELOW) + 0.3)
+    moments = np.asarray(epochs, dtype=float)
+    for place, (name, line) in enumerate(lines.items()):
+        x, y = BESIDE + place % ABREAST * (wide + BESIDE), 0.3 + place // ABREAST * (high + BELOW)
+        sketch.add(Name(x, y - 0.15, name, 8, INK, anchor="start"))
+        values = np.asarray(line, dtype=float)
+        there = np.isfinite(values)
+        last = place + ABREAST >= len(lines)  # of its column
+        across, up = _axes(sketch, (x, y), STRIP, moments, values, (4, 2), "Epoch" if last else "")
+        xs, ys = across(moments[there]), up(values[there])
+        sketch.add(*_curve(xs, ys, INK, (), width=1.2))
+        if not there.all():
+            sketch.add(*(Dot(float(x), float(y), 1.5, INK) for x, y in zip(xs, ys, strict=True)))
+        if mark == mark:
+            at = float(across(mark))
+            sketch.add(Line([at, at], [y, y + high], colour("skip_connect"), 1, (2, 2)))
+    return sketch
+
+
 def _chart(sketch: Sketch, x: float, y: float, epochs: Any, curves: Curves) -> None:
     values = np.concatenate([np.asarray(line, dtype=float) for line, _, _ in curves.values()])
-    marks = MaxNLocator(4, steps=[1, 2, 2.5, 5, 10]).tick_values(*_spread(np.nanmin(values), np.nanmax(values)))
-    bottom, top = marks[0], marks[-1]
-    width, height = CHART
-    for mark in marks:
-        at = y + height * (1 - (mark - bottom) / (top - bottom))
-        sketch.add(Line([x, x + width], [at, at], QUIET, 0.3), Name(x - 0.07, at, f"{mark:.6g}", 8, INK, anchor="end"))
-    first, last = epochs[0], epochs[-1]
-    ticks = MaxNLocator(6, integer=True).tick_values(first, last) if last > first else epochs[:1]
-    for tick in (tick for tick in ticks if first <= tick <= last):
-        at = x + width * (tick - first) / max(1.0, last - first)
-        sketch.add(Line([at, at], [y + height, y + height + 0.04], INK, 0.8))
-        sketch.add(Name(at, y + height + 0.14, f"{tick:.0f}", 8, INK))
-    sketch.add(
-        Line([x, x, x + width], [y, y + height, y + height], INK, 0.8),
-        Name(x + width / 2, y + height + 0.33, "Epoch", 9, INK),
-    )
-    across = x + width * (epochs - first) / max(1.0, last - first)
+    across, up = _axes(sketch, (x, y), CHART, epochs, values, (6, 4), "Epoch")
     for line, hue, dash in curves.values():
-        up = y + height * (1 - (np.asarray(line, dtype=float) - bottom) / (top - bottom))
-        sketch.add(*_curve(across, up, hue, dash, width=1.6))
+        sketch.add(*_curve(across(epochs), up(np.asarray(line, dtype=float)), hue, dash, width=1.6))
+
+
+def _axes(
+    sketch: Sketch,
+    corner: tuple[float, float],
+    size: tuple[float, float],
+    epochs: Any,
+    values: Any,
+    most: Any,
+    name: str,
+) -> tuple[Place, Place]:
+    """Axes of `size` inches for `values` over `epochs`, with about `most` (x, y) ticks; where an epoch, a value stands.
+
+    `corner` is the upper left one. Without a `name` the epochs are not written: another panel below has them.
+    """
+    (x, y), (width, height) = corner, size
+    finite = values[np.isfinite(values)]
+    low, high = _spread(finite.min(), finite.max()) if len(finite) else (0.0, 1.0)
+    marks = MaxNLocator(most[1], steps=[1, 2, 2.5, 5, 10]).tick_values(low, high)
+    bottom, top = marks[0], marks[-1]
+    first, last = epochs[0], epochs[-1]
+
+    def up(value: Any) -> Any:
+        return y + height * (1 - (value - bottom) / (top - bottom))
+
+    def across(epoch: Any) -> Any:
+        return x + width * (epoch - first) / max(1.0, last - first)
+
+    for mark in marks:
+        at = up(mark)
+        sketch.add(Line([x, x + width], [at, at], QUIET, 0.3), Name(x - 0.07, at, f"{mark:.6g}", 8, INK, anchor="end"))
+    ticks = MaxNLocator(most[0], integer=True).tick_values(first, last) if last > first else epochs[:1]
+    for tick in (tick for tick in ticks if first <= tick <= last):
+        at = across(tick)
+        sketch.add(Line([at, at], [y + height, y + height + 0.04], INK, 0.8))
+        if name:
+            sketch.add(Name(at, y + height + 0.14, f"{tick:.0f}", 8, INK))
+    sketch.add(Line([x, x, x + width], [y, y + height, y + height], INK, 0.8))
+    if name:
+        sketch.add(Name(x + width / 2, y + height + 0.33, name, 9, INK))
+    return across, up
 
 
 def _spread(low: float, high: float) -> tuple[float, float]:

@@ -267,6 +267,10 @@ def _shown(
     drawn = exhibit_figures.figures(exhibit, cells[0], None, space_of)
     for each, part in zip(cells, scales, strict=True):
         drawn += exhibit_figures.figures(exhibit, each, part, space_of) if part else []
+    for part in found if exhibit.layout == "cells" else []:
+        judged_by = verdicts.compared(exhibit, part, space_of)
+        tables += [exhibit_tables.evidence(exhibit, judged_by, part)] if len(judged_by) else []
+        drawn += exhibit_figures.found_cells(exhibit, part, judged_by, space_of)
     curves, drawings = ([], drawn) if exhibit.layout == "cells" else (drawn, [])
     without = [] if known is None else exhibit.without_recipe(published, known)
     lacks = [*without, *exhibit.lacks]

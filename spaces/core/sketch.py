@@ -12,7 +12,7 @@ from math import nan
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
+    from matplotlib.artist import Artist
     from matplotlib.figure import Figure
     from matplotlib.patches import Patch
 
@@ -94,17 +94,17 @@ class Sketch:
         return head + "".join(self._elements()) + "</svg>"
 
     def figure(self) -> "Figure":
-        """The same as a matplotlib figure of one pair of axes, which measure inches, on a transparent ground."""
+        """The same as a matplotlib figure on a transparent ground, without axes, which cost more than all marks."""
         from matplotlib.figure import Figure
+        from matplotlib.transforms import Affine2D
 
         figure = Figure(figsize=(self.width, self.height))
         figure.patch.set_alpha(0)
-        axes = figure.add_axes((0, 0, 1, 1))
-        axes.set_xlim(0, self.width)
-        axes.set_ylim(self.height, 0)
-        axes.axis("off")
+        inches = Affine2D().scale(1, -1).translate(0, self.height) + figure.dpi_scale_trans
         for level, (_, marks) in enumerate(groupby(self.marks, _style), start=2):
-            _paint(axes, list(marks), level)
+            for artist in _artists(list(marks)):
+                artist.set(transform=inches, zorder=level)
+                figure.add_artist(artist)
         return figure
 
     def _elements(self) -> Iterator[str]:
@@ -147,22 +147,25 @@ def _element(mark: Mark) -> str:
     )
 
 
-def _paint(axes: "Axes", marks: list[Mark], level: int) -> None:
+def _artists(marks: list[Mark]) -> Iterator["Artist"]:
     """Marks of one style: lines become one line with gaps, since each costs matplotlib a millisecond."""
+    from matplotlib.lines import Line2D
+    from matplotlib.text import Text
+
     lines = [mark for mark in marks if isinstance(mark, Line)]
     if lines:
         x, y = ([value for line in lines for value in (*getattr(line, axis), nan)] for axis in "xy")
         colour, width, dash = lines[0].colour, lines[0].width, lines[0].dash
         pattern: Any = (0, tuple(length / width for length in dash)) if dash else "solid"
-        axes.plot(x, y, color=colour, linewidth=width, linestyle=pattern, zorder=level)
+        yield Line2D(x, y, color=colour, linewidth=width, linestyle=pattern)
     for mark in marks:
         if isinstance(mark, Dot):
             size = 2 * mark.radius
-            axes.plot([mark.x], [mark.y], "o", color=mark.colour, markersize=size, markeredgewidth=0, zorder=level)
+            yield Line2D([mark.x], [mark.y], marker="o", color=mark.colour, markersize=size, markeredgewidth=0)
         elif isinstance(mark, Box):
-            axes.add_patch(_patch(mark, level))
+            yield _patch(mark)
         elif isinstance(mark, Name):
-            axes.text(
+            yield Text(
                 mark.x,
                 mark.y,
                 mark.words,
@@ -173,14 +176,13 @@ def _paint(axes: "Axes", marks: list[Mark], level: int) -> None:
                 va="center" if mark.turned else "center_baseline",
                 rotation=90 if mark.turned else 0,
                 parse_math=False,
-                zorder=level,
             )
 
 
-def _patch(box: Box, level: int) -> "Patch":
+def _patch(box: Box) -> "Patch":
     from matplotlib.patches import FancyBboxPatch, Rectangle
 
-    look: Any = {"facecolor": "none", "edgecolor": box.edge, "linewidth": box.line, "zorder": level}
+    look: Any = {"facecolor": "none", "edgecolor": box.edge, "linewidth": box.line}
     if not box.radius:
         return Rectangle((box.x, box.y), box.width, box.height, **look)
     style = f"round,pad=0,rounding_size={box.radius}"

@@ -13,8 +13,11 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from methods import Search, get_method
+from methods.core.settings import resolve
 from spaces import get_space
 from spaces.core.graphs import Graphs
+from suite.data import Augment, Loader
 
 Step = Callable[[], None]
 
@@ -52,6 +55,45 @@ def step(
         torch.autograd.grad(F.cross_entropy(compute(images, weights), labels), list(alpha.values()))
 
     return take
+
+
+@pytest.fixture(scope="session")
+def make_search() -> Callable[..., Search]:
+    return search
+
+
+def search(
+    space: str,
+    images: int,
+    *,
+    batch: int,
+    size: int,
+    device: str = "cpu",
+    engine: str = "fast",
+    graphs: bool = False,
+    **sizes: int,
+) -> Search:
+    """A first-order search over so many random images for the weights and as many for alpha; `sizes` are settings."""
+    method = get_method("darts-1st")
+    chosen = {**sizes, "batch_size": batch}
+    settings, _ = resolve(method.options, {**method.layers(space), "benchmark": chosen})
+    halves = [
+        Loader(
+            torch.randint(0, 256, (images, 3, size, size), dtype=torch.uint8),
+            torch.arange(images) % 10,
+            batch_size=batch,
+            seed=0,
+            purpose=half,
+            mean=(0.5,) * 3,
+            std=(0.25,) * 3,
+            augment=Augment(crop=4, flip=True),
+            device=device,
+        )
+        for half in ("weights", "alpha")
+    ]
+    searched = get_space(space, without=method.removes(space))
+    where: dict[str, Any] = {"device": device, "engine": engine, "graphs": graphs}
+    return Search(searched, method, *halves, classes=10, in_channels=3, seed=0, settings=settings, **where)
 
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_MMAP_MAX = -1, -3, -4  # glibc's malloc.h

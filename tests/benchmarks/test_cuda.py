@@ -14,11 +14,8 @@ import pytest
 import torch
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from methods import Search, get_method
-from methods.core.settings import resolve
-from spaces import get_space
+from methods import Search
 from spaces.core.fast import cell, fused, portable
-from suite.data import Augment, Loader
 from suite.environment import engine_name, make_deterministic
 
 SIZES = {"nats-tss": {"channels": 16, "cells": 5, "size": 32}, "darts": {"channels": 16, "cells": 8, "size": 32}}
@@ -125,34 +122,20 @@ def test_a_step(benchmark: BenchmarkFixture, make_step: Any, rounds: int, tf32: 
 @pytest.mark.parametrize("engine", ["reference", "fast"])
 @pytest.mark.parametrize("space", sorted(SIZES))
 def test_an_epoch_of_the_papers_search(
-    benchmark: BenchmarkFixture, rounds: int, space: str, engine: str, graphs: bool
+    benchmark: BenchmarkFixture,
+    rounds: int,
+    make_search: Callable[..., Search],
+    space: str,
+    engine: str,
+    graphs: bool,
 ) -> None:
     """Whole steps of a first-order search, 25,000 images for the weights and 25,000 for alpha, batch 64, probes off.
 
     Epochs a second are told from the seconds of a step; what ends an epoch (accuracies) is not in them.
     """
     benchmark.group = f"epoch {space}"
-    method = get_method("darts-1st")
-    chosen = {key: SIZES[space][key] for key in ("channels", "cells")} | {"batch_size": 64, "epochs": 50}
-    settings, _ = resolve(method.options, {**method.layers(space), "benchmark": chosen})
-    halves = [
-        Loader(
-            torch.randint(0, 256, (HALF, 3, 32, 32), dtype=torch.uint8),
-            torch.arange(HALF) % 10,
-            batch_size=64,
-            seed=0,
-            purpose=half,
-            mean=(0.5,) * 3,
-            std=(0.25,) * 3,
-            augment=Augment(crop=4, flip=True),
-            device="cuda",
-        )
-        for half in ("weights", "alpha")
-    ]
-    searched = get_space(space, without=method.removes(space))
-    sizes = {"classes": 10, "in_channels": 3, "seed": 0}
-    how = {"settings": settings, "device": "cuda", "engine": engine, "graphs": graphs}
-    search = Search(searched, method, *halves, **sizes, **how)  # type: ignore[arg-type]
+    how = {"batch": 64, "epochs": 50, "device": "cuda", "engine": engine, "graphs": graphs}
+    search = make_search(space, HALF, **SIZES[space], **how)
     for _ in range(4):  # as ever, and captured
         search.advance()
     found: list[float] = []

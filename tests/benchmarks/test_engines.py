@@ -16,10 +16,7 @@ import torch
 import torch.nn.functional as F
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from methods import Search, get_method
-from methods.core.settings import resolve
-from spaces import get_space
-from suite.data import Augment, Loader
+from methods import Search
 
 pytestmark = pytest.mark.usefixtures("threads")
 
@@ -137,34 +134,19 @@ def test_growth(
 @pytest.mark.parametrize("sizes", [SMALL, pytest.param(WHOLE, marks=pytest.mark.slow)], ids=["small", "whole"])
 @pytest.mark.parametrize("space", sorted(SMALL))
 def test_what_the_loop_adds(
-    benchmark: BenchmarkFixture, rounds: int, space: str, sizes: dict[str, dict[str, int]]
+    benchmark: BenchmarkFixture,
+    rounds: int,
+    make_search: Callable[..., Search],
+    space: str,
+    sizes: dict[str, dict[str, int]],
 ) -> None:
     """A step of a search (batches, augmentation, optimisers, totals) beside the two passes that it makes."""
     benchmark.group = f"loop {space}"
-    size, batch = sizes[space]["size"], 64 if sizes is WHOLE else 16
-    method = get_method("darts-1st")
-    chosen = {key: sizes[space][key] for key in ("channels", "cells")} | {"batch_size": batch, "epochs": 100}
-    settings, _ = resolve(method.options, {**method.layers(space), "benchmark": chosen})
+    batch = 64 if sizes is WHOLE else 16
     count = batch * (2 * rounds + 4)  # so that no epoch ends, which would measure accuracies
-    images = torch.randint(0, 256, (count, 3, size, size), dtype=torch.uint8)
-    train, valid = (
-        Loader(
-            images,
-            torch.arange(count) % 10,
-            batch_size=batch,
-            seed=0,
-            purpose=half,
-            mean=(0.5,) * 3,
-            std=(0.25,) * 3,
-            augment=Augment(crop=4, flip=True),
-            device="cpu",
-        )
-        for half in ("train", "valid")
-    )
-    space_searched = get_space(space, without=method.removes(space))
-    search = Search(space_searched, method, train, valid, classes=10, in_channels=3, seed=0, settings=settings)
+    search = make_search(space, count, **sizes[space], batch=batch, epochs=100)
     net, alpha = search.learner.net, search.learner.alpha()  # type: ignore[attr-defined]
-    given = [half.batch(0, 0) for half in (train, valid)]
+    given = [half.batch(0, 0) for half in (search.task.train, search.task.valid)]
     parameters = list(net.parameters())
 
     def passes() -> None:

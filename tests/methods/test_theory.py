@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from methods import METHODS, Search, get_method
-from methods.core.learner import sgd
+from methods.core.training import sgd
 from methods.theory import (
     SHARES,
     deep,

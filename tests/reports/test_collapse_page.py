@@ -8,6 +8,7 @@ import pytest
 
 from reports.core.collapse_page import gather
 from reports.render import build
+from spaces.core.sketch import Dot, Line, Name
 
 IDLE = "|skip_connect~0|+|skip_connect~0|skip_connect~1|+|skip_connect~0|skip_connect~1|none~2|"
 
@@ -48,6 +49,23 @@ def test_lists_have_no_panel(watched, space_of) -> None:
     (page,) = gather(records, histories, space_of).pages
     assert page.timeline.alt.startswith("1 quantity of darts-1st")
     assert "from epoch 3 on" in page.timeline.caption
+
+
+def test_a_quantity_is_drawn_where_it_was_measured(watched, space_of) -> None:
+    """Measured 0.3, 0.2 and 0.1 after epochs 1, 2 and 4 of 4, a collapse from epoch 3 on: places in the panel."""
+    records, histories, _ = watched
+    (page,) = gather(records, histories, space_of).pages
+    marks = page.timeline.figure.marks
+    dots = [mark for mark in marks if isinstance(mark, Dot)]
+    (onset,) = [mark for mark in marks if isinstance(mark, Line) and mark.dash]
+    (first, second, last), right = (dot.x for dot in dots), dots[-1].x
+    assert (second - first) / (last - first) == pytest.approx(1 / 3)
+    assert (onset.x[0] - first) / (right - first) == pytest.approx(2 / 3)
+    assert dots[1].y - dots[0].y == pytest.approx(dots[2].y - dots[1].y)
+    assert dots[2].y > dots[0].y  # downwards
+    names = [mark.words for mark in marks if isinstance(mark, Name)]
+    assert names[0] == "alignment.cosine.valid"
+    assert {"1", "4", "Epoch"} <= set(names)
 
 
 def test_the_trials_page_shows_it(site, watched) -> None:

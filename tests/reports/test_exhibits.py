@@ -18,14 +18,8 @@ from spaces.core.errors import InputError
 
 HEALTHY = "|nor_conv_3x3~0|+|nor_conv_3x3~0|nor_conv_3x3~1|+|skip_connect~0|nor_conv_3x3~1|nor_conv_3x3~2|"
 SKIPS = "|skip_connect~0|+|skip_connect~0|skip_connect~1|+|skip_connect~0|skip_connect~1|skip_connect~2|"
-HEAD = """
-paper = "lambda-darts"
-number = "Table 1"
-layout = "methods"
-title = "By hand"
-caption = "Made up."
-searched_on = "cifar10"
-
+BY_HAND = Path(__file__).parents[1] / "by_hand.toml"
+HEAD = f"""{BY_HAND.read_text(encoding="utf-8")}
 [[trials]]
 methods = ["darts-1st", "darts-2nd", "darts-minus", "lambda-darts"]
 spaces = ["nats-tss"]
@@ -112,6 +106,61 @@ def cell(frame: pd.DataFrame, label: str, heading: str) -> dict[Any, Any]:
 
 
 # Filling
+
+
+CELLS = HEAD.replace('layout = "methods"', 'layout = "cells"').replace('"Table 1"', '"Figure 9"')
+
+
+def test_beside_cells_stand_the_numbers_that_their_claims_are_judged_by(exhibit):
+    """Errors of 40, 39 and 35 % against 7, 5.5 and 6.5 %: their means, and of each drawn cell its own trial's."""
+    made = exhibit(
+        """
+[[claims]]
+says = "Λ-DARTS errs less"
+kind = "beats"
+method = "lambda-darts"
+against = ["darts-1st", "darts-minus"]
+metric = "test error"
+
+[[claims]]
+says = "its layers agree more"
+kind = "beats"
+method = "lambda-darts"
+against = ["darts-1st"]
+metric = "last probe.alignment.cosine.valid"
+higher = true
+""",
+        CELLS,
+    )
+    given = {"darts-1st": [60.0, 61.0, 65.0], "lambda-darts": [93.0, 94.5, 93.5]}
+    found = papers_page.gather(*frames(runs(given)), get_space, exhibits=[made])
+    ((shown,),) = [paper.exhibits for paper in found.papers]
+    (told,) = shown.tables
+    rows = {row[0]: row[1:] for row in told.rows()}
+    error, aligned = "6.33 ± 0.76", "0.10 ± 0.10"
+    scale = "cpu: 2 epochs, C 8, 2 cells a stage, 500 images, cifar10, cpu"
+    assert rows == {
+        "lambda-darts": [error, "3", aligned, "3", scale],
+        "darts-1st": ["38.00 ± 2.65", "3", aligned, "3", scale],
+    }
+    headings = [column.heading for column in told.columns]
+    assert headings == ["Method", "Test error (%)", "Seeds", "Alignment, cosine, valid", "Seeds", "Scale"]
+    assert "by which its claims are judged" in told.caption
+    captions = {drawn.caption.partition(" of ")[2].partition(",")[0]: drawn.caption for drawn in shown.cells}
+    assert ", test error (%) 40.00, alignment, cosine, valid 0.00 (protocol cpu" in captions["darts-1st"]
+    assert ", test error (%) 7.00, " in captions["lambda-darts"]
+
+
+def test_cells_whose_claims_are_on_no_number_have_no_table(exhibit):
+    claim = """
+[[claims]]
+says = "DARTS collapses"
+kind = "collapses"
+method = "darts-1st"
+"""
+    found = papers_page.gather(*frames(runs({"darts-1st": [60.0]})), get_space, exhibits=[exhibit(claim, CELLS)])
+    ((shown,),) = [paper.exhibits for paper in found.papers]
+    assert (shown.tables, len(shown.cells)) == ([], 1)
 
 
 def test_cells_hold_exactly_what_the_records_say(exhibit):

@@ -4,6 +4,8 @@ from itertools import combinations
 
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.patches import FancyBboxPatch
+from matplotlib.text import Text
 
 from spaces.core import drawing
 from spaces.core.genotype import DartsGenotype, NatsGenotype
@@ -23,9 +25,8 @@ def test_no_two_names_overlap_and_each_lies_in_its_box(genotype, kind):
     figure = drawing.figure(genotype, kind)
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
-    axes = figure.axes[0]
-    names = [text.get_window_extent(canvas.get_renderer()) for text in axes.texts]
-    boxes = [patch.get_window_extent(canvas.get_renderer()) for patch in axes.patches]
+    names = [text.get_window_extent(canvas.get_renderer()) for text in figure.findobj(Text)]
+    boxes = [box.get_window_extent(canvas.get_renderer()) for box in figure.findobj(FancyBboxPatch)]
     for group in (names, boxes):
         assert not any(a.overlaps(b) for a, b in combinations(group, 2))
     for name, box in zip(names, boxes, strict=True):
@@ -36,7 +37,7 @@ def test_no_two_names_overlap_and_each_lies_in_its_box(genotype, kind):
 
 @pytest.mark.parametrize(("genotype", "kind"), GENOTYPES)
 def test_every_operation_is_named_as_often_as_it_occurs(genotype, kind):
-    names = [text.get_text() for text in drawing.figure(genotype, kind).axes[0].texts]
+    names = [text.get_text() for text in drawing.figure(genotype, kind).findobj(Text)]
     operations = [operation for _, _, operation in genotype.edges(kind)]
     assert sorted(name for name in names if name in drawing.COLOURS) == sorted(operations)
 

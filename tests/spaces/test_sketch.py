@@ -37,13 +37,14 @@ def test_svg_has_every_mark_in_points() -> None:
 def test_figure_has_every_mark_in_inches() -> None:
     figure = sketch().figure()
     assert tuple(figure.get_size_inches()) == (2.0, 1.0)
-    axes = figure.axes[0]
-    joined, dashed, dot = axes.lines
+    joined, dashed, box, dot, name = figure.artists
     assert np.array_equal(joined.get_xdata(), [0, 1, math.nan, 1, 2, math.nan], equal_nan=True)
     assert dashed.get_color() == "#d55e00"
     assert dot.get_xdata()[0] == 0.25
-    assert axes.texts[0].get_text() == "<a & b>"
-    assert axes.get_ylim() == (1.0, 0.0)
+    assert (box.get_x(), box.get_y()) == (0.5, 0.25)
+    assert name.get_text() == "<a & b>"
+    # Downwards is positive: the dot is a quarter of an inch from the left and from below, in a figure one inch high.
+    assert np.allclose(dot.get_transform().transform((0.25, 0.75)) / figure.dpi, (0.25, 0.25))
 
 
 def test_a_missing_value_is_no_point() -> None:

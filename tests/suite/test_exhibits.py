@@ -1,6 +1,7 @@
 """Exhibits on the command line: listed, run as studies, their trials resolved."""
 
 import json
+from pathlib import Path
 
 import pytest
 import typer
@@ -85,20 +86,14 @@ def test_seeds_can_be_asked_for():
     assert study.with_seeds(3).trials[0].seeds == [0, 1, 2]
 
 
-EXHIBIT = """
-paper = "lambda-darts"
-number = "Table 1"
-layout = "methods"
-title = "By hand"
-caption = "Made up."
-searched_on = "cifar10"
-
+BY_HAND = Path(__file__).parents[1] / "by_hand.toml"
+EXHIBIT = f"""{BY_HAND.read_text(encoding="utf-8")}
 [[trials]]
 methods = ["random"]
 spaces = ["nats-tss"]
 datasets = ["cifar10"]
 seeds = [0, 1]
-set = { epochs = 1 }
+set = {{ epochs = 1 }}
 
 [[claims]]
 says = "Random search does not collapse"

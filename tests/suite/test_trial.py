@@ -4,6 +4,7 @@ import json
 import os
 import random
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -57,6 +58,15 @@ def test_a_trial_leaves_a_record_and_a_history(plans: list[Plan], tmp_path: Path
     records, histories = load_frames(runs)
     assert len(records) == 1
     assert set(histories["key"]) == {record.key}
+
+
+def test_a_trial_that_stands_there_twice_is_said(plans: list[Plan], tmp_path: Path) -> None:
+    record = run_trial(plans[0], tmp_path / "runs" / "one", tmp_path)
+    folders = [tmp_path / "runs" / name / record.key for name in ("one", "two")]
+    shutil.copytree(*folders)
+    with pytest.raises(InputError, match="hold the same trial: keep one of them") as caught:
+        load_frames(tmp_path / "runs")
+    assert all(str(folder) in str(caught.value) for folder in folders)
 
 
 def test_a_finished_trial_is_not_run_again(plans: list[Plan], tmp_path: Path) -> None:
