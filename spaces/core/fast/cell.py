@@ -14,7 +14,8 @@ from torch import Tensor
 from spaces.core.fast import fused, native, portable
 from spaces.core.fast.groups import Back, Convolutions, Kernels, Pooling
 from spaces.core.fast.plan import Plan
-from spaces.core.fast.portable import Slope, Value, Weighed, pixels, planes
+from spaces.core.fast.portable import Value, Weighed, pixels, planes
+from spaces.core.fast.portable_statistics import Slope
 from spaces.core.fast.statistics import Statistics, move_running
 from spaces.core.operations import BatchNorm, DroppedSkip, Noise
 
@@ -78,12 +79,10 @@ class Cell:
 
     def scale_and_shift(self) -> tuple[Tensor, Tensor]:
         """γ and β of each term, float64 `[terms, C]`, or `[terms, 1]` where none learns any."""
-        count = len(self.plan.terms)
         if not self.scales:
-            blank = self.table.new_zeros(count, 1, dtype=torch.float64)
-            return blank + 1, blank
+            return self.placed.plain
         zero = self.scales[0].new_zeros(self.channels)
-        scale, shift = [zero + 1] * count, [zero] * count
+        scale, shift = [zero + 1] * len(self.plan.terms), [zero] * len(self.plan.terms)
         for place, row in enumerate(self.plan.affine):
             scale[row], shift[row] = self.scales[place], self.shifts[place]
         return torch.stack(scale).double(), torch.stack(shift).double()
@@ -118,16 +117,14 @@ class Cell:
                     )
                     computed.add(term.group)
                 terms.append(self.value(row, done, draw=True))
-            coefficients = weights[rows] * scale[rows] * statistics.spread(rows)
-            bias = (weights[rows] * shift[rows] - coefficients * statistics.mean[rows]).sum(0)
+            weighed = kernels.coefficients(statistics.norms(rows), weights[rows], scale[rows], shift[rows], self.dtype)
             total = nodes[place] if not plan.node_rows else blank(self.shape)
-            kernels.combine(terms, coefficients.to(self.dtype), bias.to(self.dtype), total)
+            kernels.combine(terms, *weighed, total)
             if plan.node_rows:
                 row = plan.node_rows[place]
-                statistics.measure(kernels, row, total)
-                spread = statistics.spread(slice(row, row + 1))
-                constant = (-spread[0] * statistics.mean[row]).to(self.dtype)
-                kernels.combine([total], spread.to(self.dtype), constant, nodes[place])
+                statistics.measure(kernels, [row], total)
+                factor, offset = kernels.normalising(statistics.norms(slice(row, row + 1)), None, None, self.dtype)
+                kernels.combine([total], factor, offset[0], nodes[place])
                 done.sums.append(total)
             done.states.append(nodes[place])
         if norms and moves(norms[0]):
@@ -178,13 +175,14 @@ class Cell:
             sums, self.products[rows] = self.kernels.reduce(
                 gradients[place], [self.value(row, done) for row in range(rows.start, rows.stop)]
             )
-            q, d = sums[0], sums[1:]
-            found, p = done.statistics.slopes(rows, q, d, term_weights[rows] * scale[rows], self.count, self.dtype)
-            self.slopes[rows] = found
-            of_weights.append((scale[rows] * p + shift[rows] * q).sum(1))
-            if self.scales:
-                of_scale.append(term_weights[rows] * p)
-                of_shift.append(term_weights[rows] * q)
+            through = self.kernels.slopes(
+                done.statistics.norms(rows), sums, term_weights[rows], scale[rows], shift[rows], self.count, self.dtype,
+                learnt=bool(self.scales),
+            )  # fmt: skip
+            self.slopes[rows] = through.slopes
+            of_weights.append(through.of_weights)
+            of_scale.append(through.of_scale)
+            of_shift.append(through.of_shift)
         of_inputs: list[Tensor | None] = []
         for place, wanted in enumerate(inputs):
             gx = blank(self.inputs[place].shape) if wanted or weights else None
@@ -195,7 +193,7 @@ class Cell:
         norms: list[list[Tensor | None]] = [[], []]
         if self.scales:
             norms = [
-                [rows[row] for rows in [torch.cat(part[::-1]).to(self.dtype).unbind()] for row in plan.affine]
+                [rows[row] for rows in [torch.cat(part[::-1]).unbind()] for row in plan.affine]
                 if weights
                 else [None] * len(self.scales)
                 for part in (of_scale, of_shift)
@@ -248,11 +246,11 @@ class Cell:
     def through_node_norm(self, place: int, gradient: Tensor) -> Tensor:
         """The gradient before the batch norm behind a node's sum."""
         total, row = self.done.sums[place], self.plan.node_rows[place]
-        (q, *d), _ = self.kernels.reduce(gradient, [total])
-        rows, one = slice(row, row + 1), torch.ones_like(q)[None]
-        (slope,), _ = self.done.statistics.slopes(rows, q, d[0][None], one, self.count, self.dtype)
+        sums, _ = self.kernels.reduce(gradient, [total])
+        norms = self.done.statistics.norms(slice(row, row + 1))
+        (slope,), *_ = self.kernels.slopes(norms, sums, None, None, None, self.count, self.dtype, learnt=False)
         before = torch.empty_like(total)
-        self.kernels.combine([gradient, total], torch.stack(slope[:2]), slope.constant, before)
+        self.kernels.combine([gradient, total], slope[:2], slope.constant, before)
         return before
 
 

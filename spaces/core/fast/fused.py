@@ -1,42 +1,45 @@
-"""The pieces of a fast cell on NVIDIA GPUs: in Triton what is bound by memory; convolutions are torch's.
+"""The pieces of a fast cell on NVIDIA GPUs: in Triton what is bound by memory; dense convolutions are torch's.
 
-The interface is that of `portable.py`; the kernels stand in `fused_kernels.py`, and Triton compiles them as they are
-called.
+The interface is that of `portable.py`; the kernels stand in `image_kernels.py` and `statistics_kernels.py`, and Triton
+compiles them as they are called.
 """
 
 import os
 import sys
-from collections.abc import Sequence
-from contextlib import nullcontext
+from collections.abc import Iterator, Sequence
 from functools import cache
-from types import ModuleType
-from typing import Any, cast
+from types import SimpleNamespace
 
 import torch
 from torch import Tensor
 
 from spaces.core.fast import portable, proof
+from spaces.core.fast.fused_statistics import coefficients as coefficients  # the rest of the family
+from spaces.core.fast.fused_statistics import joined as joined
+from spaces.core.fast.fused_statistics import moments as moments
+from spaces.core.fast.fused_statistics import moments_of, tap_sums
+from spaces.core.fast.fused_statistics import normalising as normalising
+from spaces.core.fast.fused_statistics import slopes as slopes
+from spaces.core.fast.launching import TERMS, compiled, on_tiles, parts, some
 from spaces.core.fast.portable import (
-    Form,
-    Slope,
+    Half,
     Value,
     Weighed,
     convolution_backward,
     pixels,
     planes,
     spacing,
+    spacings,
     stacks,
 )
+from spaces.core.fast.portable_statistics import Slope
 
 OLDEST = (8, 0)  # the compute capability from which on the kernels are known to compile
-TERMS = 16  # of a sum in one pass: a kernel is compiled for each number up to this
-TILE = 2048  # elements of an image that a program holds at once
-WIDEST = 64  # channels of a tile at most
-MERGED = 64  # tiles whose sums are merged at once
+AT_ONCE = TERMS  # see `portable.AT_ONCE`
 
 
 @cache
-def library() -> ModuleType | str:
+def library() -> SimpleNamespace | str:
     """The kernels for this process's GPU, or in words why there are none.
 
     At the first call the GPU has to prove them: what they compute must be what torch does there. Until now nobody has
@@ -57,83 +60,21 @@ def library() -> ModuleType | str:
     return f"Triton's {wrong} is not torch's on this GPU" if wrong else kernels
 
 
-@cache
-def compiled() -> ModuleType | str:
-    """The kernels, whatever device there is, or in words why they cannot be imported."""
-    try:
-        from spaces.core.fast import fused_kernels
-    except ImportError as error:
-        return f"no Triton: {error}"
-    return fused_kernels
-
-
 def covers(x: Tensor) -> bool:
     """Whether these kernels can be used on images like `x` [N, H, W, C]."""
     return x.device.type == "cuda" and x.dtype in (torch.float32, torch.float64) and not isinstance(library(), str)
 
 
-def _tile(channels: int) -> tuple[int, int]:
-    """Pixels and channels of a tile, powers of 2."""
-    wide = min(1 << (channels - 1).bit_length(), WIDEST)
-    return TILE // wide, wide
-
-
-def _tiles(x: Tensor) -> int:
-    """How many tiles the pixels of `x` [N, H, W, C] make."""
-    return -(-_pixels(x) // _tile(x.shape[-1])[0])
-
-
-def _pixels(x: Tensor) -> int:
-    return x.shape[0] * x.shape[1] * x.shape[2]
-
-
-def _launch(
-    name: str, over: Tensor, *arguments: object, members: int = 1, tiles: int | None = None, **more: Any
-) -> None:
-    """Run a kernel, a program for each tile of `over` [N, H, W, C] and member."""
-    channels = over.shape[-1]
-    high, wide = _tile(channels)
-    grid = (_tiles(over) if tiles is None else tiles, -(-channels // wide), members)
-    kernel = getattr(compiled(), name)
-    with torch.cuda.device(over.device) if over.is_cuda else nullcontext():
-        kernel[grid](*arguments, pixels=_pixels(over), channels=channels, P=high, C=wide, **more)
-
-
-def _spacings(images: Sequence[Value]) -> tuple[int, ...]:
-    return tuple(spacing(cast(Tensor, image)) for image in images)  # all values are stored here
-
-
-def _parts(x: Tensor, rows: int) -> Tensor:
-    """Room for the sums of each tile of `x` [N, H, W, C]: float64 `[tiles, rows, C]`."""
-    return x.new_empty(_tiles(x), rows, x.shape[-1], dtype=torch.float64)
-
-
-def moments(y: Tensor, mean: Tensor, variance: Tensor) -> None:
-    """See `portable.moments`."""
-    _moments([y], [mean], [variance])
-
-
-def _moments(ys: Sequence[Tensor], means: Sequence[Tensor], variances: Sequence[Tensor]) -> None:
-    """The mean and variance of each of `ys`, all of one shape."""
-    for start in range(0, len(ys), TERMS):
-        some = slice(start, start + TERMS)
-        images = tuple(ys[some])
-        parts = _parts(images[0], 2 * len(images))
-        _launch("moments", images[0], images, _spacings(images), parts, members=len(images))
-        where = (parts, tuple(means[some]), tuple(variances[some]), len(parts))
-        _launch("merge", images[0], *where, members=len(images), tiles=1, TILES=MERGED)
-
-
 def reduce(g: Tensor, terms: Sequence[Value]) -> tuple[Tensor, list[Tensor | None]]:
     """See `portable.reduce`. All values are stored here."""
     if not terms:
-        return portable.reduce(g, terms)
-    parts = _parts(g, 1 + len(terms))
-    for start in range(0, len(terms), TERMS):
-        some = tuple(terms[start : start + TERMS])
-        where = (some, _spacings(some), parts, 1 + start, 1 + len(terms))
-        _launch("reduce", g, g, spacing(g), *where, WITH_G=start == 0)
-    return parts.sum(0), [None] * len(terms)
+        return portable.reduce(g, terms)[0][None], []
+    sums = parts(g, 1 + len(terms))
+    for each in some(len(terms)):
+        images = tuple(terms[each])
+        where = (images, spacings(images), sums, 1 + each.start, 1 + len(terms))
+        on_tiles("reduce", g, g, spacing(g), *where, WITH_G=each.start == 0)
+    return sums, [None] * len(terms)
 
 
 def combine(
@@ -147,30 +88,28 @@ def combine(
     """See `portable.combine`."""
     if not terms:
         portable.combine(terms, coefficients, bias, out, accumulate=accumulate)
-    elif not isinstance(coefficients, Tensor):
-        coefficients = torch.stack(list(coefficients))
-    for start in range(0, len(terms), TERMS):
-        some, first = tuple(terms[start : start + TERMS]), start == 0
-        where = (coefficients[start:], bias if first else None, out, spacing(out))
+    for each in some(len(terms)):
+        images, first = tuple(terms[each]), each.start == 0
+        where = (tuple(coefficients[each]), bias if first else None, out, spacing(out))
         biased, added = first and bias is not None, accumulate or not first
-        _launch("combine", out, some, _spacings(some), *where, BIASED=biased, ADDED=added)
+        on_tiles("combine", out, images, spacings(images), *where, BIASED=biased, ADDED=added)
 
 
 def rectify(x: Tensor) -> Tensor:
     """See `portable.rectify`."""
-    return _rectified(x, None, None)
-
-
-def _rectified(x: Tensor, scale: Tensor | None, shift: Tensor | None) -> Tensor:
     out = x.new_empty(x.shape)
-    _launch("rectify", x, x, spacing(x), scale, shift, out, NORMED=scale is not None)
+    on_tiles("rectify", x, x, spacing(x), out)
     return out
 
 
 def rectify_backward(slope: Tensor, x: Tensor, gx: Tensor) -> None:
     """See `portable.rectify_backward`."""
-    where = (slope.contiguous(), x, spacing(x), None, None, gx, spacing(gx), None)
-    _launch("rectify_backward", x, *where, NORMED=False, ADDED=True)
+    _rectify_backward([slope], x, gx)
+
+
+def _rectify_backward(slopes: Sequence[Tensor], x: Tensor, gx: Tensor) -> None:
+    given = tuple(slope.contiguous() for slope in slopes)
+    on_tiles("rectify_backward", x, given, x, spacing(x), gx, spacing(gx))
 
 
 def pool(x: Tensor, stride: int, *, largest: bool) -> Tensor:
@@ -185,7 +124,7 @@ def _pool(x: Tensor, over: Tensor, out: Tensor | None, which: Tensor | None, str
     """The windows of `over` [N, H', W', C]: their maximum or mean to `out`, or the maximum's place to `which`."""
     sizes = {"height": x.shape[1], "width": x.shape[2], "down": over.shape[1], "across": over.shape[2]}
     what = {"STRIDE": stride, "LARGEST": largest, "PLACES": which is not None}
-    _launch("pool", over, x, spacing(x), out, which, **sizes, **what)
+    on_tiles("pool", over, x, spacing(x), out, which, **sizes, **what)
 
 
 def pool_backward(slope: Tensor, x: Tensor, pooled: Tensor, stride: int, gx: Tensor, *, largest: bool) -> None:
@@ -196,7 +135,7 @@ def pool_backward(slope: Tensor, x: Tensor, pooled: Tensor, stride: int, gx: Ten
         _pool(x, pooled, None, which, stride, largest)
     sizes = {"height": x.shape[1], "width": x.shape[2], "down": pooled.shape[1], "across": pooled.shape[2]}
     where = (slope.contiguous(), which, gx, spacing(gx))
-    _launch("pool_backward", gx, *where, **sizes, STRIDE=stride, LARGEST=largest)
+    on_tiles("pool_backward", gx, *where, **sizes, STRIDE=stride, LARGEST=largest)
 
 
 def mean(x: Tensor) -> Tensor:
@@ -210,7 +149,7 @@ def dense(
     """See `portable.dense`."""
     out, second = portable.dense(x, weights, None, None)
     if means is not None and variances is not None:
-        _moments(out, means, variances)
+        moments_of(out, means, variances)
     return out, second
 
 
@@ -235,67 +174,121 @@ def dense_backward(
         return []
     rectified = rectify(x)
     found: list[Tensor | None] = [None] * len(weights)
+    of_rectified = []
     for places, stacked in stacks(weights):
-        back = _back(*([each[place] for place in places] for each in (gradients, values, slopes)))  # type: ignore[arg-type]
+        back = x.new_empty(*x.shape[:-1], len(stacked))
+        gs, ys = ([each[place] for place in places] for each in (gradients, values))
+        _through_norm(gs, ys, [slopes[place] for place in places], back.chunk(len(places), -1))
         form = (1, [stacked.shape[-1] // 2] * 2, 1, 1)  # stride, padding, dilation, groups
         of_x, of_stacked, _ = convolution_backward(planes(back), planes(rectified), stacked, *form, of_weights)
-        rectify_backward(pixels(of_x), x, gx)
+        of_rectified.append(pixels(of_x))
         if of_stacked is not None:
             for place, of_weight in zip(places, of_stacked.chunk(len(places)), strict=True):
                 found[place] = of_weight
+    _rectify_backward(of_rectified, x, gx)
     return found
 
 
-def _back(gradients: Sequence[Tensor], values: Sequence[Tensor], slopes: Sequence[Slope]) -> Tensor:
-    """A g + B y + K of each member, side by side `[N, H, W, members · C]`."""
-    *shape, channels = values[0].shape
-    out = values[0].new_empty(*shape, len(values) * channels)
-    coefficients = torch.stack([part for slope in slopes for part in slope])
-    for start in range(0, len(values), TERMS):
-        gs, ys = (tuple(each[start : start + TERMS]) for each in (gradients, values))
-        where = (coefficients[3 * start :], out[..., start * channels :], spacing(out))
-        _launch("slopes", values[0], gs, _spacings(gs), ys, _spacings(ys), *where, members=len(gs))
-    return out
+def _through_norm(
+    gradients: Sequence[Tensor], values: Sequence[Tensor], slopes: Sequence[Slope], outs: Sequence[Tensor]
+) -> None:
+    """A g + B y + K of each member to its out, all of which have one spacing."""
+    for each in some(len(values)):
+        gs, ys, into = (tuple(of[each]) for of in (gradients, values, outs))
+        where = (*zip(*slopes[each], strict=True), into, spacing(into[0]))
+        on_tiles("through_norm", ys[0], gs, spacings(gs), ys, spacings(ys), *where, members=len(gs))
 
 
 def separable(
-    x: Tensor,
-    scale: Tensor | None,
-    shift: Tensor | None,
-    depthwise: Tensor,
-    pointwise: Tensor,
-    form: Form,
-    mean: Tensor | None,
-    variance: Tensor | None,
-) -> Tensor:
+    halves: Sequence[Half], means: Sequence[Tensor] | None, variances: Sequence[Tensor] | None
+) -> list[Tensor]:
     """See `portable.separable`."""
-    y = portable.separated(_rectified(x, scale, shift), depthwise, pointwise, form)
-    if mean is not None and variance is not None:
-        moments(y, mean, variance)
-    return y
+    middle = _depthwise(halves)
+    matrices = _matrices(halves)
+    found = torch.bmm(middle.flatten(1, 3), matrices.mT).view(middle.shape)
+    out = list(found.unbind())
+    if means is not None and variances is not None:
+        moments_of(out, means, variances)
+    return out
 
 
 def separable_backward(
-    g: Tensor,
-    y: Tensor,
-    slope: Slope,
-    x: Tensor,
-    scale: Tensor | None,
-    shift: Tensor | None,
-    depthwise: Tensor,
-    pointwise: Tensor,
-    form: Form,
-    gx: Tensor,
+    gradients: Sequence[Tensor],
+    values: Sequence[Tensor],
+    slopes: Sequence[Slope],
+    halves: Sequence[Half],
+    gx: Tensor | Sequence[Tensor],
     *,
-    accumulate: bool,
     weights: bool,
-) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
+) -> tuple[Tensor | None, list[Tensor | None]]:
     """See `portable.separable_backward`."""
-    rectified = _rectified(x, scale, shift)
-    back = _back([g], [y], [slope])
-    of_input, *found = portable.separated_backward(back, rectified, depthwise, pointwise, form, weights)
-    parts = None if accumulate else _parts(x, 2)
-    where = (of_input, x, spacing(x), scale, shift, gx, spacing(gx), parts)
-    _launch("rectify_backward", x, *where, NORMED=scale is not None, ADDED=accumulate)
-    of_depthwise, of_pointwise = found
-    return None if parts is None else parts.sum(0), of_depthwise, of_pointwise
+    back = values[0].new_empty(len(values), *values[0].shape)
+    _through_norm(gradients, values, slopes, back.unbind())
+    of_middle = torch.bmm(back.flatten(1, 3), _matrices(halves)).view(back.shape)
+    sums = None if isinstance(gx, Tensor) else parts(halves[0].x, 2 * len(halves))
+    found: list[Tensor | None] = [None] * (2 * len(halves))
+    if weights:
+        products = torch.bmm(back.flatten(1, 3).mT, _depthwise(halves).flatten(1, 3))
+        found[1::2] = [of.view_as(half.pointwise) for of, half in zip(products, halves, strict=True)]
+    for places, what in _alike(halves):
+        members = [halves[place] for place in places]
+        passed, kernels = tuple(of_middle[place] for place in places), _kernels(members)
+        if isinstance(gx, Tensor):  # which all of them read the ReLU of the same x for
+            x, form = members[0].x, {key: what[key] for key in what if key != "NORMED"}
+            on_tiles("depthwise_back", x, passed, kernels, x, spacing(x), gx, spacing(gx), **form)
+        else:
+            assert sums is not None
+            rows = tuple(sums[:, 2 * place :] for place in places)
+            where = (*_inputs(members), tuple(gx[place] for place in places), rows, 2 * len(halves))
+            on_tiles("depthwise_back_each", members[0].x, passed, kernels, *where, members=len(places), **what)
+        if weights:
+            taps = members[0].form.kernel ** 2
+            each = parts(passed[0], taps * len(places))
+            where = (passed, *_inputs(members), each)
+            on_tiles("depthwise_weights", passed[0], *where, members=len(places), **what)
+            for place, of_kernel in zip(places, tap_sums(each, taps, kernels[0]), strict=True):
+                found[2 * place] = of_kernel
+    return sums, found
+
+
+def _depthwise(halves: Sequence[Half]) -> Tensor:
+    """What stands between the depthwise and the pointwise kernels: `[halves, N, H', W', C]`."""
+    x, stride = halves[0].x, halves[0].form.stride
+    images, height, width, channels = x.shape
+    out = x.new_empty(len(halves), images, -(-height // stride), -(-width // stride), channels)
+    for places, what in _alike(halves):
+        members, outs = [halves[place] for place in places], tuple(out[place] for place in places)
+        where = (*_inputs(members), _kernels(members), outs)
+        on_tiles("depthwise", out[0], *where, members=len(places), **what)
+    return out
+
+
+def _alike(halves: Sequence[Half]) -> Iterator[tuple[list[int], dict[str, int]]]:
+    """The places of halves of one form, as many as a launch takes, and what their kernels have to know of it."""
+    height, width = halves[0].x.shape[1:3]
+    for form in dict.fromkeys(half.form for half in halves):
+        places = [place for place, half in enumerate(halves) if half.form == form]
+        sizes = {
+            "height": height,
+            "width": width,
+            "down": -(-height // form.stride),
+            "across": -(-width // form.stride),
+        }
+        what = {"SIZE": form.kernel, "DILATION": form.dilation, "STRIDE": form.stride}
+        for each in some(len(places)):
+            yield places[each], {**sizes, **what, "NORMED": halves[0].scale is not None}
+
+
+def _inputs(halves: Sequence[Half]) -> tuple[object, ...]:
+    """What the halves read: images, their spacings, scales and shifts."""
+    xs, scales, shifts = zip(*(half[:3] for half in halves), strict=True)
+    return xs, spacings(xs), *((scales, shifts) if scales[0] is not None else (None, None))
+
+
+def _kernels(halves: Sequence[Half]) -> tuple[Tensor, ...]:
+    return tuple(half.depthwise.contiguous() for half in halves)
+
+
+def _matrices(halves: Sequence[Half]) -> Tensor:
+    """The pointwise kernels, `[halves, C, C]`."""
+    return torch.stack([half.pointwise.flatten(1) for half in halves])

@@ -14,9 +14,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from spaces.core.fast.portable import Form, Mean, Pointwise, Slope, Value, Weighed, pixels, planes
+from spaces.core.fast.portable import Mean, Pointwise, Value, Weighed, pixels, planes
+from spaces.core.fast.portable_statistics import Slope
 from spaces.core.fast.statistics import Statistics
-from spaces.core.operations import BatchNorm, FactorizedReduce
+from spaces.core.operations import FactorizedReduce
 
 Kernels = ModuleType
 """`portable` or another module with its functions."""
@@ -80,7 +81,7 @@ def _slopes(kernels: Kernels, values: Sequence[Tensor], back: Back) -> Tensor:
     *shape, channels = values[0].shape
     out = values[0].new_empty(*shape, len(values) * channels)
     for y, g, slope, into in zip(values, back.gradients, back.slopes, out.chunk(len(values), -1), strict=True):
-        kernels.combine([g, y], torch.stack([slope.of_gradient, slope.of_value]), slope.constant, into)
+        kernels.combine([g, y], slope[:2], slope.constant, into)
     return out
 
 
@@ -98,9 +99,7 @@ class Convolutions(Group):
         self, kernels: Kernels, x: Tensor, parameters: Sequence[Tensor], statistics: Statistics
     ) -> tuple[list[Tensor], list[Tensor]]:
         """Keeps the second moments of the ReLU, where its 1 x 1 convolutions are not stored; it is computed again."""
-        where = [statistics.written(row) for row in self.rows]
-        means, variances = zip(*where, strict=True) if statistics.of_batch else (None, None)
-        values, second = kernels.dense(x, parameters, means, variances)
+        values, second = kernels.dense(x, parameters, *statistics.written(self.rows))
         return values, [] if second is None else [second]
 
     def value(self, member: int, x: Tensor, parameters: Sequence[Tensor], stored: Tensor) -> Value:
@@ -152,7 +151,7 @@ class Reductions(Group):
         stacked = pixels(F.conv2d(planes(self._halves(kernels, x)), self._weight(parameters)))
         values = list(stacked.chunk(len(self.rows), -1))
         for row, y in zip(self.rows, values, strict=True):
-            statistics.measure(kernels, row, y)
+            statistics.measure(kernels, [row], y)
         return values, []
 
     def backward(
@@ -194,11 +193,11 @@ class Reductions(Group):
     @staticmethod
     def _weight(parameters: Sequence[Tensor]) -> Tensor:
         """One kernel over both halves: a member's first channels see the even pixels alone, its others the odd."""
-        rows = []
-        for number, kernel in enumerate(parameters):
-            blank = torch.zeros_like(kernel)
-            rows.append(torch.cat([blank, kernel] if number % 2 else [kernel, blank], dim=1))
-        return torch.cat(rows)
+        sizes, channels = [len(kernel) for kernel in parameters], parameters[0].shape[1]
+        whole = parameters[0].new_zeros(sum(sizes), 2 * channels, 1, 1)
+        for number, (rows, kernel) in enumerate(zip(torch.split(whole, sizes), parameters, strict=True)):
+            rows.chunk(2, dim=1)[number % 2].copy_(kernel)
+        return whole
 
 
 @dataclass
@@ -221,7 +220,7 @@ class Pooling(Group):
             return [kernels.mean(x)] * len(self.rows), []
         value = kernels.pool(x, self.stride, largest=self.largest)
         if self.normed:
-            statistics.measure(kernels, self.rows[0], value, self.rows[1:])
+            statistics.measure(kernels, self.rows, value)
         return [value] * len(self.rows), []
 
     def value(self, member: int, x: Tensor, parameters: Sequence[Tensor], stored: Tensor) -> Value:
@@ -241,94 +240,11 @@ class Pooling(Group):
         """All members' gradients are added up before they go back; those of a mean that was not stored have done so."""
         if not values[0].numel():
             return []
-        of_value = torch.stack([slope.of_value for slope in back.slopes]).sum(0)
-        constant = torch.stack([slope.constant for slope in back.slopes]).sum(0)
-        coefficients = torch.stack([*(slope.of_gradient for slope in back.slopes), of_value])
+        coefficients, constant = kernels.joined(back.slopes)
         total = torch.empty_like(values[0])
         kernels.combine([*back.gradients, values[0]], coefficients, constant, total)
         kernels.pool_backward(total, x, values[0], self.stride, gx, largest=self.largest)
         return []
-
-
-@dataclass
-class Separable(Group):
-    """One dilated or separable convolution: depthwise and pointwise, once or twice, a batch norm between the two."""
-
-    stages: tuple[tuple[nn.Conv2d, nn.Conv2d], ...] = ()
-    between: BatchNorm | None = None
-    between_row: int = -1
-
-    def parameters(self) -> list[Tensor]:
-        """The kernels, then scale and shift of the batch norm between, where it has them."""
-        found = [convolution.weight for stage in self.stages for convolution in stage]
-        if self.between is not None and self.between.affine:
-            found += [self.between.weight, self.between.bias]
-        return found
-
-    def _forms(self) -> list[Form]:
-        return [Form(d.kernel_size[0], d.dilation[0], d.stride[0]) for d, _ in self.stages]
-
-    def forward(
-        self, kernels: Kernels, x: Tensor, parameters: Sequence[Tensor], statistics: Statistics
-    ) -> tuple[list[Tensor], list[Tensor]]:
-        """Keeps what stands between the two: its raw value, and scale and shift that normalise it."""
-        first, *second = self._forms()
-        rows = [self.between_row, *self.rows] if second else self.rows
-        y = kernels.separable(x, None, None, *parameters[:2], first, *statistics.written(rows[0]))
-        if not second:
-            return [y], []
-        scale, shift = self._normalising(statistics, parameters, x.dtype)
-        z = kernels.separable(y, scale, shift, *parameters[2:4], second[0], *statistics.written(rows[1]))
-        return [z], [y, scale, shift]
-
-    def _normalising(self, statistics: Statistics, parameters: Sequence[Tensor], dtype: torch.dtype) -> list[Tensor]:
-        """Scale and shift `[C]` that do what the batch norm between the halves does."""
-        scale = statistics.spread(self._between_rows)[0]
-        shift = -statistics.mean[self.between_row] * scale
-        if len(parameters) > 4:
-            scale, shift = scale * parameters[4], shift * parameters[4] + parameters[5]
-        return [scale.to(dtype), shift.to(dtype)]
-
-    @property
-    def _between_rows(self) -> slice:
-        return slice(self.between_row, self.between_row + 1)
-
-    def backward(
-        self,
-        kernels: Kernels,
-        x: Tensor,
-        values: Sequence[Tensor],
-        kept: Sequence[Tensor],
-        parameters: Sequence[Tensor],
-        back: Back,
-        gx: Tensor,
-    ) -> list[Tensor | None]:
-        """Through the second half, the batch norm between, and the first."""
-        first, *second = self._forms()
-        (g,), (slope,), (value,), weights = back.gradients, back.slopes, values, back.weights
-        later: list[Tensor | None] = []
-        if second:
-            y, scale, shift = kept
-            inner = torch.empty_like(y)
-            sums, *of_second = kernels.separable_backward(
-                g, value, slope, y, scale, shift, *parameters[2:4], second[0], inner, accumulate=False, weights=weights
-            )
-            slope, of_norm = self._through_norm(sums, back.statistics, parameters, y)
-            g, value, later = inner, y, [*of_second, *of_norm]
-        _, *of_first = kernels.separable_backward(
-            g, value, slope, x, None, None, *parameters[:2], first, gx, accumulate=True, weights=weights
-        )
-        return [*of_first, *later]
-
-    def _through_norm(
-        self, sums: Tensor, statistics: Statistics, parameters: Sequence[Tensor], y: Tensor
-    ) -> tuple[Slope, list[Tensor | None]]:
-        """The slope of the batch norm between the halves, and the gradients of its scale and shift."""
-        affine = len(parameters) > 4
-        scale = parameters[4][None].double() if affine else torch.ones_like(sums[:1])
-        count = y.shape[0] * y.shape[1] * y.shape[2]
-        slopes, p = statistics.slopes(self._between_rows, sums[0], sums[1:], scale, count, y.dtype)
-        return slopes[0], [p[0].to(y.dtype), sums[0].to(y.dtype)] if affine else []
 
 
 @dataclass

@@ -21,10 +21,16 @@ from platformdirs import user_cache_path
 from torch import Tensor
 
 from spaces.core.fast import portable
+from spaces.core.fast.portable_statistics import Slope
+from spaces.core.fast.portable_statistics import coefficients as coefficients  # the rest of the family
+from spaces.core.fast.portable_statistics import joined as joined
+from spaces.core.fast.portable_statistics import normalising as normalising
+from spaces.core.fast.portable_statistics import slopes as slopes
 
 SOURCES = Path(__file__).with_name("kernels")
 FLAGS = ("-O3", "-march=native", "-std=c++17", "-fopenmp", "-fPIC", "-shared")
 LANES = 4  # the channels of an image must be a multiple of so many
+AT_ONCE = portable.AT_ONCE
 _ld = portable.spacing
 STORED, MEAN, POINTWISE = range(3)  # the kinds of terms in `node.hpp`
 
@@ -141,10 +147,14 @@ def _pixels(x: Tensor) -> int:
     return x.shape[0] * x.shape[1] * x.shape[2]
 
 
-def moments(y: Tensor, mean: Tensor, variance: Tensor) -> None:
+def moments(y: Tensor, means: Sequence[Tensor], variances: Sequence[Tensor]) -> None:
     """See `portable.moments`."""
     images, height, width, channels = y.shape
-    _call("moments", y.dtype, _at(y), _ld(y), images, height * width, channels, _at(mean), _at(variance))
+    where = (_at(means[0]), _at(variances[0]))
+    _call("moments", y.dtype, _at(y), _ld(y), images, height * width, channels, *where)
+    for mean, variance in zip(means[1:], variances[1:], strict=True):
+        mean.copy_(means[0])
+        variance.copy_(variances[0])
 
 
 def _terms(terms: Sequence[portable.Value]) -> tuple[int | ctypes.Array[Any], ...]:
@@ -244,7 +254,7 @@ def dense(
 def dense_backward(
     gradients: Sequence[Tensor],
     values: Sequence[Tensor],
-    slopes: Sequence[portable.Slope],
+    slopes: Sequence[Slope],
     x: Tensor,
     weights: Sequence[Tensor],
     gx: Tensor,
@@ -277,45 +287,43 @@ def _shape(x: Tensor, form: portable.Form) -> "ctypes.Array[ctypes.c_long]":
 
 
 def separable(
-    x: Tensor,
-    scale: Tensor | None,
-    shift: Tensor | None,
-    depthwise: Tensor,
-    pointwise: Tensor,
-    form: portable.Form,
-    mean: Tensor | None,
-    variance: Tensor | None,
-) -> Tensor:
+    halves: Sequence[portable.Half], means: Sequence[Tensor] | None, variances: Sequence[Tensor] | None
+) -> list[Tensor]:
     """See `portable.separable`."""
-    images, height, width, channels = x.shape
-    depthwise, pointwise = depthwise.contiguous(), pointwise.contiguous()
-    out = x.new_empty(images, -(-height // form.stride), -(-width // form.stride), channels)
-    inputs = (_at(x), _ld(x), _at(scale), _at(shift), _at(depthwise), _at(pointwise))
-    _call("separable", x.dtype, _shape(x, form), *inputs, _at(out), channels, _at(mean), _at(variance))
-    return out
+    values = []
+    for place, (x, scale, shift, depthwise, pointwise, form) in enumerate(halves):
+        images, height, width, channels = x.shape
+        depthwise, pointwise = depthwise.contiguous(), pointwise.contiguous()
+        out = x.new_empty(images, -(-height // form.stride), -(-width // form.stride), channels)
+        inputs = (_at(x), _ld(x), _at(scale), _at(shift), _at(depthwise), _at(pointwise))
+        moments = [None if of is None else _at(of[place]) for of in (means, variances)]
+        _call("separable", x.dtype, _shape(x, form), *inputs, _at(out), channels, *moments)
+        values.append(out)
+    return values
 
 
 def separable_backward(
-    g: Tensor,
-    y: Tensor,
-    slope: portable.Slope,
-    x: Tensor,
-    scale: Tensor | None,
-    shift: Tensor | None,
-    depthwise: Tensor,
-    pointwise: Tensor,
-    form: portable.Form,
-    gx: Tensor,
+    gradients: Sequence[Tensor],
+    values: Sequence[Tensor],
+    slopes: Sequence[Slope],
+    halves: Sequence[portable.Half],
+    gx: Tensor | Sequence[Tensor],
     *,
-    accumulate: bool,
     weights: bool,
-) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
+) -> tuple[Tensor | None, list[Tensor | None]]:
     """See `portable.separable_backward`."""
-    depthwise, pointwise = depthwise.contiguous(), pointwise.contiguous()
-    sums = None if accumulate else torch.empty(2, x.shape[-1], dtype=torch.float64)
-    grads = (torch.empty_like(depthwise), torch.empty_like(pointwise)) if weights else (None, None)
-    outer = (_at(g), _ld(g), _at(y), _ld(y), *map(_at, slope))
-    inner = (_at(x), _ld(x), _at(scale), _at(shift), _at(depthwise), _at(pointwise))
-    where = (_at(gx), _ld(gx), int(accumulate), _at(sums), *map(_at, grads))
-    _call("separable_backward", x.dtype, _shape(x, form), *outer, *inner, *where)
-    return sums, *grads
+    added = isinstance(gx, Tensor)
+    sums = None if added else torch.empty(2 * len(halves), halves[0].x.shape[-1], dtype=torch.float64)
+    found: list[Tensor | None] = []
+    for place, (g, y, slope, half) in enumerate(zip(gradients, values, slopes, halves, strict=True)):
+        x, scale, shift, *kernels, form = half
+        depthwise, pointwise = (kernel.contiguous() for kernel in kernels)
+        grads = (torch.empty_like(depthwise), torch.empty_like(pointwise)) if weights else (None, None)
+        into = gx if isinstance(gx, Tensor) else gx[place]
+        outer = (_at(g), _ld(g), _at(y), _ld(y), *map(_at, slope))
+        inner = (_at(x), _ld(x), _at(scale), _at(shift), _at(depthwise), _at(pointwise))
+        sums_at = None if sums is None else _at(sums[2 * place :])
+        where = (_at(into), _ld(into), int(added), sums_at, *map(_at, grads))
+        _call("separable_backward", x.dtype, _shape(x, form), *outer, *inner, *where)
+        found += grads
+    return sums, found

@@ -8,7 +8,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from spaces.core.fast.groups import Convolutions, Group, Module, Pooling, Reductions, Separable
+from spaces.core.fast.groups import Convolutions, Group, Module, Pooling, Reductions
+from spaces.core.fast.separable import Halves, Separable
 from spaces.core.operations import BatchNorm, DroppedSkip, FactorizedReduce, Noise
 
 Wiring = Mapping[int, Sequence[tuple[int, int]]]
@@ -35,6 +36,7 @@ class Placed(NamedTuple):
     takers: Tensor  # for each weight of the flat table its term, or their number where it has none: int64 `[weights]`
     columns: Tensor  # ε of each row's batch norm, and 1 where there is one: float64 `[2, rows, 1]`
     normed: Tensor  # the rows of statistics that a batch norm wants, int64
+    plain: tuple[Tensor, Tensor]  # scales and shifts of terms that learn none: 1 and 0, float64 `[terms, 1]`
 
 
 @dataclass
@@ -98,6 +100,10 @@ class Plan:
                 torch.tensor(takers, dtype=torch.int64, device=device),
                 torch.tensor([eps, there], dtype=torch.float64, device=device)[..., None],
                 torch.tensor(self.normed, dtype=torch.int64, device=device),
+                (
+                    torch.ones(len(self.terms), 1, dtype=torch.float64, device=device),
+                    torch.zeros(len(self.terms), 1, dtype=torch.float64, device=device),
+                ),
             )
         return self._placed[device]
 
@@ -131,7 +137,15 @@ def read(wiring: Wiring, operations: Operations, node_norms: Iterable[BatchNorm]
         plan.groups[number].rows.append(len(plan.terms))
         return number, len(plan.groups[number].rows) - 1
 
-    between: list[Separable] = []
+    def separated(source: int, halves: Halves, norm: BatchNorm) -> tuple[int, int]:
+        """As `join`; with those before it unless another group came between, so that gradients add up in order."""
+        others = sum(group.source == source and not isinstance(group, Separable) for group in plan.groups)
+        at = join(("separable", source, others, norm.affine), Separable(source))
+        group = plan.groups[at[0]]
+        assert isinstance(group, Separable)
+        group.members.append(halves)
+        return at
+
     for incoming in wiring.values():
         first = len(plan.terms)
         for number, source in incoming:
@@ -158,23 +172,22 @@ def read(wiring: Wiring, operations: Operations, node_norms: Iterable[BatchNorm]
                         assert isinstance(group, Convolutions)
                         group.convolutions.append(convolution)
                     case [nn.ReLU(), nn.Conv2d() as d, nn.Conv2d() as p, BatchNorm() as norm] if separable(d, p):
-                        at = join((module,), Separable(source, stages=((d, p),)))
+                        at = separated(source, Halves(((d, p),)), norm)
                     case [
                         nn.ReLU(), nn.Conv2d() as d, nn.Conv2d() as p, BatchNorm() as inner,
                         nn.ReLU(), nn.Conv2d() as e, nn.Conv2d() as q, BatchNorm() as norm,
                     ] if separable(d, p) and separable(e, q):  # fmt: skip
-                        group = Separable(source, stages=((d, p), (e, q)), between=inner)
-                        between.append(group)
-                        at = join((module,), group)
+                        at = separated(source, Halves(((d, p), (e, q)), inner), inner)
                     case _:
                         norm = None  # a pattern above may have bound it before its guard said no
                         at = join((module,), Module(source, module=module))
                 plan.norms.append(norm)
                 plan.terms.append(Term(source, place, module) if at is None else Term(source, place, None, *at))
         plan.nodes.append(slice(first, len(plan.terms)))
-    for group in between:
-        group.between_row = len(plan.norms)
-        plan.norms.append(group.between)
+    for group in plan.groups:
+        if isinstance(group, Separable):
+            group.first_between = len(plan.norms)
+            plan.norms += [halves.between for halves in group.members if halves.between is not None]
     for norm in node_norms:
         plan.node_rows.append(len(plan.norms))
         plan.norms.append(norm)

@@ -5,11 +5,19 @@ and sums over a batch are float64 `[C]`, or `[terms, C]`.
 """
 
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from spaces.core.fast.portable_statistics import Slope
+from spaces.core.fast.portable_statistics import coefficients as coefficients  # the rest of the family
+from spaces.core.fast.portable_statistics import joined as joined
+from spaces.core.fast.portable_statistics import normalising as normalising
+from spaces.core.fast.portable_statistics import slopes as slopes
+
+AT_ONCE = 1  # members of a group of separable convolutions on the way back: each has images of its own meanwhile
 
 
 class Form(NamedTuple):
@@ -20,12 +28,15 @@ class Form(NamedTuple):
     stride: int
 
 
-class Slope(NamedTuple):
-    """dL/dy = A g + B y + K, a channel `[C]` each: what batch norm makes of the gradient g behind it."""
+class Half(NamedTuple):
+    """Half a separable convolution: relu(scale · x + shift), or relu(x) without a scale, through its two kernels."""
 
-    of_gradient: Tensor
-    of_value: Tensor
-    constant: Tensor
+    x: Tensor
+    scale: Tensor | None
+    shift: Tensor | None
+    depthwise: Tensor
+    pointwise: Tensor
+    form: Form
 
 
 class Pointwise(NamedTuple):
@@ -79,11 +90,17 @@ def spacing(x: Tensor) -> int:
     return next(x.stride(dimension) for dimension in (2, 1, 0) if x.shape[dimension] > 1)
 
 
-def moments(y: Tensor, mean: Tensor, variance: Tensor) -> None:
-    """Write the mean and the (biased) variance of each channel."""
+def spacings(images: Sequence[Value]) -> tuple[int, ...]:
+    """Of images that are all stored."""
+    return tuple(spacing(cast(Tensor, image)) for image in images)
+
+
+def moments(y: Tensor, means: Sequence[Tensor], variances: Sequence[Tensor]) -> None:
+    """Write the mean and the (biased) variance of each channel, to each place that wants them."""
     found = torch.var_mean(y, (0, 1, 2), correction=0)
-    variance.copy_(found[0])
-    mean.copy_(found[1])
+    for mean, variance in zip(means, variances, strict=True):
+        variance.copy_(found[0])
+        mean.copy_(found[1])
 
 
 def reduce(g: Tensor, terms: Sequence[Value]) -> tuple[Tensor, list[Tensor | None]]:
@@ -164,7 +181,7 @@ def dense(
         for place, y in zip(places, value.chunk(len(places), -1), strict=True):
             out[place] = y
             if means is not None and variances is not None:
-                moments(y, means[place], variances[place])
+                moments(y, [means[place]], [variances[place]])
     return out, None
 
 
@@ -214,14 +231,15 @@ def stacks(weights: Sequence[Tensor]) -> Iterator[tuple[list[int], Tensor]]:
     """The kernels of each size, one convolution's worth: their places and all of them together."""
     for size in sorted({weight.shape[-1] for weight in weights}):
         places = [place for place, weight in enumerate(weights) if weight.shape[-1] == size]
-        yield places, torch.cat([weights[place] for place in places])
+        yield places, torch.cat([weights[place] for place in places]) if len(places) > 1 else weights[places[0]]
 
 
 def _back(g: Tensor, y: Tensor, slope: Slope) -> Tensor:
     return slope.of_gradient * g + slope.of_value * y + slope.constant
 
 
-def _rectified(x: Tensor, scale: Tensor | None, shift: Tensor | None) -> Tensor:
+def _rectified(half: Half) -> Tensor:
+    x, scale, shift = half[:3]
     return F.relu(x if scale is None or shift is None else x * scale + shift)
 
 
@@ -231,51 +249,47 @@ def _depthwise(x: Tensor, weight: Tensor, form: Form) -> Tensor:
 
 
 def separable(
-    x: Tensor,
-    scale: Tensor | None,
-    shift: Tensor | None,
-    depthwise: Tensor,
-    pointwise: Tensor,
-    form: Form,
-    mean: Tensor | None,
-    variance: Tensor | None,
-) -> Tensor:
-    """pointwise(depthwise(relu(scale · x + shift))), its mean and variance written if asked for; no scale: relu(x)."""
-    y = separated(_rectified(x, scale, shift), depthwise, pointwise, form)
-    if mean is not None and variance is not None:
-        moments(y, mean, variance)
-    return y
+    halves: Sequence[Half], means: Sequence[Tensor] | None, variances: Sequence[Tensor] | None
+) -> list[Tensor]:
+    """The values of halves whose images have one shape; mean and variance of each written if asked for."""
+    out = []
+    for place, half in enumerate(halves):
+        y = separated(_rectified(half), half.depthwise, half.pointwise, half.form)
+        if means is not None and variances is not None:
+            moments(y, [means[place]], [variances[place]])
+        out.append(y)
+    return out
 
 
 def separable_backward(
-    g: Tensor,
-    y: Tensor,
-    slope: Slope,
-    x: Tensor,
-    scale: Tensor | None,
-    shift: Tensor | None,
-    depthwise: Tensor,
-    pointwise: Tensor,
-    form: Form,
-    gx: Tensor,
+    gradients: Sequence[Tensor],
+    values: Sequence[Tensor],
+    slopes: Sequence[Slope],
+    halves: Sequence[Half],
+    gx: Tensor | Sequence[Tensor],
     *,
-    accumulate: bool,
     weights: bool,
-) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
-    """The gradient of `separable`, whose result was y, where A g + B y + K comes back.
+) -> tuple[Tensor | None, list[Tensor | None]]:
+    """The gradients of `separable`, whose results were the values, where A g + B y + K comes back to each.
 
-    Writes dL/d(scale · x + shift) to gx, or adds it. Returns Σ gx and Σ gx · x (float64 `[2, C]`) unless added, and
-    the gradients of both kernels if `weights` are asked for.
+    Writes dL/d(scale · x + shift) of each half to its gx and returns Σ gx and Σ gx · x of each in turn, `[2 · halves,
+    C]` (see `slopes`). Or adds what comes back to one gx, if all halves are of one x without a scale. Then the
+    gradients of both kernels of each half, if `weights` are asked for.
     """
-    rectified = _rectified(x, scale, shift)
-    back = _back(g, y, slope)
-    of_input, of_depthwise, of_pointwise = separated_backward(back, rectified, depthwise, pointwise, form, weights)
-    passed = of_input.masked_fill(rectified <= 0, 0.0)
-    if accumulate:
-        gx.add_(passed)
-        return None, of_depthwise, of_pointwise
-    gx.copy_(passed)
-    return reduce(gx, [x])[0], of_depthwise, of_pointwise
+    sums: list[Tensor] = []
+    found: list[Tensor | None] = []
+    for place, (g, y, slope, half) in enumerate(zip(gradients, values, slopes, halves, strict=True)):
+        rectified = _rectified(half)
+        back = _back(g, y, slope)
+        of_input, *of_kernels = separated_backward(back, rectified, half.depthwise, half.pointwise, half.form, weights)
+        passed = of_input.masked_fill(rectified <= 0, 0.0)
+        found += of_kernels
+        if isinstance(gx, Tensor):
+            gx.add_(passed)
+        else:
+            gx[place].copy_(passed)
+            sums.append(reduce(gx[place], [half.x])[0])
+    return torch.cat(sums) if sums else None, found
 
 
 def separated(x: Tensor, depthwise: Tensor, pointwise: Tensor, form: Form) -> Tensor:

@@ -7,13 +7,15 @@ import torch
 from torch import Tensor
 
 from spaces.core.fast import portable
-from spaces.core.fast.portable import Form, Slope, Weighed
+from spaces.core.fast.portable import Form, Half, Weighed
+from spaces.core.fast.portable_statistics import Norms, Passed, Slope
 from spaces.core.streams import generator
 
 Kernels = ModuleType
 Case = Callable[[Kernels], list[Tensor]]
 
 CHANNELS, SIZE, WITHIN = 24, (3, 9, 7), 1e-4
+PIXELS = 3 * 9 * 7
 
 
 def disagreement(kernels: Kernels, device: torch.device, dtype: torch.dtype = torch.float32) -> str:
@@ -49,10 +51,17 @@ def cases(device: torch.device, dtype: torch.dtype) -> Iterator[tuple[str, Case]
     def slope() -> Slope:
         return Slope(*numbers(3, CHANNELS).unbind())
 
+    def norms(rows: int) -> Norms:
+        return Norms(*(each[:rows] for each in (mean, variance, columns[3], torch.ones_like(columns[3]))))
+
     terms = [image() if number % 2 else part() for number in range(19)]
     g, x, coefficients, bias = part(), part(), numbers(19, CHANNELS), numbers(CHANNELS)
     kernel1, kernel3, apiece = numbers(CHANNELS, CHANNELS, 1, 1), numbers(CHANNELS, CHANNELS, 3, 3), slope()
-    depthwise = numbers(CHANNELS, 1, 3, 3)
+    pointwise = numbers(4, CHANNELS, CHANNELS, 1, 1)
+    depthwise = {size: numbers(CHANNELS, 1, size, size) for size in (3, 5)}
+    three = [slope() for _ in range(3)]
+    mean, variance, *learnt = numbers(4, 19, CHANNELS).double().unbind()
+    variance, columns = variance.square() + 0.1, numbers(4, 19, 1).double().abs()
     down = [-(-side // 2) for side in SIZE[1:]]
     smaller = [numbers(SIZE[0], *down, CHANNELS) for _ in range(2)]
 
@@ -66,14 +75,36 @@ def cases(device: torch.device, dtype: torch.dtype) -> Iterator[tuple[str, Case]
 
     yield "combine", combined(19, bias, accumulate=False)
     yield "combine", combined(3, None, accumulate=True)
-    yield "reduce", lambda kernels: [kernels.reduce(g, terms)[0]]
+    yield "reduce", lambda kernels: [added(kernels.reduce(g, terms)[0])]
 
     def moments(kernels: Kernels) -> list[Tensor]:
-        (mean,), (variance,) = statistics(1)
-        kernels.moments(x + 3, mean, variance)
-        return [mean, variance]
+        means, variances = statistics(2)
+        kernels.moments(x + 3, means, variances)
+        return [*means, *variances]
 
     yield "moments", moments
+
+    def weighed(scale: Tensor, shift: Tensor) -> Case:
+        """A node's sum and what comes back, where norms learn a scale and a shift or a column stands for them."""
+
+        def case(kernels: Kernels) -> list[Tensor]:
+            sums, given = kernels.reduce(g, terms)[0], (columns[0], scale, shift)
+            passed = kernels.slopes(norms(19), sums, *given, PIXELS, dtype, learnt=scale.shape[1] > 1)
+            return [*kernels.coefficients(norms(19), *given, dtype), *flat(passed)]
+
+        return case
+
+    yield "slopes", weighed(*learnt)
+    yield "slopes", weighed(columns[1], columns[2])
+    yield (
+        "slopes",
+        lambda kernels: flat(
+            kernels.slopes(norms(1), kernels.reduce(g, terms[:1])[0], None, None, None, PIXELS, dtype, learnt=False)
+        ),
+    )
+    yield "normalising", lambda kernels: [*kernels.normalising(norms(3), None, None, dtype)]
+    yield "normalising", lambda kernels: [*kernels.normalising(norms(3), *coefficients[:6].chunk(2), dtype)]
+    yield "joined", lambda kernels: [*kernels.joined(three)]
     yield "rectify", lambda kernels: [kernels.rectify(x)]
 
     def rectified_back(kernels: Kernels) -> list[Tensor]:
@@ -107,19 +138,46 @@ def cases(device: torch.device, dtype: torch.dtype) -> Iterator[tuple[str, Case]
 
     yield "dense", dense
 
-    def separable(stride: int, scale: Tensor | None, shift: Tensor | None) -> Case:
+    def separable(kernels: Kernels) -> list[Tensor]:
+        """Second halves, each of an image of its own; with the slopes of the norms before them."""
+        forms = [Form(3, 1, 1), Form(5, 1, 1), Form(3, 1, 1)]
+        halves = [
+            Half(terms[n], coefficients[n], bias, depthwise[form.kernel], pointwise[n], form)
+            for n, form in enumerate(forms)
+        ]
+        means, variances = statistics(3)
+        values, gx = kernels.separable(halves, means, variances), [torch.empty_like(x) for _ in forms]
+        sums, found = kernels.separable_backward([g, x, g], values, [apiece] * 3, halves, gx, weights=True)
+        passed = kernels.slopes(norms(3), sums, None, coefficients[:3], None, PIXELS, dtype, learnt=True)
+        return [*values, *means, *variances, *gx, added(sums), *found, *flat(passed)]
+
+    yield "separable", separable
+
+    def first_halves(stride: int) -> Case:
+        """Of one image, to which all gradients are added."""
+
         def case(kernels: Kernels) -> list[Tensor]:
-            form, ((mean,), (variance,)) = Form(3, 1, stride), statistics(1)
-            value = kernels.separable(x, scale, shift, depthwise, kernel1, form, mean, variance)
-            found = [value, mean, variance]
-            for accumulate in (False, True):
-                gx = x.clone()
-                back = (g if stride == 1 else smaller[1], value, apiece, x, scale, shift, depthwise, kernel1, form, gx)
-                of_kernels = kernels.separable_backward(*back, accumulate=accumulate, weights=True)
-                found += [gx, *(each for each in of_kernels if each is not None)]
-            return found
+            forms = [Form(size, dilation, stride) for size, dilation in ((3, 1), (5, 2), (3, 2), (5, 2))]
+            halves = [Half(x, None, None, depthwise[form.kernel], pointwise[n], form) for n, form in enumerate(forms)]
+            values, gx = kernels.separable(halves, None, None), x.clone()
+            gradients = [g, x, g, x] if stride == 1 else smaller * 2
+            _, found = kernels.separable_backward(gradients, values, [apiece] * 4, halves, gx, weights=True)
+            return [*values, gx, *found]
 
         return case
 
-    yield "separable", separable(1, coefficients[0], bias)
-    yield "separable", separable(2, None, None)
+    yield "separable", first_halves(1)
+    yield "separable", first_halves(2)
+
+
+def added(sums: Tensor) -> Tensor:
+    """Sums `[rows, C]`, or those of tiles `[tiles, rows, C]`, in all."""
+    return sums.reshape(-1, *sums.shape[-2:]).sum(0)
+
+
+def flat(passed: Passed) -> list[Tensor]:
+    """Its tensors: all A, all B, all K, and the gradients that there are."""
+    return [
+        *(torch.stack(each) for each in zip(*passed.slopes, strict=True)),
+        *(x for x in passed[1:] if x is not None),
+    ]

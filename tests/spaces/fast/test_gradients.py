@@ -71,7 +71,7 @@ def weight_gradients(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
             def spy(*args: Any, kernel: Callable[..., Any] = kernel, argument: str = argument, **given: Any) -> Any:
                 asked.append(given[argument])
                 found = kernel(*args, **given)
-                gradients = found if argument == "of_weights" else found[1:]
+                gradients = found if argument == "of_weights" else found[1]
                 assert all((gradient is not None) == given[argument] for gradient in gradients)
                 return found
 
