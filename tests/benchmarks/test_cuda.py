@@ -32,11 +32,14 @@ def gpu() -> None:
 
 @pytest.fixture(params=[False, True], ids=["fp32", "tf32"])
 def tf32(request: pytest.FixtureRequest) -> Iterator[bool]:
-    """Whether convolutions may round fp32 to TF32, as they may not in a trial."""
-    before = torch.backends.cudnn.allow_tf32
-    torch.backends.cudnn.allow_tf32 = request.param
+    """Whether convolutions and products may round fp32 to TF32, as they may not in a trial."""
+    libraries = (torch.backends.cudnn, torch.backends.cuda.matmul)
+    before = [library.allow_tf32 for library in libraries]
+    for library in libraries:
+        library.allow_tf32 = request.param
     yield request.param
-    torch.backends.cudnn.allow_tf32 = before
+    for library, allowed in zip(libraries, before, strict=True):
+        library.allow_tf32 = allowed
 
 
 def milliseconds(take: Callable[[], Any], steps: int = STEPS) -> float:
