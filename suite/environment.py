@@ -32,7 +32,7 @@ def device_name(kind: str) -> str:
 
 def engine_name(engine: str, precision: str, device: str, *, graphs: bool = False) -> str:
     """What computed the supernets, in words, with the kernels of the fast engine that are here."""
-    return _engine(engine, precision, device) + (", from CUDA graphs" if graphs else "")
+    return _engine(engine, precision, device) + (", CUDA graphs where passes allow" if graphs else "")
 
 
 def _engine(engine: str, precision: str, device: str) -> str:

@@ -3,8 +3,10 @@
 The first times a pass is taken as ever. Then its kernels are captured, and from then on replayed: images, tables and
 foreign parameters are copied to where the graph reads them, logits and gradients from where it writes them, so
 nothing that a caller holds is overwritten. What the host decides is part of a graph: passes that differ in it have
-graphs of their own. Taken as ever are passes that draw, that overlap (one begins before another has given its
-gradient), whose gradient is differentiated once more, or that are under a functional transform.
+graphs of their own. Parameters and buffers are read where they lie: they may be written to, not replaced.
+
+Taken as ever are passes that draw, that overlap (one begins before another has given its gradient), whose gradient is
+differentiated once more, that have a gradient in `eval()` mode, or that are under a functional transform.
 
 A graph is used once it has given the very bits of the pass as it is issued, forward and back. If it does not, or a pass
 cannot be captured, `NotCaptured` says so.
@@ -22,8 +24,8 @@ from torch.func import functional_call
 
 from spaces.core.errors import InputError
 from spaces.core.fast.cell import executes
-from spaces.core.mixed_cell import transformed
-from spaces.core.operations import frozen_statistics, in_mode, is_frozen
+from spaces.core.mixed_cell import MixedCell, transformed
+from spaces.core.operations import clones, frozen_statistics, in_mode, is_frozen, restored_statistics
 from spaces.core.supernet import Live, Supernet
 
 T = TypeVar("T")
@@ -34,7 +36,7 @@ Capture = Callable[[Run], Run]
 """Takes what a function does without doing it; what it gives back does it, with the same tensors."""
 
 WARM_UP = 2
-"""How often a pass is taken as ever before it is captured, so that kernels are loaded and constants in place."""
+"""How often a pass is taken as ever before it is captured, so that kernels are loaded; constants are then in place."""
 
 KEPT = 8
 """Graphs of a supernet at once, the latest used: each keeps the memory of its pass."""
@@ -82,7 +84,12 @@ class Known:
 
     def heed(self, slope: Tensor) -> None:
         """From now on as ever, where the gradient that comes back is to be differentiated or comes in a batch."""
-        self.always |= differentiated(slope)
+        if differentiated(slope):
+            self.never()
+
+    def never(self) -> None:
+        """From now on as ever."""
+        self.always, self.graph = True, None
 
 
 class Graphs:
@@ -98,24 +105,28 @@ class Graphs:
         self, images: Tensor, weights: Mapping[str, Tensor], parameters: Mapping[str, Tensor] | None = None
     ) -> Tensor:
         """The logits `[N, classes]`, at other `parameters` if given."""
-        if images.requires_grad or transformed():
+        evaluated = torch.is_grad_enabled() and not self.net.training
+        if images.requires_grad or evaluated or transformed():
             return eager(self.net, images, weights, parameters)
         live = self.net.live(weights)
         known = self._alike(self._key(images, weights, live, parameters))
         if known.graph and known.graph.retired:
-            known.always, known.graph = True, None
-        if known.always or known.times < WARM_UP:
-            known.times += 1
-            logits = eager(self.net, images, weights, parameters)
-            known.always |= self.net.random.drawn
-            if logits.requires_grad:
-                logits.register_hook(known.heed)  # type: ignore[no-untyped-call]
-            return logits
+            known.never()
+        if known.always:
+            return eager(self.net, images, weights, parameters)
         tables = [weights[kind].to(images.device, non_blocking=True) for kind in live]
         given = [*({**self.own, **(parameters or {})}).values()]
-        if known.graph is None:
+        if known.graph:
+            return known.graph(images, tables, given)
+        logits = eager(self.net, images, weights, parameters)
+        known.times += 1
+        if self.net.random.drawn:
+            known.never()
+        elif known.times == WARM_UP:  # at once, while all that the pass has made for itself is still there
             known.graph = Graph(self.net, self.capturing(), live, images, tables, given, own=parameters is None)
-        return known.graph(images, tables, given)
+        if logits.requires_grad:
+            logits.register_hook(known.heed)  # type: ignore[no-untyped-call]
+        return logits
 
     def _alike(self, key: Hashable) -> Known:
         known = self._known.setdefault(key, Known())
@@ -130,11 +141,11 @@ class Graphs:
         """All that the host decides a pass by."""
         net = self.net
         return (
-            (images.shape, images.dtype),
-            (net.training, is_frozen(net), torch.is_grad_enabled()),
-            (net.skip_dropout, net.auxiliary_weight if net.auxiliary_skip else 0.0),
+            (images.shape, images.stride(), images.dtype),
+            (net.engine, net.precision, net.training, is_frozen(net), torch.is_grad_enabled()),
+            (net.skip_dropout, net.beside is None),
             tuple(live.items()),
-            tuple(weights[kind].requires_grad for kind in live),
+            tuple((weights[kind].requires_grad, weights[kind].dtype) for kind in live),
             parameters is None,
         )
 
@@ -144,6 +155,14 @@ class Asked(NamedTuple):
 
     tables: tuple[bool, ...]
     parameters: bool
+
+
+class Given(NamedTuple):
+    """What a pass was given: images, tables and parameters, and the weight of auxiliary skip-connections."""
+
+    images: Tensor
+    tensors: Sequence[Tensor]
+    beside: float | None
 
 
 class Graph:
@@ -160,13 +179,14 @@ class Graph:
         *,
         own: bool,
     ) -> None:
-        self.net, self.live, self.training = net, live, net.training
+        self.net, self.live, self.training, self.frozen = net, live, net.training, is_frozen(net)
         self.names = [f"net.{name}" for name, _ in net.named_parameters()]
         # Leaves that nothing outside knows, so that all of autograd's graph is made on the stream that is captured.
         # `data`: what autograd has kept of them does not count as changed when they are written to.
         self.images = images.detach().clone()
         self.tables = [table.detach().clone().requires_grad_(table.requires_grad) for table in tables]
         self.parameters = [(p if own else p.clone()).data.requires_grad_() for p in parameters]
+        self.beside = None if net.beside is None else images.new_empty((), dtype=torch.float64)
         self.read = [x.data for x in (self.images, *self.tables, *(() if own else self.parameters))]
         self.turn = 0  # how often it was replayed
         self.proven = False
@@ -176,20 +196,29 @@ class Graph:
         self.ways: dict[Asked, WayBack] = {}
         self.logits = images  # until it is captured
         self.replay = captured(capture, self._compute)
+        # Their constants are read in every replay, and a cell keeps the latest plans alone.
+        self.plans = [plan for cell in net.modules() if isinstance(cell, MixedCell) for plan in cell.plans]
 
     def _compute(self) -> None:
-        self.logits = self.compute(self.images, self.tables, self.parameters)
+        self.logits = self.compute(self.images, self.tables, self.parameters, self.beside)
 
-    def compute(self, images: Tensor, tables: Sequence[Tensor], parameters: Sequence[Tensor]) -> Tensor:
+    def compute(
+        self,
+        images: Tensor,
+        tables: Sequence[Tensor],
+        parameters: Sequence[Tensor],
+        beside: Tensor | float | None,
+    ) -> Tensor:
         """The pass, kernel by kernel."""
         named = dict(zip(self.names, parameters, strict=True))
         weights = dict(zip(self.live, tables, strict=True))
-        return functional_call(_Computed(self.net), named, (images, weights, self.live))
+        return functional_call(_Computed(self.net), named, (images, weights, self.live, beside))
 
     def __call__(self, images: Tensor, tables: Sequence[Tensor], parameters: Sequence[Tensor]) -> Tensor:
         """The logits `[N, classes]`."""
         for asked in self.asked - self.ways.keys():
-            self.ways[asked] = WayBack(self, asked)
+            leaves = self.leaves(asked, [*self.tables, *self.parameters])
+            self.ways[asked] = WayBack(self.capture, self.logits, leaves)
         logits: Tensor = Replayed.apply(self, images, *tables, *parameters)
         return logits
 
@@ -197,42 +226,39 @@ class Graph:
         """The logits of tables and parameters, by a replay."""
         tables, parameters = self.parted(tensors)
         if not self.proven:
-            buffers = [buffer.data for buffer in self.net.buffers()]
-            before = [buffer.clone() for buffer in buffers]
+            with restored_statistics(self.net):
+                expected = [self.compute(images, tables, parameters, self.net.beside), *clones(self.net.buffers())]
         torch._foreach_copy_(self.read, [images, *tensors][: len(self.read)])
+        if self.beside is not None:
+            self.beside.data.fill_(self.net.auxiliary_weight)
         self.replay()
         self.turn += 1
         logits = self.logits.detach().clone()
         if not self.proven:
-            found = [logits, *(buffer.clone() for buffer in buffers)]
-            for buffer, value in zip(buffers, before, strict=True):
-                buffer.copy_(value)
-            prove(found, [self.compute(images, tables, parameters), *buffers], "forward")
+            prove([logits, *self.net.buffers()], expected, "forward")
             self.proven = True
         return logits
 
-    def backward(
-        self, asked: Asked, images: Tensor, tensors: Sequence[Tensor], slope: Tensor
-    ) -> Sequence[Tensor | None]:
+    def backward(self, asked: Asked, given: Given, slope: Tensor) -> Sequence[Tensor | None]:
         """The gradients of tables and parameters that are `asked` for: by a replay, once it is known to be right."""
         self.asked.add(asked)
         way = self.ways.get(asked)
         if way is None:
-            return self.anew(asked, images, tensors, slope)
-        found = way(slope)
+            return self.anew(asked, given, slope)
+        found = self.placed(asked, way(slope))
         if not way.proven:
-            prove(found, self.anew(asked, images, tensors, slope), "back")
+            prove(found, self.anew(asked, given, slope), "back")
             way.proven = True
         return found
 
-    def anew(self, asked: Asked, images: Tensor, tensors: Sequence[Tensor], slope: Tensor) -> Sequence[Tensor | None]:
+    def anew(self, asked: Asked, given: Given, slope: Tensor) -> Sequence[Tensor | None]:
         """The same by a pass of its own, kernel by kernel; to be differentiated where autograd asks for that."""
         again = torch.is_grad_enabled()
-        with torch.enable_grad(), in_mode(self.net, self.training), frozen_statistics(self.net):
+        statistics = frozen_statistics if self.frozen else restored_statistics  # in bf16 they do not round alike
+        with torch.enable_grad(), in_mode(self.net, self.training), statistics(self.net):
             # Views, so that the derivative ends here and does not run on to where the tensors come from.
-            own = [t.view_as(t) if t.requires_grad else t.detach().requires_grad_() for t in tensors]
-            tables, parameters = self.parted(own)
-            logits = self.compute(images, tables, parameters)
+            own = [t.view_as(t) if t.requires_grad else t.detach().requires_grad_() for t in given.tensors]
+            logits = self.compute(given.images, *self.parted(own), given.beside)
             leaves = self.leaves(asked, own)
             found = torch.autograd.grad(logits, leaves, slope, create_graph=again, allow_unused=True)
         return self.placed(asked, found)
@@ -254,26 +280,24 @@ class Graph:
 
 
 class WayBack:
-    """The gradients that are asked for at a graph's latest pass, captured."""
+    """The gradients of `leaves` at the latest pass that gave `logits`, captured."""
 
-    def __init__(self, graph: Graph, asked: Asked) -> None:
-        self.graph, self.asked = graph, asked
-        self.slope = torch.empty_like(graph.logits)
+    def __init__(self, capture: Capture, logits: Tensor, leaves: Sequence[Tensor]) -> None:
+        self.slope = torch.empty_like(logits)
         self.proven = False
-        self.found: Sequence[Tensor | None] = []
-        self.replay = captured(graph.capture, self._differentiate)
-        self.stored = Stored(self.found)
+        found: list[Tensor | None] = []
 
-    def _differentiate(self) -> None:
-        graph = self.graph
-        leaves = graph.leaves(self.asked, [*graph.tables, *graph.parameters])
-        self.found = torch.autograd.grad(graph.logits, leaves, self.slope, retain_graph=True, allow_unused=True)
+        def differentiate() -> None:
+            found[:] = torch.autograd.grad(logits, leaves, self.slope, retain_graph=True, allow_unused=True)
+
+        self.replay = captured(capture, differentiate)
+        self.stored = Stored(found)
 
     def __call__(self, slope: Tensor) -> list[Tensor | None]:
-        """Those of all tables and parameters; None where they are not asked for, or there is none."""
+        """Those of all leaves; None for one that nothing depends on."""
         self.slope.copy_(slope)
         self.replay()
-        return self.graph.placed(self.asked, self.stored.copies())
+        return self.stored.copies()
 
 
 class Stored:
@@ -313,7 +337,7 @@ class Replayed(torch.autograd.Function):
     def forward(ctx: Any, graph: Graph, images: Tensor, *tensors: Tensor) -> Tensor:
         """A replay."""
         logits = graph.forward(images, tensors)
-        ctx.graph, ctx.turn = graph, graph.turn
+        ctx.graph, ctx.turn, ctx.beside = graph, graph.turn, graph.net.beside
         ctx.save_for_backward(images, *tensors)
         return logits
 
@@ -322,12 +346,13 @@ class Replayed(torch.autograd.Function):
         """A replay, or, where that would not do, another pass: from then on the graph is not used any more."""
         graph: Graph = ctx.graph
         images, *tensors = ctx.saved_tensors
+        given = Given(images, tensors, ctx.beside)
         tables, parameters = graph.parted(ctx.next_functions[1:])
         asked = Asked(tuple(map(executes, tables)), any(map(executes, parameters)))
         if ctx.turn != graph.turn or differentiated(slope):
             graph.retired = True
-            return None, None, *graph.anew(asked, images, tensors, slope)
-        return None, None, *graph.backward(asked, images, tensors, slope)
+            return None, None, *graph.anew(asked, given, slope)
+        return None, None, *graph.backward(asked, given, slope)
 
 
 class _Computed(nn.Module):
@@ -337,8 +362,10 @@ class _Computed(nn.Module):
         super().__init__()
         self.net = net
 
-    def forward(self, images: Tensor, tables: Mapping[str, Tensor], live: Live) -> Tensor:
-        return self.net.compute(images, self.net.weighed(tables, live))
+    def forward(
+        self, images: Tensor, tables: Mapping[str, Tensor], live: Live, beside: Tensor | float | None
+    ) -> Tensor:
+        return self.net.compute(images, self.net.weighed(tables, live, beside))
 
 
 def differentiated(slope: Tensor) -> bool:

@@ -42,21 +42,21 @@ KEPT_PLANS = 16
 class CellWeights:
     """How the operations of a cell are weighed: a table `[edges, operations]`, and which of it is computed at all.
 
-    `live[edge]` are the columns of the table that are. Each edge has its auxiliary skip-connection beside them where
-    its weight is not zero.
+    `live[edge]` are the columns of the table that are. Beside them each edge has its auxiliary skip-connection, with a
+    scalar for its weight, unless that is None.
     """
 
     operations: tuple[str, ...]
     table: Tensor
     live: tuple[tuple[int, ...], ...]
-    auxiliary: float
+    auxiliary: Tensor | float | None
 
     @cached_property
     def choices(self) -> list[Choice]:
         """For each edge the operations to compute, with their weights."""
         # One unbind, not an index for each weight: the backward pass then gathers all gradients at once.
         scalars, width = self.table.flatten().unbind(), len(self.operations)
-        beside: Choice = {AUXILIARY: self.auxiliary} if self.auxiliary else {}
+        beside: Choice = {} if self.auxiliary is None else {AUXILIARY: self.auxiliary}
         return [
             {**{self.operations[column]: scalars[edge * width + column] for column in columns}, **beside}
             for edge, columns in enumerate(self.live)
@@ -94,6 +94,11 @@ class MixedCell(nn.Module):
             self.incoming.setdefault(target, []).append((number, source))
         self.node_norms = nn.ModuleList(node_norm() for _ in self.incoming) if node_norm else None
         self._plans: dict[tuple[object, ...], Plan] = {}
+
+    @property
+    def plans(self) -> list[Plan]:
+        """Those that are kept."""
+        return list(self._plans.values())
 
     def mix(self, inputs: Sequence[Tensor], weights: CellWeights) -> Tensor:
         """What the searched edges make of the input nodes, `[N, C or nodes · C, H, W]`."""
@@ -135,7 +140,8 @@ class MixedCell(nn.Module):
         return output
 
     def _plan(self, weights: CellWeights) -> Plan:
-        key = (weights.live, bool(weights.auxiliary))
+        beside = weights.auxiliary is not None
+        key = (weights.live, beside)
         if key not in self._plans:
             if len(self._plans) >= KEPT_PLANS:
                 self._plans.clear()
@@ -144,7 +150,7 @@ class MixedCell(nn.Module):
             for edge, (module, columns) in enumerate(zip(self.edges, weights.live, strict=True)):
                 assert isinstance(module, MixedEdge)
                 found = [(edge * width + column, module[weights.operations[column]]) for column in columns]
-                operations.append([*found, (-1, module[AUXILIARY])] if weights.auxiliary else found)
+                operations.append([*found, (-1, module[AUXILIARY])] if beside else found)
             self._plans[key] = plan = read(self.incoming, operations, self.node_norms or ())  # type: ignore[arg-type]
             names = {id(parameter): name for name, parameter in self.named_parameters()}
             plan.names = [names[id(parameter)] for parameter in chain.from_iterable(plan.parameters())]

@@ -3,7 +3,7 @@
 An operation of stride 2 maps height and width n to ceil(n / 2), so any size of image passes through every space.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from weakref import WeakKeyDictionary
 
@@ -64,6 +64,22 @@ def frozen_statistics(net: nn.Module) -> Iterator[None]:
     finally:
         for norm, frozen in zip(norms, before, strict=True):
             norm.frozen = frozen
+
+
+@contextmanager
+def restored_statistics(net: nn.Module) -> Iterator[None]:
+    """Passes of `net` in this block move its running statistics, which are as they were afterwards."""
+    before = clones(net.buffers())
+    try:
+        yield
+    finally:
+        for buffer, value in zip(net.buffers(), before, strict=True):
+            buffer.data.copy_(value)  # `data`: what autograd has kept of them does not count as changed
+
+
+def clones(tensors: Iterable[Tensor]) -> list[Tensor]:
+    """A copy of each."""
+    return [tensor.clone() for tensor in tensors]
 
 
 def is_frozen(net: nn.Module) -> bool:

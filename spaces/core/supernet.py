@@ -15,10 +15,9 @@ from typing import Literal, Self
 
 import torch
 from torch import Tensor, nn
-from torch.autograd import forward_ad
 
 from spaces.core.genotype import DartsGenotype, NatsGenotype
-from spaces.core.mixed_cell import AUXILIARY, CellWeights, Engine, MixedCell, MixedEdge
+from spaces.core.mixed_cell import AUXILIARY, CellWeights, Engine, MixedCell, MixedEdge, transformed
 from spaces.core.operations import (
     BatchNorm,
     DroppedSkip,
@@ -124,7 +123,7 @@ class Supernet(nn.Module, ABC):
 
     def compute(self, images: Tensor, cells: Cells) -> Tensor:
         """What `forward` returns, of weights that have been read: nothing of it depends on what a tensor holds."""
-        if self.engine == "fast":  # whose cells have channels innermost
+        if self.engine == "fast" and not transformed():  # whose cells have channels innermost
             images = images.contiguous(memory_format=torch.channels_last)
         with torch.autocast(images.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
             logits = self.logits(images, cells)
@@ -177,9 +176,14 @@ class Supernet(nn.Module, ABC):
             )
         return found
 
-    def weighed(self, tables: Mapping[str, Tensor], live: Live) -> Cells:
-        """The weights of each cell, of tables on the device of the images."""
-        auxiliary = self.auxiliary_weight if self.auxiliary_skip else 0.0
+    @property
+    def beside(self) -> float | None:
+        """The weight of the auxiliary skip-connections; None where they are not computed."""
+        return (self.auxiliary_weight or None) if self.auxiliary_skip else None
+
+    def weighed(self, tables: Mapping[str, Tensor], live: Live, beside: Tensor | float | None = None) -> Cells:
+        """The weights of each cell, of tables on the device of the images; `beside` as a tensor if it may change."""
+        auxiliary = self.beside if beside is None else beside
         found = {}
         for kind, each in live.items():
             apart = tables[kind].reshape(-1, *self._present[kind].shape).unbind()
@@ -192,9 +196,7 @@ class Supernet(nn.Module, ABC):
 
 def _known(weights: Tensor) -> bool:
     """Whether a zero among `weights` is structural: no device is waited for to read it, and no derivative passes."""
-    dual = forward_ad.unpack_dual(weights)  # type: ignore[no-untyped-call]
-    differentiated = weights.requires_grad or dual.tangent is not None
-    return not differentiated and weights.device.type == "cpu"
+    return not weights.requires_grad and weights.device.type == "cpu" and not transformed()
 
 
 class DartsCell(MixedCell):

@@ -34,7 +34,7 @@ def test_the_trial_and_what_was_given_for_it_are_named():
         ("reference, fp32", [("--engine", "reference")]),
         ("reference, bf16 autocast", [("--precision", "bf16")]),
         ("fast, fp32, in plain torch: no compiler", []),
-        ("reference, fp32, from CUDA graphs", [("--engine", "reference"), ("--graphs",)]),
+        ("reference, fp32, CUDA graphs where passes allow", [("--engine", "reference"), ("--graphs",)]),
     ],
 )
 def test_an_unusual_engine_is_named(engine, extra):

@@ -4,9 +4,11 @@ Like a graph it does in every replay what was done while it was recorded, with t
 decide by then; and what a GPU could not capture (reading a value, drawing, copying from the host) it refuses.
 """
 
+import gc
 from collections.abc import Callable
 from copy import deepcopy
 from typing import Any
+from weakref import ref
 
 import pytest
 import torch
@@ -20,7 +22,8 @@ from methods import Search, get_method
 from methods.core.settings import resolve
 from spaces import get_space
 from spaces.core.fast import cell, portable
-from spaces.core.graphs import KEPT, WARM_UP, Graphs, NotCaptured, eager
+from spaces.core.graphs import KEPT, WARM_UP, Graph, Graphs, NotCaptured, eager
+from spaces.core.mixed_cell import KEPT_PLANS, MixedCell
 from spaces.core.operations import frozen_statistics
 from spaces.core.streams import generator
 from spaces.core.supernet import Supernet
@@ -341,12 +344,82 @@ def test_passes_that_draw_are_taken_as_ever() -> None:
         assert both.same(take) == replays
 
 
-def test_an_auxiliary_weight_is_part_of_a_graph() -> None:
-    both = Both(auxiliary_skip=True)
-    for weight in (1.0, 0.5, 0.0, 1.0):
+@pytest.mark.parametrize("engine", ["fast", "reference"])
+def test_an_auxiliary_weight_may_change_from_pass_to_pass(engine: str) -> None:
+    """As that of DARTS- does; where it is zero nothing is computed, which is another pass."""
+    both = Both(auxiliary_skip=True, engine=engine)
+    take, replays = step(both), 0
+    for number in range(8):
         for net in both.nets:
-            net.auxiliary_weight = weight
+            net.auxiliary_weight = 1 - number / 10
+        replays += both.same(take, times=1)
+    assert replays == 2 * (6 + 5)
+    for net in both.nets:
+        net.auxiliary_weight = 0.0
+    assert both.same(take) == 2 * (4 + 3)
+
+
+def test_gradients_of_an_evaluation_are_taken_as_ever() -> None:
+    """They are another pass's where the running statistics have moved since."""
+    both = Both()
+    alpha, (images, labels) = softmax(both), batch()
+
+    def take(net: Supernet, compute: Callable[..., Tensor]) -> list[Tensor]:
+        net.eval()
+        loss = F.cross_entropy(compute(images, alpha), labels)
+        return list(torch.autograd.grad(loss, list(alpha.values())))
+
+    assert both.same(take) == 0
+
+
+def test_what_a_net_computes_by_may_change() -> None:
+    both = Both()
+    for engine, precision in (("fast", "fp32"), ("reference", "fp32"), ("fast", "bf16"), ("fast", "fp32")):
+        for net in both.nets:
+            net.engine, net.precision = engine, precision  # type: ignore[assignment]
         both.same(step(both), times=WARM_UP + 2)
+
+
+def test_more_architectures_than_a_cell_keeps_plans() -> None:
+    """Beside batches that are smaller than the others: what a graph reads lives as long as the graph."""
+    both = Both()
+    many = [both.space.encode(both.space.random(generator(number, "genotype"))) for number in range(KEPT_PLANS + 2)]
+    for weights in many:
+
+        def take(net: Supernet, compute: Callable[..., Tensor], weights: Any = weights) -> list[Tensor]:
+            with torch.no_grad():
+                return [compute(batch(0, size)[0], weights) for size in (3, 3, 3, 2)]
+
+        both.same(take, times=2)
+    cells = [module for module in both.nets[1].modules() if isinstance(module, MixedCell)]
+    oldest, *_ = kept(both)
+    assert len(oldest.plans) > len(cells)
+    assert not {id(plan) for plan in oldest.plans} & {id(plan) for cell in cells for plan in cell.plans}
+
+
+def kept(both: Both) -> list[Graph]:
+    return [known.graph for known in both.graphs._known.values() if known.graph]
+
+
+def test_graphs_that_are_not_kept_give_their_memory_back() -> None:
+    """At once: no collector has to come by."""
+    both = Both()
+    gc.disable()
+    try:
+        seen = []
+        for number in range(KEPT + 4):
+            weights = both.space.encode(both.space.random(generator(number, "genotype")))
+
+            def take(net: Supernet, compute: Callable[..., Tensor], weights: Any = weights) -> list[Tensor]:
+                loss = F.cross_entropy(compute(batch()[0], weights), batch()[1])
+                found = torch.autograd.grad(loss, list(net.parameters()), allow_unused=True)
+                return [g for g in found if g is not None]
+
+            both.same(take)
+            seen += [ref(graph) for graph in kept(both)[-1:]]
+        assert len({id(graph()) for graph in seen if graph() is not None}) == len(kept(both)) == KEPT
+    finally:
+        gc.enable()
 
 
 def test_as_many_graphs_as_are_kept() -> None:
@@ -367,8 +440,8 @@ def test_what_cannot_be_captured_is_said(monkeypatch: pytest.MonkeyPatch) -> Non
     both = Both()
     usual = Supernet.weighed
 
-    def reads(net: Supernet, tables: dict[str, Tensor], live: Any) -> Any:
-        return usual(net, {kind: table * float(table.detach().max()) for kind, table in tables.items()}, live)
+    def reads(net: Supernet, tables: dict[str, Tensor], *rest: Any) -> Any:
+        return usual(net, {kind: table * float(table.detach().max()) for kind, table in tables.items()}, *rest)
 
     monkeypatch.setattr(Supernet, "weighed", reads)
     with pytest.raises(NotCaptured) as told:

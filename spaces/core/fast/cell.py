@@ -37,7 +37,7 @@ class Job:
     inputs: int
     stride: int
     joined: bool
-    auxiliary_weight: float
+    auxiliary_weight: Tensor | float | None
     reference: Callable[[Sequence[Tensor]], Tensor]
 
 
@@ -73,8 +73,8 @@ class Cell:
     def weights(self) -> Tensor:
         """Of each term, float64 `[terms, 1]`."""
         flat = self.table.flatten().double()
-        if auxiliary := self.job.auxiliary_weight:  # at the place after the last
-            flat = torch.cat([flat, flat.new_full((1,), auxiliary)])
+        if (last := self.job.auxiliary_weight) is not None:  # at the place after the last
+            flat = torch.cat([flat, last.reshape(1) if isinstance(last, Tensor) else flat.new_full((1,), last)])
         return flat[self.placed.places][:, None]
 
     def scale_and_shift(self) -> tuple[Tensor, Tensor]:
@@ -127,7 +127,7 @@ class Cell:
                 kernels.combine([total], factor, offset[0], nodes[place])
                 done.sums.append(total)
             done.states.append(nodes[place])
-        if norms and moves(norms[0]):
+        if norms and moves(norms[0]) and self.count:
             normed = self.placed.normed
             move_running(norms, statistics.mean[normed], statistics.variance[normed], self.count)
         return output, done

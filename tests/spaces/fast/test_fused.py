@@ -194,7 +194,7 @@ def test_a_gpu_that_proves_them_uses_them(monkeypatch: pytest.MonkeyPatch) -> No
         assert asked == [(fused, torch.device("cuda"))]
         assert engine_name("fast", "fp32", "cuda") == "fast, fp32, with Triton kernels"
         told = engine_name("fast", "fp32", "cuda", graphs=True)
-        assert told == "fast, fp32, with Triton kernels, from CUDA graphs"
+        assert told == "fast, fp32, with Triton kernels, CUDA graphs where passes allow"
     finally:
         fused.library.cache_clear()
 
