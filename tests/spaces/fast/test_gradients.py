@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 from torch.func import functional_call
+from torch.testing import assert_close
 
 from spaces import IMAGE_SPACES
 from spaces.core.fast import groups, native, portable
@@ -261,3 +262,30 @@ def test_a_change_of_mode_between_the_passes_changes_nothing(
         gradients = torch.autograd.grad(loss, list(leaves.values()), allow_unused=True, materialize_grads=True)
         found.append(dict(zip(leaves, gradients, strict=True)))
     agree(*found)
+
+
+def test_transforms_of_functions(pair: Any) -> None:
+    """A Hessian by forward over reverse mode, and whole batches of images and of tables, as one by one."""
+    both = pair("nats-tss", batch=3, affine=True)
+    table = both.weights["cell"]
+    hessians, found = [], []
+    for net in both.nets:
+        net.eval()
+        hessians.append(torch.func.hessian(lambda a, net=net: both.loss(net, weights={"cell": a}))(table))
+        images = torch.vmap(lambda x, net=net: net(x[None], both.weights))(both.images)
+        tables = torch.vmap(lambda a, net=net: net(both.images, {"cell": a}))(torch.stack([table, 2 * table]))
+        assert_close(images[:, 0], net(both.images, both.weights), rtol=1e-9, atol=1e-12)
+        assert_close(tables[1], net(both.images, {"cell": 2 * table}), rtol=1e-9, atol=1e-12)
+        found.append((images, tables))
+    assert_close(*hessians, rtol=1e-9, atol=1e-12)
+    assert_close(*found, rtol=1e-9, atol=1e-12)
+    assert float(hessians[0].detach().abs().max()) > 0
+
+
+def test_an_empty_batch_moves_no_statistics(pair: Any) -> None:
+    both = pair("nats-tss")
+    for net in both.nets:
+        before = [buffer.clone() for name, buffer in net.named_buffers() if "tracked" not in name]
+        net(both.images[:0], both.weights)
+        after = [buffer for name, buffer in net.named_buffers() if "tracked" not in name]
+        assert all(torch.equal(one, other) for one, other in zip(before, after, strict=True))
