@@ -106,12 +106,15 @@ def fresh_memory() -> Callable[[], Any]:
 
 @contextmanager
 def as_glibc_does() -> Iterator[None]:
-    """Large blocks come from the system and go back to it, as in a process that the fast engine was never used in."""
+    """Large blocks come from the system and go back to it, as in a process that the fast engine was never used in.
+
+    There glibc has raised both thresholds by the first blocks that were freed, as far as it does: to 32 and 64 MB.
+    """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is None:
         yield
         return
-    for parameter, value in ((M_MMAP_THRESHOLD, 128 * 1024), (M_MMAP_MAX, 65536), (M_TRIM_THRESHOLD, 128 * 1024)):
+    for parameter, value in ((M_MMAP_THRESHOLD, 32 << 20), (M_MMAP_MAX, 65536), (M_TRIM_THRESHOLD, 64 << 20)):
         mallopt(parameter, value)
     ctypes.CDLL(None).malloc_trim(0)
     try:

@@ -92,8 +92,8 @@ class Cell:
         plan, kernels, job = self.plan, self.kernels, self.job
         norms = [norm for row in plan.normed if (norm := plan.norms[row]) is not None]
         of_batch = any(norm.training or not norm.track_running_stats for norm in norms[:1])
-        if of_batch and self.count == 1:
-            raise ValueError("batch norm in training mode needs more than one value a channel: one image of one pixel")
+        if of_batch and self.count < 2:
+            raise ValueError(f"batch norm in training mode needs more than one value a channel: here are {self.count}")
         statistics = Statistics.of(plan.norms, self.placed.columns, self.channels, of_batch=of_batch)
         images, height, width, channels = self.shape
         blank = self.inputs[0].new_empty
@@ -127,7 +127,7 @@ class Cell:
                 kernels.combine([total], factor, offset[0], nodes[place])
                 done.sums.append(total)
             done.states.append(nodes[place])
-        if norms and moves(norms[0]) and self.count:
+        if norms and moves(norms[0]):
             normed = self.placed.normed
             move_running(norms, statistics.mean[normed], statistics.variance[normed], self.count)
         return output, done

@@ -115,6 +115,8 @@ def test_one_value_a_channel_is_refused_by_both(pair: Any) -> None:
     for net in both.nets:
         with pytest.raises(ValueError, match=r"more than (1 value per|one value a) channel"):
             both.loss(net)
+    with pytest.raises(ValueError, match="here are 0"):  # and no statistic is moved to what is no number
+        both.fast(both.images[:0], both.weights)
 
 
 @pytest.mark.parametrize(
