@@ -163,4 +163,7 @@ class Separable(Group):
 
 def _stacked(learnt: Sequence[Sequence[Tensor]]) -> tuple[Tensor | None, Tensor | None]:
     """The scales and the shifts of batch norms, `[norms, C]` each, where they learn any."""
-    return tuple(torch.stack(of) for of in zip(*learnt, strict=True)) or NEITHER  # type: ignore[return-value]
+    if not all(learnt):
+        return NEITHER
+    scales, shifts = zip(*learnt, strict=True)
+    return torch.stack(scales), torch.stack(shifts)
