@@ -8,11 +8,11 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from spaces.core.errors import unknown
+from spaces.common.errors import unknown
 
 if TYPE_CHECKING:
-    from methods.core.recipe import Method
-    from methods.core.search import Search
+    from methods.search.loop import Search
+    from methods.search.recipe import Method
 
 METHODS: dict[str, str] = {
     "darts-1st": "methods.darts:DARTS_1ST",
@@ -50,11 +50,11 @@ METHODS: dict[str, str] = {
     "r-darts-ada": "methods.r_darts:R_DARTS_ADA",
     "r-darts-l2": "methods.r_darts:R_DARTS_L2",
     "random": "methods.random_search:RANDOM",
-    "fixed-skips-0": "methods.convergence:SKIPS_0",
-    "fixed-skips-37.5": "methods.convergence:SKIPS_37",
-    "fixed-skips-62.5": "methods.convergence:SKIPS_62",
-    "fixed-deep": "methods.convergence:DEEP",
-    "fixed-shallow": "methods.convergence:SHALLOW",
+    "fixed-skips-0": "methods.fixed_architectures:SKIPS_0",
+    "fixed-skips-37.5": "methods.fixed_architectures:SKIPS_37",
+    "fixed-skips-62.5": "methods.fixed_architectures:SKIPS_62",
+    "fixed-deep": "methods.fixed_architectures:DEEP",
+    "fixed-shallow": "methods.fixed_architectures:SHALLOW",
 }
 
 
@@ -65,7 +65,7 @@ def get_method(name: str) -> "Method":
     """
     path, _, attribute = name.rpartition(":")
     if path.endswith(".py"):
-        from methods.core.outside import recipe_from
+        from methods.search.external_recipe import recipe_from
 
         return recipe_from(Path(path), attribute, METHODS)
     if name not in METHODS:
@@ -77,7 +77,7 @@ def get_method(name: str) -> "Method":
 
 def __getattr__(name: str) -> Any:
     if name == "Search":
-        from methods.core.search import Search
+        from methods.search.loop import Search
 
         return Search
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -16,10 +16,10 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from methods.core.recipe import Recipe
-from methods.core.settings import Value
-from methods.core.step import Alpha, Step, gradients
 from methods.darts import NATS, softmax
+from methods.search.recipe import Recipe
+from methods.search.settings import Value
+from methods.search.step import Alpha, Step, gradients
 
 Vector = tuple[Tensor, ...]  # one tensor a parameter, in the order of step.parameters()
 

@@ -15,12 +15,12 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from methods.core.recipe import Recipe
-from methods.core.settings import Value
-from methods.core.step import Alpha, Moment, Step, Weights, gradients
+from methods.search.recipe import Recipe
+from methods.search.settings import Value
+from methods.search.step import Alpha, Step, StepContext, Weights, gradients
 
 
-def softmax(alpha: Alpha, at: Moment, half: str) -> Weights:
+def softmax(alpha: Alpha, at: StepContext, split: str) -> Weights:
     """Softmax over the operations that an edge has (eq. 2)."""
     absent = {kind: (~at.space.mask[kind]).to(a.device, non_blocking=True) for kind, a in alpha.items()}
     return {kind: a.masked_fill(absent[kind], -torch.inf).softmax(-1) for kind, a in alpha.items()}

@@ -11,11 +11,11 @@ over the search, so that nothing of it is left when the architecture is selected
 
 from dataclasses import replace
 
-from methods.core.step import Moment
 from methods.darts import DARTS_1ST
+from methods.search.step import StepContext
 
 
-def fading(at: Moment) -> float:
+def fading(at: StepContext) -> float:
     """β: from 1 to 0, linear over the search, or over each of its stages.
 
     Of several stages the paper says nothing at hand; a stage starts a fresh supernet and ends with a selection, and

@@ -9,8 +9,8 @@ from dataclasses import replace
 from math import ceil
 from typing import Any
 
-from methods.core.settings import Settings
 from methods.darts import DARTS_1ST
+from methods.search.settings import Settings
 
 
 def fixed_epoch(history: Sequence[Mapping[str, Any]], settings: Settings) -> bool:

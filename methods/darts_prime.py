@@ -22,11 +22,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from methods.core.settings import Value
-from methods.core.step import Alpha, Step, Weights
 from methods.darts import DARTS_1ST
-from spaces.core.errors import InputError
-from spaces.core.space import Space
+from methods.search.settings import Value
+from methods.search.step import Alpha, Step, Weights
+from spaces.base import Space
+from spaces.common.errors import InputError
 
 
 # Section 3.1: the schedule.

@@ -18,7 +18,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from methods.core.layers import (
+from methods.darts import DARTS_1ST, NATS
+from methods.p_darts import P_DARTS_NO_PRIORS
+from methods.sdarts import SDARTS_RS
+from methods.search.layer_gradients import (
     aligned_kind,
     cosine,
     divisor,
@@ -28,15 +31,12 @@ from methods.core.layers import (
     norm,
     sign_agreement,
 )
-from methods.core.settings import Value
-from methods.core.step import Alpha, Batch, Step, gradients
-from methods.darts import DARTS_1ST, NATS
-from methods.p_darts import P_DARTS_NO_PRIORS
-from methods.sdarts import SDARTS_RS
-from spaces.core.errors import unknown
+from methods.search.settings import Value
+from methods.search.step import Alpha, Batch, Step, gradients
+from spaces.common.errors import unknown
 
 # --- The derivative of layer alignment (eqs. 10, 12) ------------------------------------------------------------------
-# The gradients of the layers, Λ (eq. 5) and Λ± (eq. 7) stand in methods/core/layers.py, since probes measure them too.
+# The gradients of the layers, Λ (eq. 5) and Λ± (eq. 7) stand in methods/search/layer_gradients.py, since probes measure them too.
 
 
 def cosine_delta(own: Tensor, other: Tensor) -> Tensor:
@@ -86,8 +86,8 @@ def _step_along(gradients: Tensor, measure: Measure) -> tuple[Tensor, Tensor]:
 
 def _here(step: Step, batch: Batch, leaves: Sequence[Tensor]) -> tuple[Tensor, Sequence[Tensor]]:
     """The layers' gradients on `batch`, and ∇L for `leaves`: those of the weight step, where that was its pass."""
-    if step.found is not None and batch is step.train:
-        return step.found.layers[aligned_kind(step.space)], step.found.parameters
+    if step.cached_gradients is not None and batch is step.train:
+        return step.cached_gradients.layers[aligned_kind(step.space)], step.cached_gradients.parameters
     shift = no_shift(step).requires_grad_()
     layers, *others = gradients(loss_at(step, batch, shift), [shift, *leaves])
     return layers, others

@@ -12,17 +12,17 @@ from math import exp
 
 from torch import Tensor
 
-from methods.core.recipe import Recipe, strongest
-from methods.core.settings import Value
-from methods.core.stages import Stage
-from methods.core.step import Moment, Step, Weights
 from methods.darts import NATS, first_order, softmax
 from methods.darts_minus import fading
-from spaces.core.genotype import Genotype
-from spaces.core.space import Space
+from methods.search.recipe import Recipe, strongest
+from methods.search.settings import Value
+from methods.search.stages import Stage
+from methods.search.step import Step, StepContext, Weights
+from spaces.base import Space
+from spaces.cells.genotype import Genotype
 
 # The paper's search on CIFAR-10, its dropout too; the command in the public code's README has 0.1, 0.4, 0.7. On spaces
-# of other than 8 operations, and at other depths, the proportions hold (see `methods.core.stages`).
+# of other than 8 operations, and at other depths, the proportions hold (see `methods.search.stages`).
 STAGES = (
     Stage(epochs=25, cells=5, operations=8, skip_dropout=0.0),
     Stage(epochs=25, cells=11, operations=5, skip_dropout=0.4),
@@ -37,7 +37,7 @@ def after_warm_up(step: Step) -> bool:
     return step.stage_progress >= WARM_UP
 
 
-def decaying_dropout(at: Moment) -> float:
+def decaying_dropout(at: StepContext) -> float:
     """Falls from the stage's rate linearly while alpha rests, then exponentially, from the stage's rate again.
 
     The paper has it decay "gradually"; the two curves are the public code's: rate · (1 - t/25), then

@@ -16,17 +16,17 @@ from math import log
 import torch
 from torch import Tensor
 
-from methods.core.recipe import Recipe
-from methods.core.step import Alpha, Moment, Step, Weights
 from methods.darts import NATS, first_order
-from spaces.core.errors import InputError
-from spaces.core.genotype import PARAMETRIC, Genotype
-from spaces.core.space import Space
+from methods.search.recipe import Recipe
+from methods.search.step import Alpha, Step, StepContext, Weights
+from spaces.base import Space
+from spaces.cells.genotype import PARAMETRIC, Genotype
+from spaces.common.errors import InputError
 
 # 4.1 Group-structured sparse operation gates
 
 
-def temperature(at: Moment) -> float:
+def temperature(at: StepContext) -> float:
     """τ of an epoch: linear from its start in the first to its end in the last (section 5.1).
 
     The paper does not say whether τ moves by epochs or by steps; by epochs in the authors' code, as in GDAS.
@@ -37,7 +37,7 @@ def temperature(at: Moment) -> float:
     return start + (end - start) * at.epoch / max(at.settings.epochs - 1, 1)
 
 
-def stretch(at: Moment) -> tuple[float, float]:
+def stretch(at: StepContext) -> tuple[float, float]:
     """(a, b), the interval that gates are stretched to before they are cut back to [0, 1]."""
     low, high = float(at.settings.options["gate_low"]), float(at.settings.options["gate_high"])
     if not (low < 0 and high > 1):
@@ -55,7 +55,7 @@ def gate(alpha: Tensor, noise: Tensor, tau: float, low: float, high: float) -> T
     return (low + (high - low) * relaxed).clamp(0, 1)
 
 
-def activation(alpha: Tensor, at: Moment) -> Tensor:
+def activation(alpha: Tensor, at: StepContext) -> Tensor:
     """P(g ≠ 0) = Θ(β - τ ln(-a/b)) for each entry of `alpha` (Theorem 3), float64.
 
     (The theorem's intervals are those of ḡ, though it prints g̃.) At τ = 10 all probabilities lie within 1e-10 of
@@ -65,7 +65,7 @@ def activation(alpha: Tensor, at: Moment) -> Tensor:
     return (alpha.double() - temperature(at) * log(-low / high)).sigmoid()
 
 
-def two_operations(kind: str, at: Moment, half: str) -> Tensor:
+def two_operations(kind: str, at: StepContext, split: str) -> Tensor:
     """The operations, bool [edges, operations], that a pass computes: on each edge so many of its own, uniformly.
 
     "We randomly select only two operations on each edge to update" (section 5.1). An edge of two keeps both. The
@@ -75,36 +75,36 @@ def two_operations(kind: str, at: Moment, half: str) -> Tensor:
     count = int(at.settings.options["sampled_operations"])
     if count < 1:
         raise InputError(f"sampled_operations = {count}: an edge computes at least 1 operation")
-    order = torch.rand(mask.shape, generator=at.generator("pr-darts operations", half, kind), device="cpu")
+    order = torch.rand(mask.shape, generator=at.generator("pr-darts operations", split, kind), device="cpu")
     drawn = order.masked_fill(~mask, -1).topk(min(count, mask.shape[1])).indices
     return torch.zeros_like(mask).scatter(1, drawn, True) & mask
 
 
-def sampled_gates(alpha: Alpha, at: Moment, half: str) -> Weights:
+def sampled_gates(alpha: Alpha, at: StepContext, split: str) -> Weights:
     """Hard-concrete gates on two operations an edge (eq. 7); to select: activation probabilities (Theorem 3).
 
     (Eq. 7 sums over 1 ≤ i; node 0 is an input too, as eq. 1 has it.) Within a step, passes on one half share their
     draws. Drawn in float64 on the host, so that every device and precision sees the same gates.
     """
-    if half == "select":
+    if split == "select":
         return {kind: activation(a, at).masked_fill(~at.space.mask[kind].to(a.device), 0) for kind, a in alpha.items()}
     low, high = stretch(at)
     weights = {}
     for kind, a in alpha.items():
-        stream = at.generator("pr-darts gates", half, kind)
+        stream = at.generator("pr-darts gates", split, kind)
         noise = torch.rand(a.shape, generator=stream, dtype=torch.float64, device="cpu").clamp_min(1e-12)
         gates = gate(a, noise, temperature(at), low, high)
-        weights[kind] = gates * two_operations(kind, at, half).to(a.device, non_blocking=True)
+        weights[kind] = gates * two_operations(kind, at, split).to(a.device, non_blocking=True)
     return weights
 
 
-def group(at: Moment, kind: str, *, skip: bool) -> Tensor:
+def group(at: StepContext, kind: str, *, skip: bool) -> Tensor:
     """Bool [edges, operations]: the skip-connections that the edges have, or all their other operations."""
     columns = torch.tensor([(name == "skip_connect") == skip for name in at.space.operations], device="cpu")
     return at.space.mask[kind] & columns
 
 
-def group_sparsity(alpha: Alpha, at: Moment, *, skip: bool) -> Tensor:
+def group_sparsity(alpha: Alpha, at: StepContext, *, skip: bool) -> Tensor:
     """L_skip or L_non-skip: the mean activation probability of a group of operations (section 4.1), scalar.
 
     The mean is over what edges have, so 1 / (number of edges) stands for ζ = 2 / (h(h-1)): they are equal where
@@ -134,7 +134,7 @@ def deep_path(space: Space, kind: str) -> list[int]:
     return [space.edges[kind].index(step) for step in steps]
 
 
-def path_probability(alpha: Alpha, at: Moment) -> Tensor:
+def path_probability(alpha: Alpha, at: StepContext) -> Tensor:
     """L_path (eq. 8): ∏ over the deep path's edges of Σ P(g ≠ 0) over their parameterised operations, scalar.
 
     (The product ends at the last pair of neighbours; as printed it asks for a node X^(h).) The paper calls the sums

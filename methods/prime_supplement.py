@@ -18,12 +18,12 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from methods.core.recipe import Recipe
-from methods.core.settings import Value
-from methods.core.step import Alpha, Moment, Step, Weights
 from methods.darts import DARTS_1ST
 from methods.darts_prime import DARTS_FIMT, DARTS_PRIME, SOURCE, projection
-from spaces.core.space import Space
+from methods.search.recipe import Recipe
+from methods.search.settings import Value
+from methods.search.step import Alpha, Step, StepContext, Weights
+from spaces.base import Space
 
 
 # S1.1: CRB activation.
@@ -36,7 +36,7 @@ def computing(space: Space) -> dict[str, Tensor]:
     return {kind: mask & columns for kind, mask in space.mask.items()}
 
 
-def clipped(alpha: Alpha, at: Moment, half: str) -> Weights:
+def clipped(alpha: Alpha, at: StepContext, split: str) -> Weights:
     """Alpha clipped to 0 … 1, `none` weighing nothing (S1.1)."""
     return {
         kind: alpha[kind].clamp(0, 1).masked_fill(~present.to(alpha[kind].device, non_blocking=True), 0)

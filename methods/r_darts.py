@@ -11,10 +11,10 @@ from dataclasses import replace
 from math import ceil
 from typing import Any
 
-from methods.core.probes import Watched
-from methods.core.settings import Settings, Value
 from methods.darts import DARTS_2ND
 from methods.probes.curvature import HESSIAN
+from methods.search.probe import Watched
+from methods.search.settings import Settings, Value
 
 History = Sequence[Mapping[str, Any]]
 
@@ -107,7 +107,7 @@ R_DARTS_ES = replace(
     title="DARTS-ES: early stopping by the dominant eigenvalue",
     source=SOURCE,
     stop=curvature_grows,
-    answer=before_the_growth,
+    select_epoch=before_the_growth,
     probes=(Watched(HESSIAN, EVERY),),
     without={"darts": ("none",)},
     options={**DARTS_2ND.options, **SIGNAL},
@@ -118,7 +118,7 @@ R_DARTS_ADA = replace(
     name="r-darts-ada",
     title="DARTS-ADA: weight decay that adapts to the dominant eigenvalue",
     stop=DARTS_2ND.stop,
-    answer=DARTS_2ND.answer,
+    select_epoch=DARTS_2ND.select_epoch,
     weight_decay=raised_at_each_alarm,
     options={**R_DARTS_ES.options, "decay_factor": 10.0, "decay_max": 0.03},
 )

@@ -12,18 +12,18 @@ from typing import Any
 
 from torch import Tensor
 
-from methods.core.derived import DerivedLearner
-from methods.core.learner import Task
-from methods.core.probes import Watched
-from methods.core.recipe import FileRead
-from methods.core.settings import Settings, Value
-from methods.core.step import Batch
-from methods.core.training import cosine
 from methods.darts import NATS
+from methods.search.learner import Task
+from methods.search.probe import Watched
+from methods.search.recipe import FileRead
+from methods.search.settings import Settings, Value
+from methods.search.standalone_training import DerivedLearner
+from methods.search.step import Batch
+from methods.search.training import cosine
 from spaces import IMAGE_SPACES
-from spaces.core import streams
-from spaces.core.genotype import Genotype
-from spaces.core.space import Space
+from spaces.base import Space
+from spaces.cells.genotype import Genotype
+from spaces.common import streams
 
 
 class RandomLearner(DerivedLearner):
@@ -31,7 +31,7 @@ class RandomLearner(DerivedLearner):
 
     def __init__(self, task: Task) -> None:
         super().__init__(task)
-        self.best: tuple[str, float] = ("", -1.0)  # genotype, accuracy on the alpha half
+        self.best: tuple[str, float] = ("", -1.0)  # genotype, accuracy on the architecture split
         self._draw(epoch=0)
 
     def _draw(self, epoch: int) -> None:
@@ -49,7 +49,7 @@ class RandomLearner(DerivedLearner):
         return self.weight_step(rate, epoch, number, train)
 
     def measure(self) -> dict[str, float]:
-        """The candidate on the alpha half; `discrete_accuracy` is that of the best candidate so far."""
+        """The candidate on the architecture split; `discrete_accuracy` is that of the best candidate so far."""
         loss, hits = self.validation()
         if hits > self.best[1]:
             self.best = (str(self.candidate), hits)
@@ -100,7 +100,7 @@ class RandomSearch:
             "candidates": f"{candidates}, uniform over the space's genotypes",
             "budget": "each trained as many weight steps as a supernet takes in an epoch, at its width and depth; no "
             "alpha steps",
-            "selection": "best accuracy on the alpha half",
+            "selection": "best accuracy on the architecture split",
             "operations removed from the space": "no operation",
             "batch norm": "that of the derived networks: affine, running statistics",
         }

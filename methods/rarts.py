@@ -23,16 +23,16 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from methods.core.learner import SupernetLearner, Task
-from methods.core.recipe import Recipe
-from methods.core.settings import Settings, Value
-from methods.core.step import Alpha, Parameters, Step, gradients
-from methods.core.training import descend, sgd
 from methods.darts import NATS, softmax
-from spaces.core.cost import cost_tables, multiply_adds, operation_costs
-from spaces.core.errors import InputError
-from spaces.core.latency import read_table
-from spaces.core.space import Space
+from methods.search.learner import SupernetLearner, Task
+from methods.search.recipe import Recipe
+from methods.search.settings import Settings, Value
+from methods.search.step import Alpha, Parameters, Step, gradients
+from methods.search.training import descend, sgd
+from spaces.base import Space
+from spaces.cells.cost import cost_tables, multiply_adds, operation_costs
+from spaces.cells.latency import read_table
+from spaces.common.errors import InputError
 
 
 def auxiliary_gradient(step: Step, training: Sequence[Tensor]) -> list[Tensor]:
@@ -40,13 +40,13 @@ def auxiliary_gradient(step: Step, training: Sequence[Tensor]) -> list[Tensor]:
     penalty, coupling = (float(step.settings.options[key]) for key in ("lambda", "beta"))
     return [
         penalty * gradient + coupling * (w.detach() - y.detach())
-        for gradient, w, y in zip(training, step.parameters().values(), twin(step).values(), strict=True)
+        for gradient, w, y in zip(training, step.parameters().values(), second_weights(step).values(), strict=True)
     ]
 
 
 def primary_gradient(step: Step, alpha: Alpha) -> list[Tensor]:
     """∇_y L of eq. 4 at this `alpha`: ∇_y L_v(y, α), and the pull towards w, which has moved already."""
-    coupling, y = float(step.settings.options["beta"]), twin(step)
+    coupling, y = float(step.settings.options["beta"]), second_weights(step)
     loss = step.loss(step.valid, alpha=alpha, parameters=y)
     return [
         gradient + coupling * (held.detach() - w.detach())
@@ -65,7 +65,7 @@ def mixed(step: Step, y: Parameters | None) -> Alpha:
 
 def relaxed(step: Step) -> Alpha:
     """Both losses' gradients, each at its own weights: λ ∇_α L_t(w, α) + ∇_α L_v(y, α) (eq. 7)."""
-    return mixed(step, twin(step))
+    return mixed(step, second_weights(step))
 
 
 def mixed_level(step: Step) -> Alpha:
@@ -76,10 +76,10 @@ def mixed_level(step: Step) -> Alpha:
     return mixed(step, None)
 
 
-def twin(step: Step) -> Parameters:
+def second_weights(step: Step) -> Parameters:
     """The primary network's weights y."""
-    assert step.twin is not None
-    return step.twin
+    assert step.second_weights is not None
+    return step.second_weights
 
 
 def latency(step: Step) -> Alpha:
@@ -132,14 +132,14 @@ def latency_file(path: Path, space: Space, settings: Settings) -> str:
 
 
 class RartsLearner(SupernetLearner):
-    """Trains both networks. Only w's has running statistics, and it is measured: y has seen the alpha half."""
+    """Trains both networks. Only w's has running statistics, and it is measured: y has seen the architecture split."""
 
     def __init__(self, recipe: Recipe, task: Task) -> None:
         super().__init__(recipe, task)
         # "Can have different weight initialization" (III-A): which, the paper leaves open; the space says.
-        self.primary = task.space.twin(self.net)
+        self.primary = task.space.second_weights(self.net)
         self.primary_optimiser = sgd(self.primary, task.settings)
-        self.twin = dict(self.primary.named_parameters())
+        self.second_weights = dict(self.primary.named_parameters())
 
     def _weight_step(self, step: Step) -> tuple[Tensor, Tensor]:
         """w, then y at the new w (eq. 7)."""

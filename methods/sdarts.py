@@ -14,9 +14,9 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from methods.core.recipe import unperturbed
-from methods.core.step import Alpha, Step
 from methods.darts import DARTS_1ST
+from methods.search.recipe import unperturbed
+from methods.search.step import Alpha, Step
 
 
 def noise_radius(step: Step) -> float:
@@ -40,7 +40,7 @@ def random_smoothing(step: Step) -> Alpha:
     if radius == 0:
         return unperturbed(step)
     seen = {}
-    for kind, weights in step.relaxation(unperturbed(step), step, step.train.half).items():
+    for kind, weights in step.relaxation(unperturbed(step), step, step.train.split).items():
         # Drawn in float32 on the host, for the same noise on every device and in every precision.
         drawn = torch.rand(weights.shape, generator=step.generator("sdarts noise", kind), dtype=torch.float32)
         noise = (radius * (2 * drawn - 1)).to(weights, non_blocking=True)

@@ -6,31 +6,32 @@ from typing import Any
 
 import pandas as pd
 
-from reports import checklist, landscape_page
-from reports.collapse import COLLAPSED, HEALTHY, UNKNOWN
-from reports.core import (
+from reports.collapse.definition import COLLAPSED, HEALTHY, UNKNOWN
+from reports.exhibits.exhibit import Exhibit, catalogue
+from reports.pages import (
     audit_page,
+    block_page,
     collapse_page,
     exports,
-    how_page,
+    landscape_page,
     method_page,
     overview,
-    page,
     papers_page,
+    provenance_page,
     trial_page,
 )
-from reports.core.across import across
-from reports.core.blocks import SpaceOf
-from reports.core.collapse_page import Collapse
-from reports.core.courses import courses
-from reports.core.exports import Exports
-from reports.core.folder import check_out, replaced
-from reports.core.page import Section
-from reports.core.site import Pages, Site
-from reports.exhibits import Exhibit, catalogue
-from reports.standings import STANDING_NOTES
-from reports.statistics import METHOD_NOTES
-from reports.tables import named_rows
+from reports.pages.atomic_output import check_out, replaced
+from reports.pages.block_page import Section
+from reports.pages.collapse_page import Collapse
+from reports.pages.exports import Exports
+from reports.pages.site import Pages, Site
+from reports.records.blocks import SpaceOf
+from reports.records.cross_block import across
+from reports.records.histories import courses
+from reports.statistics.comparison import METHOD_NOTES
+from reports.statistics.rankings import STANDING_NOTES
+from reports.tables import checklist
+from reports.tables.tables import named_rows
 from spaces import get_space
 
 
@@ -53,8 +54,8 @@ def build(
     `out` and then put in its place, so `out` holds a whole report or what it held before. An earlier report there is
     replaced, which its manifest tells from anybody's files.
 
-    With the whole tabular benchmark (`spaces.core.tabular.Table.frame`) as `table`, the landscape of it is shown;
-    `recipes` is the registry of methods (`reports.core.method_page.catalogue`), known ones that did not run included;
+    With the whole tabular benchmark (`spaces.tabular.table.Table.frame`) as `table`, the landscape of it is shown;
+    `recipes` is the registry of methods (`reports.pages.method_page.catalogue`), known ones that did not run included;
     `solved` are records and histories that only exhibits show, of problems that leave none; `own` are exhibits that
     stand behind those of the catalogue.
 
@@ -62,12 +63,12 @@ def build(
     twice, a genotype does not parse, or as `check_out`.
     """
     check_out(out)
-    sections = page.sections(records, histories, space_of)
+    sections = block_page.sections(records, histories, space_of)
     found = [section.block for section in sections]
     views = across(records)
     collapse = collapse_page.gather(records, histories, space_of)
     landscape = None if table is None else landscape_page.gather(table, records)
-    declared = page.recipes(records)
+    declared = block_page.recipes(records)
     methods = method_page.catalogue(records, recipes)
     known = None if recipes is None else set(recipes["name"])
     more, courses = solved or (records.iloc[:0], histories.iloc[:0])
@@ -82,7 +83,7 @@ def build(
         "sections": sections,
         "overviews": [overview.results(section) for section in sections],
         "views": views,
-        "conditions": page.conditions(records),
+        "conditions": block_page.conditions(records),
         "recipes": declared,
         "notes": METHOD_NOTES + STANDING_NOTES,
         "landscape": landscape,
@@ -112,8 +113,8 @@ def build(
             [HOME],
             notes=content["notes"],
             checklist=checklist.table(found, histories),
-            locks=how_page.locks(records),
-            data=how_page.data(records),
+            locks=provenance_page.locks(records),
+            data=provenance_page.data(records),
             rule=exports.RULE,
         )
         pages.write("audit.html.j2", "audit.html", [HOME], audit=audit_page.audited(), notes=audit_page.NOTES)

@@ -7,20 +7,20 @@ from collections.abc import Iterable
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from spaces.core.errors import unknown
+from spaces.common.errors import unknown
 
 if TYPE_CHECKING:
-    from spaces.core.space import Space
+    from spaces.base import Space
 
 __all__ = ["IMAGE_SPACES", "SPACES", "Space", "get_space"]
 
 SPACES: dict[str, str] = {
-    "nats-tss": "spaces.nats:NatsTopology",
-    "darts": "spaces.darts:Darts",
-    "s1": "spaces.reduced:S1",
-    "s2": "spaces.reduced:S2",
-    "s3": "spaces.reduced:S3",
-    "s4": "spaces.reduced:S4",
+    "nats-tss": "spaces.nats.space:NatsTopology",
+    "darts": "spaces.darts.space:Darts",
+    "s1": "spaces.darts.reduced:S1",
+    "s2": "spaces.darts.reduced:S2",
+    "s3": "spaces.darts.reduced:S3",
+    "s4": "spaces.darts.reduced:S4",
     "analytic": "spaces.analytic:Analytic",
 }
 """Name of a space -> where its class is defined, as `module:attribute`."""
@@ -43,5 +43,5 @@ def get_space(name: str, without: Iterable[str] = ()) -> "Space":
 
 def __getattr__(name: str) -> Any:
     if name == "Space":
-        return import_module("spaces.core.space").Space
+        return import_module("spaces.base").Space
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

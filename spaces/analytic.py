@@ -15,12 +15,12 @@ from typing import ClassVar, Self
 import torch
 from torch import Tensor, nn
 
-from spaces.core.errors import InputError
-from spaces.core.genotype import Edge, Genotype
-from spaces.core.mixed_cell import Engine
-from spaces.core.network import Network, Stem
-from spaces.core.space import Space
-from spaces.core.supernet import BatchNormMode, Cells, Supernet
+from spaces.base import Space
+from spaces.cells.genotype import Edge, Genotype
+from spaces.cells.mixed_cell import Engine
+from spaces.cells.network import Network, Stem
+from spaces.cells.supernet import BatchNormMode, Cells, Supernet
+from spaces.common.errors import InputError
 
 
 @dataclass(frozen=True)
@@ -174,8 +174,8 @@ class ScalarGenotype(Genotype):
     __repr__ = __str__
 
 
-class Half:
-    """One of the two losses, served as a loader serves its half of the images: one step an epoch, always the same."""
+class Split:
+    """One of the two losses, served as a loader serves its split of the images: one step an epoch, always the same."""
 
     def __init__(self, loss: Quadratic) -> None:
         self.row = loss.row()
@@ -204,9 +204,9 @@ class Analytic(Space):
         super().__init__(without)
         self.problem = problem
 
-    def halves(self) -> tuple[Half, Half]:
-        """What stands for the two halves of a training set."""
-        return Half(self.problem.train), Half(self.problem.valid)
+    def splits(self) -> tuple[Split, Split]:
+        """What stands for the two splits of a training set."""
+        return Split(self.problem.train), Split(self.problem.valid)
 
     def alpha(self, seed: int) -> dict[str, Tensor]:
         """Alpha at its start, float64 `[1, 1]`, whatever the seed."""
@@ -228,7 +228,7 @@ class Analytic(Space):
         """The weight at its start. It has no size."""
         return Scalar(self.mask, self.problem.start[1])
 
-    def twin(self, net: Supernet) -> Scalar:
+    def second_weights(self, net: Supernet) -> Scalar:
         """The second weight (y of RARTS) at a start of its own."""
         return Scalar(self.mask, self.problem.start[2])
 

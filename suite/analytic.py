@@ -9,8 +9,8 @@ from itertools import pairwise
 from typing import Any
 
 from methods import Search, get_method
-from methods.core.search import Row
-from methods.core.settings import Settings, Value, resolve
+from methods.search.loop import Row
+from methods.search.settings import Settings, Value, resolve
 from spaces.analytic import (
     Analytic,
     Point,
@@ -20,7 +20,7 @@ from spaces.analytic import (
     rest_of_relaxed,
     rest_of_second_order,
 )
-from spaces.core.errors import InputError
+from spaces.common.errors import InputError
 
 AT_REST = 1e-5  # alpha, w and y move in a step by less than this times their rate: the slope is flat
 
@@ -73,7 +73,7 @@ def settings_for(method: str, overrides: Mapping[str, Any]) -> Settings:
 def search(method: str, settings: Settings, space: Analytic | None = None) -> Search:
     """The same loop as on images. Its history has a row for each step, with `alpha`, `w` and, of RARTS, `y`."""
     space = space or Analytic()
-    return Search(space, get_method(method), *space.halves(), settings=settings, classes=1, in_channels=1, seed=0)
+    return Search(space, get_method(method), *space.splits(), settings=settings, classes=1, in_channels=1, seed=0)
 
 
 def point(row: Row) -> Point:

@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from spaces.core.errors import InputError
+from spaces.common.errors import InputError
 
 console = Console()
 errors = Console(stderr=True)

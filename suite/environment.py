@@ -40,9 +40,10 @@ def _engine(engine: str, precision: str, device: str) -> str:
         return "reference, bf16 autocast"
     if engine == "reference":
         return "reference, fp32"
-    from spaces.core.fast import fused, native
+    from spaces.engine.cpp_kernels import cpp_kernels
+    from spaces.engine.triton_kernels import triton_kernels
 
-    kernels, language = (native.library(), "C++") if device == "cpu" else (fused.library(), "Triton")
+    kernels, language = (cpp_kernels.library(), "C++") if device == "cpu" else (triton_kernels.library(), "Triton")
     return f"fast, fp32, {f'in plain torch: {kernels}' if isinstance(kernels, str) else f'with {language} kernels'}"
 
 

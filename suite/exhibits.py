@@ -7,20 +7,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from methods import METHODS
-from spaces.core.errors import InputError, unknown
-from suite.data import available
+from spaces.common.errors import InputError, unknown
+from suite.data.sets import available
 from suite.study import Study, find, read_exhibit
 
 if TYPE_CHECKING:
     from pandas import DataFrame
 
-    from reports.exhibits import Exhibit
+    from reports.exhibits.exhibit import Exhibit
 
 RUNS = Path("runs/exhibits")
 """Where the trials of all exhibits lie together, so that none is run twice."""
 
 SOLVABLE = "analytic"
-"""The space whose searches are over in a second: they leave no records, a report makes them (`suite.core.kept`)."""
+"""The space whose searches are over in a second: they leave no records, a report makes them (`suite.disk_cache`)."""
 
 DRAWN = 400
 """Steps of such a search that are kept for a figure, at most."""
@@ -31,8 +31,8 @@ CHECK = "quick"
 
 def states() -> list[dict[str, Any]]:
     """Every exhibit: name, paper, number, title, layout, its state in words, rows, claims, and what it lacks."""
-    from reports.exhibits import catalogue
-    from reports.published import numbers
+    from reports.exhibits.exhibit import catalogue
+    from reports.published.published_numbers import numbers
 
     published = numbers()
     return [_state(exhibit, published) for exhibit in catalogue().values()]
@@ -64,8 +64,8 @@ def study_of(name: str) -> tuple[Path, Study] | None:
 
     None where `name` is no exhibit. Raises `InputError` for a file that is not one, and where nothing can be run.
     """
-    from reports.exhibits import CATALOGUE, read
-    from reports.published import PAPERS, numbers
+    from reports.exhibits.exhibit import CATALOGUE, read
+    from reports.published.published_numbers import PAPERS, numbers
 
     paper = name.partition("/")[0]
     path = CATALOGUE / f"{name}.toml"
@@ -87,7 +87,7 @@ def study_of(name: str) -> tuple[Path, Study] | None:
 
 def bundled(path: Path) -> bool:
     """Does the exhibit's file stand in the catalogue?"""
-    from reports.exhibits import CATALOGUE
+    from reports.exhibits.exhibit import CATALOGUE
 
     return path.parent.parent == CATALOGUE
 
@@ -102,7 +102,7 @@ HISTORY = (
 def _check_columns(exhibit: "Exhibit", path: Path) -> None:
     """Raise `InputError` for a column of the history that no search has."""
     from methods.probes import PROBES
-    from reports.measures import LAST
+    from reports.exhibits.metrics import LAST
 
     columns = list(exhibit.y) if exhibit.layout == "trajectory" else []
     columns += [claim.metric.removeprefix(LAST) for claim in exhibit.claims if claim.metric.startswith(LAST)]
@@ -125,10 +125,10 @@ def _keys(path: Path) -> set[str]:
 def with_stand_ins(study: Study, protocol: str, root: Path) -> tuple[Study, list[str]]:
     """The study with bundled images in place of its first data set, if that is not in the data root, and in words what.
 
-    Other data sets that are not there are left out: one search is no evidence about three (`reports.filled`). Only for
+    Other data sets that are not there are left out: one search is no evidence about three (`reports.exhibits.exhibit_data`). Only for
     the protocol `CHECK`: any other says something about methods, and is run on the paper's data or not.
     """
-    from reports.measures import STAND_IN
+    from reports.exhibits.metrics import STAND_IN
 
     first = study.trials[0].datasets[0]
     named = dict.fromkeys(dataset for block in study.trials for dataset in block.datasets)
@@ -152,7 +152,7 @@ def own(files: Iterable[Path]) -> "list[Exhibit]":
 
     Raises `InputError`, one line: which file, which key, what to do.
     """
-    from reports.exhibits import own as read_own
+    from reports.exhibits.exhibit import own as read_own
 
     found: dict[str, Exhibit] = {}
     for path in files:
@@ -171,9 +171,9 @@ def solved(more: "Iterable[Exhibit]" = ()) -> "tuple[DataFrame, DataFrame]":
     """
     import pandas as pd
 
-    from reports.exhibits import catalogue
-    from reports.filled import EXACT, FULL
-    from suite.core.kept import kept
+    from reports.exhibits.exhibit import catalogue
+    from reports.exhibits.exhibit_data import EXACT, FULL
+    from suite.disk_cache import kept
 
     records, histories = [], []
     for exhibit in (*catalogue().values(), *more):

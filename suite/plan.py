@@ -12,14 +12,14 @@ from typing import Any, get_args
 import torch
 
 from methods import METHODS, get_method
-from methods.core.settings import Settings, convert, resolve
 from methods.probes import get_probe
+from methods.search.settings import Settings, convert, resolve
 from spaces import get_space
-from spaces.core.errors import InputError, unknown
-from spaces.core.files import file_digest
-from spaces.core.mixed_cell import Engine
-from spaces.core.supernet import Precision
-from spaces.core.words import counted
+from spaces.cells.mixed_cell import Engine
+from spaces.cells.supernet import Precision
+from spaces.common.errors import InputError, unknown
+from spaces.common.files import file_digest
+from spaces.common.plural import counted
 from suite.protocol import Evaluation, evaluation, get_protocol
 
 CODE = 3  # raised by hand whenever a change of the code changes what the same plan gives

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
-from methods.core.settings import Value, check_ranges, convert
-from spaces.core.errors import unknown
+from methods.search.settings import Value, check_ranges, convert
+from spaces.common.errors import unknown
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from spaces.core.errors import InputError
-from spaces.core.files import write_whole
+from spaces.common.errors import InputError
+from spaces.common.files import write_whole
 
 if TYPE_CHECKING:
     from pandas import DataFrame

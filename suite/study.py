@@ -22,9 +22,9 @@ from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from spaces.core.errors import InputError, unknown
-from spaces.core.toml import read_toml
-from suite.data import available
+from spaces.common.errors import InputError, unknown
+from spaces.common.toml import read_toml
+from suite.data.sets import available
 from suite.plan import Plan, plan, united
 
 STUDIES = Path(__file__).parent / "studies"
@@ -92,7 +92,7 @@ def read(path: Path) -> Study:
 
 
 class _Exhibit(Study):
-    """What of an exhibit's file is a study: all else is for `reports.exhibits`."""
+    """What of an exhibit's file is a study: all else is for `reports.exhibits.exhibit`."""
 
     model_config = ConfigDict(extra="ignore", strict=True)
 

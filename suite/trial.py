@@ -9,20 +9,20 @@ from time import perf_counter
 from filelock import FileLock
 
 from methods import Search, get_method
-from methods.core.probes import Watched
-from methods.core.recipe import FileRead, Method
 from methods.probes import get_probe
+from methods.search.probe import Watched
+from methods.search.recipe import FileRead, Method
 from spaces import get_space
-from spaces.core.errors import InputError
-from spaces.core.genotype import Genotype
-from spaces.core.space import Space
-from spaces.core.tabular import Table
-from spaces.core.tabular_files import ARCHITECTURES
-from suite.data import Dataset, Loader, default_augment, halves, load, shrink, subset
+from spaces.base import Space
+from spaces.cells.genotype import Genotype
+from spaces.common.errors import InputError
+from spaces.tabular.files import ARCHITECTURES
+from spaces.tabular.table import Table
+from suite.data.sets import Dataset, Loader, default_augment, load, shrink, splits, subset
 from suite.environment import device_name, engine_name, environment, make_deterministic, own_version
-from suite.evaluate import Result, rehearse, retrain, tabular
 from suite.plan import Plan, covers, united
 from suite.protocol import NATS_EVALUATION
+from suite.retrain import Result, rehearse, retrain, tabular
 from suite.store import Record, discard, load_checkpoint, read_record, save_checkpoint, write_record
 
 Progress = Callable[[str, int, int], None]  # phase ("search" or "evaluate"), epochs behind, epochs in all
@@ -181,8 +181,8 @@ def _search(
     s = plan.settings
     loaders = [
         Loader(
-            dataset.x_train[half],
-            dataset.y_train[half],
+            dataset.x_train[split],
+            dataset.y_train[split],
             batch_size=s.batch_size,
             seed=plan.seed,
             purpose=purpose,
@@ -191,7 +191,7 @@ def _search(
             augment=default_augment(dataset),
             device=plan.device,
         )
-        for purpose, half in zip(("weights", "alpha"), halves(dataset, plan.seed, s.weights_share), strict=True)
+        for purpose, split in zip(("weights", "alpha"), splits(dataset, plan.seed, s.weights_share), strict=True)
     ]
     state = load_checkpoint(checkpoint)
     if state and not covers(state["probes"], plan.probes):

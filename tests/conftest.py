@@ -6,7 +6,7 @@
 import pytest
 import torch
 
-from spaces.core.mixed_cell import ByReference, MixedCell
+from spaces.cells.mixed_cell import ByReference, MixedCell
 
 torch.set_num_threads(1)
 

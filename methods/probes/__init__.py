@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from spaces.core.errors import unknown
+from spaces.common.errors import unknown
 
 if TYPE_CHECKING:
-    from methods.core.probes import Probe
+    from methods.search.probe import Probe
 
 PROBES: Mapping[str, str] = {
     "cell": "methods.probes.cells:CELL",

@@ -1,6 +1,6 @@
 """The cell that a search would return now: what it is made of."""
 
-from methods.core.probes import Number, Probe, View
+from methods.search.probe import Number, Probe, View
 
 
 def composition(view: View) -> dict[str, Number]:

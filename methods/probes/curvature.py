@@ -8,8 +8,8 @@ the operations that an edge has; those it lacks have no alpha that matters.
 import torch
 from torch import Tensor
 
-from methods.core.probes import Number, Probe, View
-from methods.core.step import Batch, Step
+from methods.search.probe import Number, Probe, View
+from methods.search.step import Batch, Step
 
 
 def _flat(parts: tuple[Tensor, ...] | list[Tensor], step: Step) -> Tensor:

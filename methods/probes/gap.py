@@ -1,10 +1,10 @@
 """The discretization gap: what the supernet loses when its weights become an architecture."""
 
-from methods.core.probes import Number, Probe, View
+from methods.search.probe import Number, Probe, View
 
 
 def discretization_gap(view: View) -> dict[str, Number]:
-    """The supernet's accuracy on the alpha half before and after discretizing, in %, and the difference.
+    """The supernet's accuracy on the architecture split before and after discretizing, in %, and the difference.
 
     Both with the batch's own statistics and without what a derived network lacks, so that nothing but the weights
     differs; the history's `valid_accuracy` is `eval()`'s.

@@ -1,13 +1,13 @@
 """The gradients of the layers as Λ-DARTS watches them (Movahedi et al., ICLR 2023); its equations and figures.
 
-All of them are of the aligned kind of cell (`methods.core.layers.aligned_kind`) and need two such cells: where a
+All of them are of the aligned kind of cell (`methods.search.layer_gradients.aligned_kind`) and need two such cells: where a
 supernet has fewer, nothing is measured.
 """
 
 import torch
 from torch import Tensor
 
-from methods.core.layers import (
+from methods.search.layer_gradients import (
     aligned_kind,
     alignment,
     first_and_last,
@@ -17,8 +17,8 @@ from methods.core.layers import (
     second_order_layer_gradients,
     sign_alignment,
 )
-from methods.core.probes import Memory, Number, Probe, View
-from methods.core.step import Step
+from methods.search.probe import Memory, Number, Probe, View
+from methods.search.step import Step
 
 ENDS = 5
 """The layers of Figure 2's two sums, of fifteen. A shallower supernet has as many as do not overlap."""
@@ -36,8 +36,8 @@ def agreement(view: View) -> dict[str, Number]:
     found: dict[str, Number] = {}
     for batch in (view.at.valid, view.at.train):
         gradients = layer_gradients(view.at, batch).flatten(1)
-        found[f"cosine.{batch.half}"] = float(alignment(gradients))
-        found[f"sign.{batch.half}"] = float(sign_alignment(gradients))
+        found[f"cosine.{batch.split}"] = float(alignment(gradients))
+        found[f"sign.{batch.split}"] = float(sign_alignment(gradients))
     return found
 
 
@@ -77,7 +77,7 @@ def bounded(view: View) -> dict[str, Number]:
     step, kind = view.at, aligned_kind(view.space)
     gradient = step.alpha_gradient(step.loss(step.valid))[kind].double()
     found: dict[str, Number] = {"measured": float(gradient.square().sum())}
-    weights = step.relaxation(step.alpha, step, step.valid.half)[kind].detach()
+    weights = step.relaxation(step.alpha, step, step.valid.split)[kind].detach()
     if layers(step) >= 2 and _is_softmax(weights, step.alpha[kind].detach(), step.space.mask[kind]):
         found["bound"] = float(gradient_bound(layer_gradients(step, step.valid), weights))
     return found

@@ -5,9 +5,9 @@ from collections import defaultdict
 import torch
 from torch import Tensor
 
-from methods.core.layers import aligned_kind, alignment
-from methods.core.probes import Number, Probe, View
-from methods.core.step import Step
+from methods.search.layer_gradients import aligned_kind, alignment
+from methods.search.probe import Number, Probe, View
+from methods.search.step import Step
 
 
 def outputs_and_gradients(step: Step) -> list[tuple[Tensor, Tensor]]:

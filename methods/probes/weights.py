@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from methods.core.probes import Number, Probe, View
+from methods.search.probe import Number, Probe, View
 
 
 def entropy(weights: Tensor) -> Tensor:

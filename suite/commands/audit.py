@@ -7,7 +7,7 @@ import typer
 from suite.console import Json, console, emit, plain_errors, table
 
 if TYPE_CHECKING:
-    from reports.core.audit_page import Audit
+    from reports.pages.audit_page import Audit
 
 # What a terminal has room for; the whole of it is in the report's `audit.html` and in --json.
 OVERVIEW = ("Paper, table", "Compared", "Ahead", "Supported", "Not supported", "Cannot be judged")
@@ -30,8 +30,8 @@ def audit(
     as_json: Json = False,
 ) -> None:
     """Audit the published tables: claimed wins against their own numbers, and numbers that contradict each other."""
-    from reports.core.audit_page import audited
-    from reports.published import PAPERS
+    from reports.pages.audit_page import audited
+    from reports.published.published_numbers import PAPERS
     from suite.commands.printing import rows
 
     found = audited(tuple(PAPERS) if paper is None else (paper,), assume_n)

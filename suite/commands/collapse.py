@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from spaces.core.errors import InputError
+from spaces.common.errors import InputError
 from suite.commands.options import DataRoot
 from suite.commands.printing import print_table, rows
 from suite.console import Json, console, emit, plain_errors
@@ -13,8 +13,8 @@ from suite.console import Json, console, emit, plain_errors
 if TYPE_CHECKING:
     from pandas import DataFrame
 
-    from reports.core.collapse_page import Collapse
-    from reports.landscape_page import Landscape
+    from reports.pages.collapse_page import Collapse
+    from reports.pages.landscape_page import Landscape
 
 VERDICTS = ("Method", "Seed", "Verdict", "Onset (epoch)")
 
@@ -36,8 +36,8 @@ def collapse(
     as_json: Json = False,
 ) -> None:
     """Say which searches collapsed and when, how surely each method does, and which probe told it how early."""
-    from reports.collapse import Criterion
-    from reports.core.collapse_page import gather
+    from reports.collapse.definition import Criterion
+    from reports.pages.collapse_page import gather
     from spaces import get_space
     from suite.store import load_frames
 
@@ -46,7 +46,7 @@ def collapse(
     found = gather(records, histories, get_space, criterion, pages=False)
     document, seen = _document(found), None
     if landscape:
-        from reports import landscape_page
+        from reports.pages import landscape_page
 
         seen = landscape_page.gather(whole_table(data_root), records)
         document["landscape"] = [] if seen is None else seen.statements
@@ -62,8 +62,8 @@ def collapse(
 
 def whole_table(data_root: Path | None) -> "DataFrame":
     """The tabular benchmark as a data frame. Raises `InputError` where it is not installed."""
-    from spaces.core.tabular import Table
-    from suite.core.root import data_root as root_of
+    from spaces.tabular.table import Table
+    from suite.data.root import data_root as root_of
 
     root = root_of(data_root)
     table = Table.open(root)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from spaces.core.errors import InputError, unknown
+from spaces.common.errors import InputError, unknown
 from suite.commands.printing import plain, print_table, rows
 from suite.console import Json, console, emit, plain_errors
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from pandas import DataFrame
 
-    from reports.standings import Standings
+    from reports.statistics.rankings import Standings
 
 ACCURACY = "accuracy"
 # What a terminal has room for.
@@ -67,7 +67,7 @@ def compare(
         if baseline not in methods:
             raise unknown("baseline", baseline, methods)
     if margin is None and source.is_dir() and metric in (None, ACCURACY):
-        from reports.tables import MARGIN
+        from reports.tables.tables import MARGIN
 
         margin = MARGIN
     groups = [group for batch in batches for part in batch.parts for group in _groups(*part, baseline, margin)]
@@ -89,14 +89,14 @@ def compare(
 
 
 def read_csv(path: Path) -> "DataFrame":
-    """The values in the CSV file `path`, as `reports.statistics` wants them; method, seed and value are
+    """The values in the CSV file `path`, as `reports.statistics.comparison` wants them; method, seed and value are
     needed.
 
     Raises `InputError` naming the file, the column and the remedy.
     """
     import pandas as pd
 
-    from reports.core.values import LINE, checked
+    from reports.statistics.values import LINE, checked
 
     try:
         # Not by pandas, which takes surplus fields for an index and renames a column that stands there twice.
@@ -149,8 +149,8 @@ def _batches(source: Path, metric: str | None) -> list[Batch]:
             raise InputError(f"{source}: --metric is for a folder of runs: a CSV's numbers stand in its column 'value'")
         values = read_csv(source)
         return [Batch("values as given", [("values as given", values)], values)]
-    from reports.core.across import by_protocol, conditions, values_of
-    from reports.core.blocks import blocks
+    from reports.records.blocks import blocks
+    from reports.records.cross_block import by_protocol, conditions, values_of
     from suite.store import load_frames
 
     records, _ = load_frames(source)
@@ -195,15 +195,15 @@ class Group:
 
     def statements(self) -> list[str]:
         """In words: what the comparisons say, then what was not compared."""
-        from reports.bests import notes
+        from reports.statistics.published_bests import notes
 
         said = [str(words) for words in self.told["statement"]] or [_uncompared(len(self.summary))]
         return said + notes(self.bests)
 
     def show(self) -> None:
         """Print the group for a person."""
-        from reports import tables
-        from reports.core.values import place
+        from reports.statistics.values import place
+        from reports.tables import tables
 
         title = f"{place(self.space, self.dataset)}: {self.conditions}"
         print_table(tables.summary(self.summary, title), MEANS)
@@ -227,7 +227,7 @@ class View:
     @classmethod
     def of(cls, batch: Batch) -> "View":
         """The view of all of the batch's values."""
-        from reports.standings import standings
+        from reports.statistics.rankings import standings
 
         return cls(batch.conditions, standings(batch.whole))
 
@@ -247,7 +247,7 @@ class View:
 
     def show(self) -> None:
         """Print the view for a person."""
-        from reports import tables
+        from reports.tables import tables
 
         for shown in tables.standing(self.standing, self.conditions, "across"):
             print_table(shown)
@@ -255,14 +255,14 @@ class View:
 
 
 def _groups(conditions: str, values: "DataFrame", baseline: str | None, margin: float | None) -> list[Group]:
-    from reports import statistics
-    from reports.bests import bests
-    from reports.core.values import split
-    from reports.tables import BASELINE
+    from reports.statistics import comparison
+    from reports.statistics.published_bests import bests
+    from reports.statistics.values import split
+    from reports.tables.tables import BASELINE
 
-    summary, pairs, best = statistics.summarise(values), statistics.compare(values, None, margin), bests(values)
+    summary, pairs, best = comparison.summarise(values), comparison.compare(values, None, margin), bests(values)
     chosen = baseline or BASELINE
-    versus = statistics.compare(values, chosen, margin) if chosen in set(split(values)[0]["method"]) else None
+    versus = comparison.compare(values, chosen, margin) if chosen in set(split(values)[0]["method"]) else None
     return [
         Group(
             str(space),

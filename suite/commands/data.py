@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from spaces.core.errors import InputError
+from spaces.common.errors import InputError
 from suite.commands.options import DataRoot
 from suite.console import Json, console, emit, errors, plain_errors, table
 
@@ -34,7 +34,7 @@ def register(app: typer.Typer) -> None:
 
 def status(as_json: Json = False, data_root: DataRoot = None) -> None:
     """Say which data sets and tables are here, verified by checksum, and how to get the rest."""
-    from suite.core import readers, root
+    from suite.data import readers, root
 
     folder = root.data_root(data_root)
     rows = [_data_set(name, folder) for name in readers.FILES] + [_table(folder)]
@@ -47,7 +47,7 @@ def status(as_json: Json = False, data_root: DataRoot = None) -> None:
 
 
 def _data_set(name: str, folder: Path) -> dict[str, Any]:
-    from suite.core import readers
+    from suite.data import readers
 
     if not readers.present(name, folder):
         return {"name": name, "state": "missing", "detail": readers.how_to_get(name)}
@@ -60,8 +60,8 @@ def _data_set(name: str, folder: Path) -> dict[str, Any]:
 
 
 def _table(folder: Path) -> dict[str, Any]:
-    from spaces.core.tabular import Table
-    from spaces.core.tabular_files import ARCHITECTURES
+    from spaces.tabular.files import ARCHITECTURES
+    from spaces.tabular.table import Table
 
     try:
         found = Table.open(folder)
@@ -82,8 +82,8 @@ def fetch(
     data_root: DataRoot = None,
 ) -> None:
     """Download a data set's official files into the data root and verify them."""
-    from spaces.core.errors import unknown
-    from suite.core import readers, root
+    from spaces.common.errors import unknown
+    from suite.data import readers, root
 
     folder = root.data_root(data_root)
     if name not in readers.FILES:
@@ -104,8 +104,8 @@ def import_(
     """Make a small, quick table in the data root from the official archive or from a table."""
     from rich.progress import Progress
 
-    from spaces.core.tabular import import_table
-    from suite.core import root
+    from spaces.tabular.table import import_table
+    from suite.data import root
 
     folder = root.data_root(data_root)
     with Progress(console=errors, transient=True, disable=not errors.is_terminal) as bar:
@@ -127,8 +127,8 @@ def query(
     """Look an architecture of nats-tss up in the tabular benchmark."""
     from dataclasses import asdict
 
-    from spaces.core.tabular import Table
-    from suite.core import root
+    from spaces.tabular.table import Table
+    from suite.data import root
 
     architecture = architecture.strip()
     folder = root.data_root(data_root)

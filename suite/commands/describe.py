@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 from rich.markup import escape
 
-from spaces.core.errors import InputError
+from spaces.common.errors import InputError
 from suite.console import Json, console, emit, plain_errors, table
 
 
@@ -76,14 +76,14 @@ def _spaces() -> list[dict[str, Any]]:
 
 
 def _datasets() -> list[dict[str, Any]]:
-    from suite.data import DATASETS
+    from suite.data.sets import DATASETS
 
     return [{"name": name, "what": text} for name, text in DATASETS.items()]
 
 
 def _probes() -> list[dict[str, Any]]:
-    from methods.core.recipe import describe as described
     from methods.probes import PROBES, get_probe
+    from methods.search.recipe import describe as described
 
     return [{"name": name, "what": described(get_probe(name).measure).partition(": ")[2]} for name in PROBES]
 
@@ -122,9 +122,9 @@ def describe(
     as_json: Json = False,
 ) -> None:
     """Parameters, multiply-adds, skip share, depth and a drawing of a genotype."""
+    from reports.figures import cell_drawing
     from spaces import get_space
-    from spaces.core import drawing
-    from spaces.core.words import counted
+    from spaces.common.plural import counted
     from suite.protocol import NATS_EVALUATION, Evaluation
 
     of, usual = get_space(space), Evaluation()
@@ -164,7 +164,7 @@ def describe(
         try:
             draw.mkdir(parents=True, exist_ok=True)
             for kind in found.kinds:
-                drawing.figure(found, kind).savefig(draw / f"{kind}.svg")
+                cell_drawing.figure(found, kind).savefig(draw / f"{kind}.svg")
         except OSError as error:
             raise InputError(
                 f"{draw}: the drawings cannot be written: {error.strerror or error}: name another folder"
@@ -183,7 +183,7 @@ def describe(
                 f"\n[bold]{escape(kind)}[/bold]: skip share {facts['skip_share']:.2f}, depth {facts['depth']}, "
                 f"{counted(found.parametric(kind), 'operation')} with parameters"
             )
-            console.print(drawing.text(found, kind), markup=False, highlight=False)
+            console.print(cell_drawing.text(found, kind), markup=False, highlight=False)
 
     emit(document, as_json, show)
 

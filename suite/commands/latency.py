@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from spaces.core.errors import InputError
-from spaces.core.words import counted
+from spaces.common.errors import InputError
+from spaces.common.plural import counted
 from suite.console import Json, console, emit, plain_errors, table
 
 
@@ -38,9 +38,9 @@ def latency(
     from importlib.metadata import version
 
     from methods import get_method
-    from methods.core.settings import resolve
+    from methods.search.settings import resolve
     from spaces import get_space
-    from spaces.core.latency import LatencyTable, measure
+    from spaces.cells.latency import LatencyTable, measure
     from suite.environment import device_name, make_deterministic
     from suite.plan import pick_device
 

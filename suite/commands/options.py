@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from spaces.core.errors import InputError
+from spaces.common.errors import InputError
 
 DataRoot = Annotated[Path | None, typer.Option("--data-root", help="Where data sets lie [$DARTBOARD_DATA].")]
 Device = Annotated[str, typer.Option(help="auto (what the protocol wants, if it is here), cpu or cuda.")]

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from pandas import DataFrame
     from rich.table import Table as RichTable
 
-    from reports.tables import Column, Table
+    from reports.tables.tables import Column, Table
 
 READABLE = 9
 """Characters of a name that stand in a line at least."""

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 from rich.markup import escape
 
-from spaces.core.words import counted
+from spaces.common.plural import counted
 from suite.console import errors
 
 if TYPE_CHECKING:
-    from suite.executors import Event, Listener
+    from suite.executors.local import Event, Listener
     from suite.plan import Plan
 
 EVERY = 60.0

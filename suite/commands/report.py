@@ -49,13 +49,13 @@ def build_report(
 
     Raises `InputError` as `suite.exhibits.own`, `suite.store.load_frames` and `reports.render.build`.
     """
-    from reports import tables
-    from reports.core.blocks import blocks
+    from reports.records.blocks import blocks
     from reports.render import build
-    from spaces.core.tabular import Table
-    from spaces.core.tabular_files import ARCHITECTURES
+    from reports.tables import tables
+    from spaces.tabular.files import ARCHITECTURES
+    from spaces.tabular.table import Table
     from suite import exhibits
-    from suite.core.root import data_root as root_of
+    from suite.data.root import data_root as root_of
     from suite.store import load_frames
 
     shown = exhibits.own(own)

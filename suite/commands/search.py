@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.markup import escape
 
-from spaces.core.errors import InputError
-from spaces.core.words import counted
+from spaces.common.errors import InputError
+from spaces.common.plural import counted
 from suite.commands.options import (
     DataRoot,
     Device,
@@ -66,7 +66,7 @@ def search(
     if probe_every is not None and not watched:
         raise InputError(f"--probe-every {probe_every}: nothing is watched: name what, as --probes cell,weights")
     from spaces import get_space
-    from suite.core.root import data_root as root_of
+    from suite.data.root import data_root as root_of
     from suite.plan import plan
     from suite.trial import run_trial
 
@@ -155,8 +155,8 @@ def run(
     from suite import exhibits
     from suite import study as studies
     from suite.commands.report import build_report
-    from suite.core.root import data_root as root_of
-    from suite.executors import fair_jobs, run_all
+    from suite.data.root import data_root as root_of
+    from suite.executors.local import fair_jobs, run_all
     from suite.trial import key_of, record_for
 
     root = root_of(data_root)
@@ -169,7 +169,7 @@ def run(
     if exhibit and not download:
         named, replaced = exhibits.with_stand_ins(named, protocol or named.protocol, root)
     if report is not None:
-        from reports.core.folder import check_out
+        from reports.pages.atomic_output import check_out
 
         check_out(report)
         exhibits.own(own)  # what is wrong with it is said before anything runs

@@ -14,10 +14,10 @@ import torch
 import torch.nn.functional as F
 
 from methods import Search, get_method
-from methods.core.settings import resolve
+from methods.search.settings import resolve
 from spaces import get_space
-from spaces.core.graphs import Graphs
-from suite.data import Augment, Loader
+from spaces.engine.cuda_graphs import Graphs
+from suite.data.sets import Augment, Loader
 
 Step = Callable[[], None]
 
@@ -77,23 +77,23 @@ def search(
     method = get_method("darts-1st")
     chosen = {**sizes, "batch_size": batch}
     settings, _ = resolve(method.options, {**method.layers(space), "benchmark": chosen})
-    halves = [
+    loaders = [
         Loader(
             torch.randint(0, 256, (images, 3, size, size), dtype=torch.uint8),
             torch.arange(images) % 10,
             batch_size=batch,
             seed=0,
-            purpose=half,
+            purpose=split,
             mean=(0.5,) * 3,
             std=(0.25,) * 3,
             augment=Augment(crop=4, flip=True),
             device=device,
         )
-        for half in ("weights", "alpha")
+        for split in ("weights", "alpha")
     ]
     searched = get_space(space, without=method.removes(space))
     where: dict[str, Any] = {"device": device, "engine": engine, "graphs": graphs}
-    return Search(searched, method, *halves, classes=10, in_channels=3, seed=0, settings=settings, **where)
+    return Search(searched, method, *loaders, classes=10, in_channels=3, seed=0, settings=settings, **where)
 
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_MMAP_MAX = -1, -3, -4  # glibc's malloc.h

@@ -15,7 +15,8 @@ import torch
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from methods import Search
-from spaces.core.fast import cell, fused, portable
+from spaces.engine import fused_cell, torch_kernels
+from spaces.engine.triton_kernels import triton_kernels
 from suite.environment import engine_name, make_deterministic
 
 SIZES = {"nats-tss": {"channels": 16, "cells": 5, "size": 32}, "darts": {"channels": 16, "cells": 8, "size": 32}}
@@ -78,7 +79,7 @@ def with_kernels(family: Any, take: Callable[[], None]) -> Callable[[], None]:
 
     def taken() -> None:
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(cell, "kernels_for", lambda x: family)
+            patch.setattr(fused_cell, "kernels_for", lambda x: family)
             take()
 
     return taken
@@ -99,10 +100,10 @@ def test_a_step(benchmark: BenchmarkFixture, make_step: Any, rounds: int, tf32: 
         each = {
             "reference": made(engine="reference"),
             "reference, bf16": made(engine="reference", precision="bf16"),
-            "fast, plain torch": with_kernels(portable, made(engine="fast")),
+            "fast, plain torch": with_kernels(torch_kernels, made(engine="fast")),
         }
-        if not isinstance(fused.library(), str):
-            each["fast, Triton"] = with_kernels(fused, made(engine="fast"))
+        if not isinstance(triton_kernels.library(), str):
+            each["fast, Triton"] = with_kernels(triton_kernels, made(engine="fast"))
         takes |= {f"{name}, graphs" if graphs else name: take for name, take in each.items()}
     found: dict[str, list[float]] = {name: [] for name in takes}
 

@@ -11,7 +11,7 @@ import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from spaces import get_space
-from spaces.core.streams import generator
+from spaces.common.streams import generator
 from suite.commands.report import build_report
 from suite.plan import plan
 from suite.store import HISTORY, write_record

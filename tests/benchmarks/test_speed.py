@@ -9,8 +9,8 @@ import torch.nn.functional as F
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from spaces import get_space
-from spaces.core.streams import generator
-from suite.data import Augment, Loader
+from spaces.common.streams import generator
+from suite.data.sets import Augment, Loader
 
 SIZES = {"nats-tss": {"channels": 16, "cells": 1}}
 

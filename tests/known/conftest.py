@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 import torch
 
-from spaces.core.files import write_whole
+from spaces.common.files import write_whole
 from suite.environment import engine_name, own_version, processor
 
 Value = int | float | str | list[int] | list[float]

@@ -8,11 +8,11 @@ import torch
 from torch import Tensor
 
 from methods import Search, get_method
-from methods.core.probes import Watched
-from methods.core.settings import resolve
 from methods.probes import PROBES, get_probe
+from methods.search.probe import Watched
+from methods.search.settings import resolve
 from spaces import get_space
-from suite.data import Loader, halves
+from suite.data.sets import Loader, splits
 from suite.trial import load_data
 
 
@@ -30,15 +30,15 @@ def test_probes(golden, tmp_path: Path) -> None:
     settings = resolve(method.options, {**method.layers("nats-tss"), "test": sizes})[0]
     loaders = [
         Double(
-            dataset.x_train[half],
-            dataset.y_train[half],
+            dataset.x_train[split],
+            dataset.y_train[split],
             batch_size=settings.batch_size,
             seed=0,
             purpose=purpose,
             mean=dataset.mean,
             std=dataset.std,
         )
-        for purpose, half in zip(("weights", "alpha"), halves(dataset, 0, settings.weights_share), strict=True)
+        for purpose, split in zip(("weights", "alpha"), splits(dataset, 0, settings.weights_share), strict=True)
     ]
     probes = [Watched(get_probe(name)) for name in PROBES]
     search = Search(

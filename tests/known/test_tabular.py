@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from spaces.core.tabular import Table
-from spaces.core.tabular_files import EPOCHS, MEASURES
+from spaces.tabular.files import EPOCHS, MEASURES
+from spaces.tabular.table import Table
 
 ARCHITECTURES = (
     "|avg_pool_3x3~0|+|nor_conv_1x1~0|skip_connect~1|+|nor_conv_1x1~0|skip_connect~1|skip_connect~2|",

@@ -9,14 +9,14 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from methods import Search, get_method
-from methods.core.learner import Task
-from methods.core.probes import Watched
-from methods.core.recipe import Method
-from methods.core.settings import resolve
-from methods.core.step import Batch, Step
+from methods.search.learner import Task
+from methods.search.probe import Watched
+from methods.search.recipe import Method
+from methods.search.settings import resolve
+from methods.search.step import Batch, Step
 from spaces import get_space
-from spaces.core import streams
-from spaces.core.mixed_cell import ByReference, MixedCell
+from spaces.cells.mixed_cell import ByReference, MixedCell
+from spaces.common import streams
 
 SIZES = {"nats-tss": {"channels": 4, "cells": 1}}
 
@@ -78,10 +78,10 @@ def make_step() -> Callable[..., Step]:
 
     def make(method: str, space: str, dtype: torch.dtype = torch.float64, size: int = 8, **changes: Any) -> Step:
         chosen = get_method(method)
-        halves = RandomImages("train", dtype, size), RandomImages("valid", dtype, size)
+        splits = RandomImages("train", dtype, size), RandomImages("valid", dtype, size)
         settings = small_settings(chosen, space, **changes)
         searched = get_space(space, without=chosen.removes(space))
-        task = Task(searched, settings, *halves, classes=3, in_channels=3, seed=0, device=torch.device("cpu"))
+        task = Task(searched, settings, *splits, classes=3, in_channels=3, seed=0, device=torch.device("cpu"))
         learner: Any = chosen.learner(task)
         for net in (learner.net, getattr(learner, "primary", None)):
             if net is not None:
@@ -90,7 +90,7 @@ def make_step() -> Callable[..., Step]:
             spread = torch.randn(alpha.shape, generator=streams.generator(0, "alpha", kind), dtype=torch.float64)
             learner._alpha[kind] = spread.to(dtype).requires_grad_()
         train, valid = (
-            Batch(*half.batch(0, 0), half=name) for half, name in zip(halves, ("train", "valid"), strict=True)
+            Batch(*split.batch(0, 0), split=name) for split, name in zip(splits, ("train", "valid"), strict=True)
         )
         step = Step(
             space=task.space,
@@ -107,7 +107,7 @@ def make_step() -> Callable[..., Step]:
             momenta=learner._momenta,
             train=train,
             valid=valid,
-            twin=learner.twin,
+            second_weights=learner.second_weights,
         )
         learner.net.train()
         learner._weight_step(step)

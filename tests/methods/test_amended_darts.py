@@ -12,10 +12,10 @@ from torch import Tensor, nn
 
 from methods import Search, get_method
 from methods.amended_darts import amended, amended_exact, g2_amended, g2_amended_exact, outer_gradients
-from methods.core.settings import resolve
-from methods.core.step import Alpha, Batch, Step
 from methods.darts import first_order
-from spaces.core.streams import Source
+from methods.search.settings import resolve
+from methods.search.step import Alpha, Batch, Step
+from spaces.common.streams import NoiseStream
 
 
 def flat(alpha: Alpha) -> Tensor:
@@ -31,13 +31,13 @@ class Bilevel(nn.Module):
 
     def __init__(self, hessian: Tensor, mixed: Tensor, slope: Tensor) -> None:
         super().__init__()
-        self.random = Source()
+        self.random = NoiseStream()
         self.hessian, self.mixed, self.slope = hessian, mixed, slope
         self.w = nn.Parameter(torch.linalg.solve(hessian, mixed @ torch.ones(mixed.shape[1], dtype=torch.float64)))
 
-    def forward(self, half: Tensor, weights: Alpha) -> Tensor:
+    def forward(self, split: Tensor, weights: Alpha) -> Tensor:
         w, alpha = self.w, weights["cell"]
-        if half.item() == 0:
+        if split.item() == 0:
             return 0.5 * w @ self.hessian @ w - w @ self.mixed @ alpha
         return self.slope @ w + 0.5 * alpha @ alpha
 
@@ -48,7 +48,7 @@ def step_on(hessian: Tensor, mixed: Tensor, slope: Tensor, eta: float = 0.1) -> 
         space=SimpleNamespace(loss=lambda outputs, labels: outputs),  # type: ignore[arg-type]
         net=Bilevel(hessian, mixed, slope),
         alpha={"cell": torch.ones(mixed.shape[1], dtype=torch.float64, requires_grad=True)},
-        relaxation=lambda alpha, at, half: alpha,
+        relaxation=lambda alpha, at, split: alpha,
         settings=resolve({"eta": eta, "radius": 0.01}, {})[0],
         seed=0,
         epoch=0,

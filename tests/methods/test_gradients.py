@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from methods import Search
-from methods.core.step import Alpha, Step
 from methods.darts import first_order, second_order, second_order_exact, unroll
+from methods.search.step import Alpha, Step
 
 # The whole DARTS space is slow in float64; S1 has its pools and dilated convolutions, S4 draws noise.
 DARTS = pytest.param("darts", marks=pytest.mark.slow)

@@ -14,16 +14,6 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from methods import Search, get_method, lambda_darts
-from methods.core.layers import (
-    alignment,
-    layer_gradients,
-    loss_at,
-    mean_over_pairs,
-    no_shift,
-    sign_alignment,
-)
-from methods.core.settings import Settings, resolve
-from methods.core.step import Batch, Step
 from methods.lambda_darts import (
     COSINE,
     SIGN,
@@ -36,7 +26,17 @@ from methods.lambda_darts import (
     exact,
     interleaved,
 )
-from spaces.core.errors import InputError
+from methods.search.layer_gradients import (
+    alignment,
+    layer_gradients,
+    loss_at,
+    mean_over_pairs,
+    no_shift,
+    sign_alignment,
+)
+from methods.search.settings import Settings, resolve
+from methods.search.step import Batch, Step
+from spaces.common.errors import InputError
 
 MEASURES = pytest.mark.parametrize("measure", [COSINE, SIGN], ids=["Λ", "Λ±"])
 FAMILIES = ["nats-tss", "s1", "s2"]

@@ -7,7 +7,7 @@ from hypothesis import settings as examples
 from hypothesis import strategies as st
 from torch import Tensor
 
-from methods.core.layers import first_and_last, gradient_bound, running_average
+from methods.search.layer_gradients import first_and_last, gradient_bound, running_average
 
 
 def normal(*shape: int, seed: int = 0) -> Tensor:

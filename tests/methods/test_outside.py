@@ -10,7 +10,7 @@ import typer
 from typer.testing import CliRunner
 
 from methods import get_method
-from spaces.core.errors import InputError
+from spaces.common.errors import InputError
 from suite import commands
 from suite.plan import plan
 

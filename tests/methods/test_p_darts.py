@@ -14,10 +14,6 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from methods import Search, get_method
-from methods.core.recipe import Recipe, every_step, strongest
-from methods.core.settings import Settings, resolve
-from methods.core.stages import WHOLE, Stage, bounds, depth, prune, stage_of
-from methods.core.step import Moment, Step
 from methods.darts import DARTS_1ST, first_order
 from methods.darts_minus import DARTS_MINUS, fading
 from methods.p_darts import (
@@ -29,6 +25,10 @@ from methods.p_darts import (
     decaying_dropout,
     two_skips,
 )
+from methods.search.recipe import Recipe, every_step, strongest
+from methods.search.settings import Settings, resolve
+from methods.search.stages import WHOLE, Stage, bounds, depth, prune, stage_of
+from methods.search.step import Step, StepContext
 from spaces import Space, get_space
 
 
@@ -39,7 +39,9 @@ def weights_of(space: Space, seed: int) -> dict[str, Tensor]:
 
 
 def at(stage: Stage, share: float) -> Any:
-    return Moment(get_space("s2"), Settings(), 0, epoch=0, number=0, progress=0.0, stage=stage, stage_progress=share)
+    return StepContext(
+        get_space("s2"), Settings(), 0, epoch=0, number=0, progress=0.0, stage=stage, stage_progress=share
+    )
 
 
 def run(make_search: Callable[..., Search], recipe: Recipe, space: str = "nats-tss", **changes: Any) -> Search:

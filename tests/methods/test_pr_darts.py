@@ -13,9 +13,6 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from methods import Search, pr_darts
-from methods.core.recipe import strongest
-from methods.core.settings import resolve
-from methods.core.step import Alpha, Moment, Step
 from methods.darts import first_order, softmax
 from methods.pr_darts import (
     PR_DARTS,
@@ -32,20 +29,23 @@ from methods.pr_darts import (
     temperature,
     two_operations,
 )
+from methods.search.recipe import strongest
+from methods.search.settings import resolve
+from methods.search.step import Alpha, Step, StepContext
 from spaces import get_space
-from spaces.core import streams
-from spaces.core.errors import InputError
-from spaces.core.genotype import PARAMETRIC
+from spaces.cells.genotype import PARAMETRIC
+from spaces.common import streams
+from spaces.common.errors import InputError
 
 SPACES = ["nats-tss", "darts", "s1", "s2", "s3", "s4"]
 LOW, HIGH = -0.1, 1.1
 
 
-def moment(space: str, tau: float = 1.0, seed: int = 0, **options: Any) -> Moment:
+def moment(space: str, tau: float = 1.0, seed: int = 0, **options: Any) -> StepContext:
     """A moment at temperature `tau`, whatever the epoch."""
     changes = {"epochs": 3, "tau_start": tau, "tau_end": tau, **options}
     resolved = resolve(PR_DARTS.options, {**PR_DARTS.layers(space), "test": changes})[0]
-    return Moment(get_space(space), resolved, seed=seed, epoch=1, number=2, progress=0.4)
+    return StepContext(get_space(space), resolved, seed=seed, epoch=1, number=2, progress=0.4)
 
 
 def spread(space: str, seed: int = 0) -> Alpha:
@@ -141,11 +141,11 @@ def test_draws_are_shared_within_a_half_and_fresh_elsewhere() -> None:
 
 def test_temperature_falls_linearly_over_the_epochs() -> None:
     resolved = resolve(PR_DARTS.options, {**PR_DARTS.layers("darts"), "test": {}})[0]
-    at = Moment(get_space("darts"), resolved, 0, 0, 0, 0.0)
+    at = StepContext(get_space("darts"), resolved, 0, 0, 0, 0.0)
     taus = [temperature(replace(at, epoch=epoch)) for epoch in range(200)]
     assert (taus[0], taus[-1]) == (10, pytest.approx(0.1))
     assert all(a - b == pytest.approx(9.9 / 199) for a, b in pairwise(taus))
-    assert temperature(Moment(at.space, replace(resolved, epochs=1), 0, 0, 0, 0.0)) == 10
+    assert temperature(StepContext(at.space, replace(resolved, epochs=1), 0, 0, 0, 0.0)) == 10
 
 
 def test_selection_tells_probabilities_apart_at_the_highest_temperature() -> None:
@@ -237,7 +237,7 @@ def test_zeta_is_the_papers_where_every_pair_of_nodes_is_an_edge() -> None:
     assert group_sparsity(alpha, at, skip=False).item() == pytest.approx(rest)
 
 
-def closed_form(space: str, at: Moment, alpha: Alpha, which: str) -> Alpha:
+def closed_form(space: str, at: StepContext, alpha: Alpha, which: str) -> Alpha:
     """The regularisers' gradients by hand: Θ' = Θ (1 - Θ), and for a product its value over each factor."""
     of, gradients = at.space, {}
     tau = temperature(at)

@@ -10,8 +10,6 @@ import torch
 from torch import Tensor
 
 from methods import METHODS, Search, darts_prime, get_method
-from methods.core.settings import resolve
-from methods.core.step import Step
 from methods.darts import DARTS_1ST
 from methods.darts_prime import (
     DARTS_FIMT,
@@ -22,8 +20,10 @@ from methods.darts_prime import (
     projection,
     proximity,
 )
+from methods.search.settings import resolve
+from methods.search.step import Step
 from spaces import get_space
-from spaces.core.errors import InputError
+from spaces.common.errors import InputError
 
 SPACES = ["nats-tss", "s1", "s2", "s3"]
 MakeSearch = Callable[..., Search]
@@ -61,14 +61,14 @@ def test_an_epoch_is_one_pass_over_the_weights_half_and_the_alpha_half_runs_on(
 ) -> None:
     one = make_search("darts+fimt", "nats-tss", batches=batches)
     asked: dict[str, list[tuple[int, int]]] = {}
-    for name, half in (("train", one.task.train), ("valid", one.task.valid)):
+    for name, split in (("train", one.task.train), ("valid", one.task.valid)):
         positions = asked.setdefault(name, [])
 
-        def recorded(epoch: int, step: int, half: Any = half, positions: list[Any] = positions) -> Any:
+        def recorded(epoch: int, step: int, split: Any = split, positions: list[Any] = positions) -> Any:
             positions.append((epoch, step))
-            return type(half).batch(half, epoch, step)
+            return type(split).batch(split, epoch, step)
 
-        monkeypatch.setattr(half, "batch", recorded)
+        monkeypatch.setattr(split, "batch", recorded)
     list(one)
     steps, cycle = batches
     assert asked["train"] == [(epoch, step) for epoch in range(2) for step in range(steps)]

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from methods import Search
-from methods.core.step import Step
 from methods.darts_prime import projection, proximity
 from methods.prime_supplement import admm, clipped, computing, even, multipliers, pruned
+from methods.search.step import Step
 from spaces import IMAGE_SPACES, get_space
 
 SMALL = ["nats-tss", "s1", "s2", "s3"]

@@ -10,12 +10,12 @@ import torch
 from torch import Tensor
 
 from methods import Search
-from methods.core.layers import aligned_kind, layer_gradients, second_order_layer_gradients
-from methods.core.probes import Probe, View, Watched
-from methods.core.step import Alpha, Step
 from methods.probes import get_probe
 from methods.probes.curvature import fisher_trace, hessian
 from methods.probes.layers import first_and_last
+from methods.search.layer_gradients import aligned_kind, layer_gradients, second_order_layer_gradients
+from methods.search.probe import Probe, View, Watched
+from methods.search.step import Alpha, Step
 from spaces import get_space
 
 FAMILIES = ["nats-tss", "s2"]

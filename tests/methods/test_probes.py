@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from methods import METHODS, Search
-from methods.core.probes import Probe, View, Watched
 from methods.probes import PROBES, get_probe
-from spaces.core.errors import InputError
+from methods.search.probe import Probe, View, Watched
+from spaces.common.errors import InputError
 
 ALL = tuple(Watched(get_probe(name)) for name in PROBES)
 # What a step does differently: noise, a gate's draws, stages, a second set of weights, a fading skip, more passes.

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from methods import METHODS, get_method
-from methods.core.settings import Settings, resolve
+from methods.search.settings import Settings, resolve
 from spaces import get_space
 from suite.plan import plan
 

@@ -8,10 +8,10 @@ import pytest
 import torch
 
 from methods import Search, get_method
-from methods.core.probes import Watched
-from methods.core.settings import Settings, resolve
 from methods.probes import get_probe
 from methods.r_darts import alarms, eigenvalues, local_averages
+from methods.search.probe import Watched
+from methods.search.settings import Settings, resolve
 
 COLUMN = "probe.hessian.dominant_decayed"
 
@@ -50,9 +50,9 @@ def test_alarm_by_hand() -> None:
     history = rows([1.0] * 10 + [2.0] * 5)
     assert list(alarms(eigenvalues(history[:24]), settings)) == [(11, 5)]
     assert [method.stop(history[:epoch], settings) for epoch in (22, 23, 24)] == [False, False, True]
-    assert method.answer(history[:24], settings) == 11
-    assert history[method.answer(history[:24], settings)]["epoch"] == 12
-    assert method.answer(history[:22], settings) == 21
+    assert method.select_epoch(history[:24], settings) == 11
+    assert history[method.select_epoch(history[:24], settings)]["epoch"] == 12
+    assert method.select_epoch(history[:22], settings) == 21
 
 
 def test_nothing_is_called_before_its_start_or_without_growth() -> None:
@@ -144,7 +144,7 @@ def test_probes_asked_for_beside_do_not_reach_the_recipe(make_search: Callable[.
 
 def test_dropping_the_answer_piece_returns_the_last(make_search: Callable[..., Search]) -> None:
     eager = {"epochs": 8, "window": 1, "delta": 1, "ratio": 1e9, "start_epoch": 2}
-    last = replace(get_method("r-darts-es"), answer=get_method("darts-2nd").answer)
+    last = replace(get_method("r-darts-es"), select_epoch=get_method("darts-2nd").select_epoch)
     search = make_search(last, "nats-tss", **eager)
     list(search)
     assert search.answer_epoch == 4

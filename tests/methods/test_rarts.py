@@ -8,9 +8,6 @@ import torch
 from torch import Tensor
 
 from methods import Search, get_method
-from methods.core.learner import SupernetLearner
-from methods.core.settings import resolve
-from methods.core.step import Alpha, Step
 from methods.rarts import (
     RartsLearner,
     auxiliary_gradient,
@@ -19,10 +16,13 @@ from methods.rarts import (
     primary_gradient,
     relative_multiply_adds,
     relaxed,
-    twin,
+    second_weights,
 )
+from methods.search.learner import SupernetLearner
+from methods.search.settings import resolve
+from methods.search.step import Alpha, Step
 from spaces import get_space
-from spaces.core.cost import cost_tables, milliseconds, multiply_adds, operation_costs
+from spaces.cells.cost import cost_tables, milliseconds, multiply_adds, operation_costs
 
 
 def flat(alpha: Alpha) -> Tensor:
@@ -31,7 +31,7 @@ def flat(alpha: Alpha) -> Tensor:
 
 def lagrangian(step: Step) -> Tensor:
     """Eq. 4 as it is written."""
-    y, w, o = twin(step), step.parameters(), step.settings.options
+    y, w, o = second_weights(step), step.parameters(), step.settings.options
     distance = sum(((y[name] - w[name]).square().sum() for name in w), torch.zeros(()))
     training, validation = step.loss(step.train), step.loss(step.valid, parameters=y)
     return validation + float(o["lambda"]) * training + 0.5 * float(o["beta"]) * distance
@@ -40,7 +40,7 @@ def lagrangian(step: Step) -> Tensor:
 @pytest.mark.parametrize("space", ["nats-tss", "s1", "s4"])
 def test_the_three_gradients_are_those_of_the_lagrangian(make_step: Callable[..., Step], space: str) -> None:
     step = make_step("rarts", space, **{"lambda": 0.7, "beta": 1.3})
-    w, y = list(step.parameters().values()), list(twin(step).values())
+    w, y = list(step.parameters().values()), list(second_weights(step).values())
     assert any(not torch.equal(a, b) for a, b in zip(w, y, strict=True))
     truth_w, truth_y = (torch.autograd.grad(lagrangian(step), leaves) for leaves in (w, y))
     training = torch.autograd.grad(step.loss(step.train), w)

@@ -10,10 +10,10 @@ from hypothesis import settings as examples
 from hypothesis import strategies as st
 
 from methods import Search, get_method
-from methods.core.settings import Settings, resolve
-from methods.core.step import Step
 from methods.darts import softmax
 from methods.sdarts import distribution, noise_radius, random_smoothing
+from methods.search.settings import Settings, resolve
+from methods.search.step import Step
 
 
 @examples(deadline=None, max_examples=30)

@@ -9,9 +9,9 @@ import torch
 from torch.optim.optimizer import register_optimizer_step_pre_hook
 
 from methods import METHODS, Search, get_method
-from methods.core.settings import Settings, resolve
+from methods.search.settings import Settings, resolve
 from spaces import get_space
-from spaces.core.errors import InputError
+from spaces.common.errors import InputError
 
 
 def same(one: Search, other: Search) -> bool:

@@ -7,8 +7,7 @@ import pytest
 import torch
 
 from methods import METHODS, Search, get_method
-from methods.core.training import sgd
-from methods.theory import (
+from methods.pr_darts_theory import (
     SHARES,
     deep,
     depth_genotypes,
@@ -19,8 +18,9 @@ from methods.theory import (
     spectrum,
     theory_cell,
 )
+from methods.search.training import sgd
 from spaces import get_space
-from spaces.core.errors import InputError
+from spaces.common.errors import InputError
 from suite.plan import plan
 
 

@@ -4,16 +4,16 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from reports import audit, published
-from reports.core.audit_page import audited
-from spaces.core.errors import InputError
+from reports.pages.audit_page import audited
+from reports.published import audit, published_numbers
+from spaces.common.errors import InputError
 
 QUANTITY = ["method", "space", "dataset", "quantity"]
 
 
 @pytest.fixture(scope="module")
 def numbers():
-    return published.numbers()
+    return published_numbers.numbers()
 
 
 @pytest.fixture(scope="module")
@@ -174,14 +174,14 @@ def test_known_disagreements_are_found_and_explained(disagreements, key, expecte
 )
 def test_what_agrees_is_no_disagreement(numbers, disagreements, key):
     printed = numbers[(numbers[["method", "space", "dataset"]] == list(key[:3])).all(axis=1)]
-    quantity = printed["metric"].map(lambda name: published.METRICS[name].quantity)
+    quantity = printed["metric"].map(lambda name: published_numbers.METRICS[name].quantity)
     assert (quantity == key[3]).sum() >= 2
     assert group(disagreements, *key).empty
 
 
 def test_every_reason_is_needed(disagreements):
     keys = set(disagreements[QUANTITY].itertuples(index=False, name=None))
-    assert set(published.reasons()[QUANTITY].itertuples(index=False, name=None)) <= keys
+    assert set(published_numbers.reasons()[QUANTITY].itertuples(index=False, name=None)) <= keys
 
 
 def test_headline_counts(claims, disagreements):

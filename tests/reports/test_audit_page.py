@@ -6,9 +6,9 @@ import re
 import pandas as pd
 import pytest
 
-from reports import audit
-from reports.core.audit_page import NOTES, audited
-from reports.core.folder import MANIFEST
+from reports.pages.atomic_output import MANIFEST
+from reports.pages.audit_page import NOTES, audited
+from reports.published import audit
 
 
 @pytest.fixture(scope="module")

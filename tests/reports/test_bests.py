@@ -7,13 +7,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from reports.bests import bests, notes
-from reports.core.convention import best_of, readable
-from reports.core.order import expected_best, normal_best
-from reports.published import CONVENTIONS
-from reports.statistics import compare, summarise
-from reports.tables import best
-from spaces.core.errors import InputError
+from reports.published.published_numbers import CONVENTIONS
+from reports.statistics.best_of_k import expected_best, normal_best
+from reports.statistics.comparison import compare, summarise
+from reports.statistics.convention import best_of, readable
+from reports.statistics.published_bests import bests, notes
+from reports.tables.tables import best
+from spaces.common.errors import InputError
 
 
 @pytest.mark.parametrize("k", range(1, 7))

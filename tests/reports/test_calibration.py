@@ -7,10 +7,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from reports import standings
-from reports.core import equivalence, intervals, ranks, significance
-from reports.core.power import POWER, detectable
-from reports.core.significance import ALPHA, Estimate
+from reports.statistics import equivalence, intervals, rankings, ranks, significance
+from reports.statistics.power import POWER, detectable
+from reports.statistics.significance import ALPHA, Estimate
 
 DOCS = Path(__file__).parents[2] / "docs" / "statistics.md"
 SHARE, DROP = 0.3, 40.0
@@ -89,13 +88,13 @@ def iqm_covers(blocks, draw, n, rng):
     """Whether the interval of one of three alike methods' IQM holds the true one, over `blocks` of n seeds."""
     values = draw(rng, blocks, 3, n)
     scores = values - values.mean(axis=(1, 2), keepdims=True)
-    low, high = intervals.stratified(list(scores[:, 0]), standings._iqm)
+    low, high = intervals.stratified(list(scores[:, 0]), rankings._iqm)
     return low <= MIDDLES[draw] <= high
 
 
 def improvement_covers(blocks, draw, n, rng):
     """Whether the interval of the probability of improvement of alike methods holds one half."""
-    low, high = intervals.stratified(list(draw(rng, 2 * blocks, n)), standings._improvement)
+    low, high = intervals.stratified(list(draw(rng, 2 * blocks, n)), rankings._improvement)
     return low <= 0.5 <= high
 
 

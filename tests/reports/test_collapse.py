@@ -6,12 +6,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from reports.collapse import COLLAPSED, HEALTHY, UNKNOWN, Criterion, shares, statements, survival, trials
-from reports.core.blocks import blocks
-from reports.core.survival import kaplan_meier
+from reports.collapse.definition import COLLAPSED, HEALTHY, UNKNOWN, Criterion, shares, statements, survival, trials
+from reports.records.blocks import blocks
+from reports.statistics.survival import kaplan_meier
 from spaces import get_space
-from spaces.core.errors import InputError
-from spaces.core.genotype import NatsGenotype
+from spaces.cells.genotype import NatsGenotype
+from spaces.common.errors import InputError
 
 
 def cell(idle: int, operation: str = "skip_connect") -> str:
@@ -87,7 +87,7 @@ def test_evidence_names_what_was_counted(judge) -> None:
     assert "2 of 6 edges are idle (2 skip_connect) after epoch 2, at most 3 after any" in row["evidence"]
     # True of a random candidate too, which has no supernet.
     (row,) = judge({"a": [[3, 2]]}, tabular_accuracy=np.nan).to_dict("records")
-    assert "its accuracy on the alpha half is" in row["evidence"]
+    assert "its accuracy on the architecture split is" in row["evidence"]
 
 
 def test_a_trial_without_a_history_is_not_dropped(study, space_of) -> None:

@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from reports.core.collapse_page import gather
+from reports.figures.sketch import Dot, Line, Name
+from reports.pages.collapse_page import gather
 from reports.render import build
-from spaces.core.sketch import Dot, Line, Name
 
 IDLE = "|skip_connect~0|+|skip_connect~0|skip_connect~1|+|skip_connect~0|skip_connect~1|none~2|"
 

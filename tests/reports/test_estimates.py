@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from reports.core import effects, intervals, power, significance
-from reports.core.equivalence import tost
-from reports.core.significance import Estimate, Summary, estimate
+from reports.statistics import effects, intervals, power, significance
+from reports.statistics.equivalence import tost
+from reports.statistics.significance import Estimate, Summary, estimate
 
 X, Y = np.array([20.1, 21.4, 19.8, 22.0, 20.7]), np.array([18.0, 20.9, 19.9, 19.2, 20.1])
 

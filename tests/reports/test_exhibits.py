@@ -7,14 +7,15 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from reports.core import latex, papers_page
-from reports.exhibit_tables import table
-from reports.exhibits import Exhibit, catalogue, own, read
-from reports.filled import filled, parts
-from reports.published import EXHIBITS, numbers
-from reports.verdicts import SUPPORTED, UNDECIDED, UNMEASURED, UNSUPPORTED, judged
+from reports.exhibits.exhibit import Exhibit, catalogue, own, read
+from reports.exhibits.exhibit_data import filled, parts
+from reports.exhibits.exhibit_tables import table
+from reports.exhibits.verdicts import SUPPORTED, UNDECIDED, UNMEASURED, UNSUPPORTED, judged
+from reports.latex import latex
+from reports.pages import papers_page
+from reports.published.published_numbers import EXHIBITS, numbers
 from spaces import get_space
-from spaces.core.errors import InputError
+from spaces.common.errors import InputError
 
 HEALTHY = "|nor_conv_3x3~0|+|nor_conv_3x3~0|nor_conv_3x3~1|+|skip_connect~0|nor_conv_3x3~1|nor_conv_3x3~2|"
 SKIPS = "|skip_connect~0|+|skip_connect~0|skip_connect~1|+|skip_connect~0|skip_connect~1|skip_connect~2|"

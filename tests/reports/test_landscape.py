@@ -8,12 +8,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from reports import landscape
-from reports.core.blocks import blocks
-from reports.landscape_page import gather
-from spaces.core.errors import InputError
-from spaces.core.genotype import NatsGenotype
-from spaces.core.tabular import Table
+from reports.collapse import landscape
+from reports.pages.landscape_page import gather
+from reports.records.blocks import blocks
+from spaces.cells.genotype import NatsGenotype
+from spaces.common.errors import InputError
+from spaces.tabular.table import Table
 
 OPERATIONS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
 

@@ -7,11 +7,11 @@ import subprocess
 import pandas as pd
 import pytest
 
-from reports.core.latex import escape, tabular
-from reports.core.latex_layout import pieces
-from reports.core.letters import filled, width
-from reports.published import PAPERS
-from reports.tables import Column, Table
+from reports.latex.latex import escape, tabular
+from reports.latex.layout import pieces
+from reports.latex.text_width import filled, width
+from reports.published.published_numbers import PAPERS
+from reports.tables.tables import Column, Table
 
 
 @pytest.mark.parametrize(

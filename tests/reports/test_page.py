@@ -5,9 +5,9 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from reports.core.folder import MANIFEST, check_out
+from reports.pages.atomic_output import MANIFEST, check_out
 from reports.render import build
-from spaces.core.errors import InputError
+from spaces.common.errors import InputError
 
 
 @pytest.fixture(scope="module")
@@ -196,7 +196,7 @@ def test_a_failed_report_leaves_the_earlier_one(tmp_path, monkeypatch, study, sp
     def fail(*_):
         raise RuntimeError("no LaTeX today")
 
-    monkeypatch.setattr("reports.core.latex.tabular", fail)
+    monkeypatch.setattr("reports.latex.latex.tabular", fail)
     with pytest.raises(RuntimeError):
         build(records, histories, tmp_path / "out", space_of=space_of)
     assert page.read_bytes() == before

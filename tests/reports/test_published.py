@@ -6,20 +6,20 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from reports import published
+from reports.published import published_numbers
 from spaces import get_space
-from spaces.core.errors import InputError
+from spaces.common.errors import InputError
 
 
 @pytest.fixture(scope="module")
 def numbers():
-    return published.numbers()
+    return published_numbers.numbers()
 
 
 @pytest.fixture
 def folder(tmp_path):
     """A copy of the data, to be spoilt."""
-    return shutil.copytree(published.DATA, tmp_path / "published")
+    return shutil.copytree(published_numbers.DATA, tmp_path / "published")
 
 
 def cell(numbers, paper, exhibit, row, column, dataset=None):
@@ -42,21 +42,21 @@ def test_every_exhibit_is_there_and_whole(numbers):
         "rarts": (66, 60, 55, 12, 12, 10),
     }
     for paper, sizes in counted.items():
-        assert dict(found[paper]) == dict(zip(published.EXHIBITS[paper], sizes, strict=True))
-    assert list(found.index.get_level_values("paper").unique()) == list(published.PAPERS)
+        assert dict(found[paper]) == dict(zip(published_numbers.EXHIBITS[paper], sizes, strict=True))
+    assert list(found.index.get_level_values("paper").unique()) == list(published_numbers.PAPERS)
 
 
 def test_columns_have_their_types(numbers):
-    assert list(numbers.columns)[: len(published.COLUMNS)] == list(published.COLUMNS)
+    assert list(numbers.columns)[: len(published_numbers.COLUMNS)] == list(published_numbers.COLUMNS)
     assert numbers["number"].dtype == np.float64
     assert numbers["spread"].dtype == np.float64
     assert str(numbers["n"].dtype) == "Int64"
-    text = [column for column in published.COLUMNS if column not in ("spread", "n")]
+    text = [column for column in published_numbers.COLUMNS if column not in ("spread", "n")]
     assert all(isinstance(value, str) for value in numbers[text].to_numpy().ravel())
 
 
 def test_no_cell_stands_there_twice(numbers):
-    assert not numbers.duplicated(published.CELL).any()
+    assert not numbers.duplicated(published_numbers.CELL).any()
 
 
 def test_a_spread_needs_a_number_and_a_doubt_its_reason(numbers):
@@ -97,7 +97,7 @@ def test_labels_name_methods(numbers):
     by_column = numbers[(numbers["paper"] == "lambda-darts") & (numbers["exhibit"] == "Table 3")]
     assert set(by_column["heading"]) == {"S1", "S2", "S3", "S4"}
     assert set(by_column.loc[by_column["role"] == "own", "label"]) == {"Λ-DARTS"}
-    for paper in published.PAPERS:
+    for paper in published_numbers.PAPERS:
         assert (numbers.loc[numbers["paper"] == paper, "role"] == "own").any()
         own = numbers[(numbers["paper"] == paper) & (numbers["role"] == "own")]
         assert (own["cited"] == "").all()
@@ -105,13 +105,13 @@ def test_labels_name_methods(numbers):
 
 def test_every_alias_is_used(numbers):
     used = set(zip(numbers["paper"], numbers["label"], strict=True))
-    assert {(row.paper, row.label) for row in published.names().itertuples()} == used - {
+    assert {(row.paper, row.label) for row in published_numbers.names().itertuples()} == used - {
         ("rarts", column)
         for column in ("Latency Weight", "Batch Size", "Learning Rate", "Weight Decay", "Latency (ms)")
     }
 
 
-@pytest.mark.parametrize("row", published.genotypes().to_dict("records"), ids=lambda row: row["name"])
+@pytest.mark.parametrize("row", published_numbers.genotypes().to_dict("records"), ids=lambda row: row["name"])
 def test_published_genotypes_parse(row):
     space = get_space(row["space"])
     found = space.parse(row["genotype"])
@@ -140,7 +140,7 @@ def test_a_cell_that_does_not_fit_is_named(folder, column, text, words):
     frame.loc[0, column] = text
     frame.to_csv(path, index=False)
     with pytest.raises(InputError) as caught:
-        published.numbers(folder)
+        published_numbers.numbers(folder)
     assert str(caught.value).startswith(f"{path}, line 2: column {column!r} is {text!r}: ")
     assert words in str(caught.value)
 
@@ -150,11 +150,11 @@ def test_a_line_typed_twice_is_named(folder):
     lines = path.read_text(encoding="utf-8").splitlines()
     path.write_text("\n".join([*lines, lines[1]]) + "\n", encoding="utf-8")
     with pytest.raises(InputError, match=r"pr_darts.csv, line 184: .* the line repeats another's"):
-        published.numbers(folder)
+        published_numbers.numbers(folder)
 
 
 def test_a_missing_column_is_named(folder):
     path = folder / "names.csv"
     pd.read_csv(path).drop(columns="role").to_csv(path, index=False)
     with pytest.raises(InputError, match=r"names.csv: the columns are .*: make them paper, label, method, role, note"):
-        published.names(folder)
+        published_numbers.names(folder)

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from reports.core import ranks
+from reports.statistics import ranks
 
 MATRIX = np.array([[94.1, 93.2, 92.0], [73.5, 70.1, 71.2], [46.2, 45.9, 44.0], [97.5, 97.2, 97.0], [83.5, 83.0, 83.1]])
 

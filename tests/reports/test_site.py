@@ -13,10 +13,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from reports.core.exports import FORMULA, csv
-from reports.core.folder import MANIFEST
-from reports.core.palette import HUES, NIGHT, PAPER, adapted
-from reports.core.site import Site
+from reports.figures.palette import HUES, NIGHT, PAPER, adapted
+from reports.pages.atomic_output import MANIFEST
+from reports.pages.exports import FORMULA, csv
+from reports.pages.site import Site
 from reports.render import build
 
 

@@ -8,10 +8,10 @@ import pytest
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
-from reports.core import intervals, significance
-from reports.core.values import LEAST, MOST
-from reports.statistics import compare, summarise
-from spaces.core.errors import InputError
+from reports.statistics import intervals, significance
+from reports.statistics.comparison import compare, summarise
+from reports.statistics.values import LEAST, MOST
+from spaces.common.errors import InputError
 
 
 def frame(**methods):

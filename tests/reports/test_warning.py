@@ -5,12 +5,12 @@ import pandas as pd
 import pytest
 
 from methods import get_method
-from methods.core.settings import resolve
-from reports.collapse import Criterion, trials
-from reports.core.blocks import blocks
-from reports.core.rules import EIGENVALUE, EigenvalueRule, SkipRule
-from reports.warning import alarms, direction, left_out, scores, statements
-from spaces.core.genotype import NatsGenotype
+from methods.search.settings import resolve
+from reports.collapse.definition import Criterion, trials
+from reports.collapse.early_warning import alarms, direction, left_out, scores, statements
+from reports.collapse.stopping_rules import EIGENVALUE, EigenvalueRule, SkipRule
+from reports.records.blocks import blocks
+from spaces.cells.genotype import NatsGenotype
 
 PROBE = "probe.alignment.cosine.valid"
 

@@ -14,7 +14,7 @@ from spaces.analytic import (
     Problem,
     rest_of_relaxed,
 )
-from spaces.core.errors import InputError
+from spaces.common.errors import InputError
 
 alphas = st.floats(-10, 10)
 
@@ -43,8 +43,8 @@ def test_supernet_computes_the_written_losses(alpha: float, w: float) -> None:
     for problem, expected in losses.items():
         space = Analytic(problem=Problem(problem.train, problem.valid, start=(alpha, w, 0.0)))
         net = space.supernet()
-        for half, value in zip(space.halves(), expected, strict=True):
-            images, labels = half.batch(0, 0)
+        for split, value in zip(space.splits(), expected, strict=True):
+            images, labels = split.batch(0, 0)
             assert space.loss(net(images, space.alpha(0)), labels).item() == pytest.approx(value, abs=1e-9)
 
 

@@ -7,8 +7,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.patches import FancyBboxPatch
 from matplotlib.text import Text
 
-from spaces.core import drawing
-from spaces.core.genotype import DartsGenotype, NatsGenotype
+from reports.figures import cell_drawing
+from spaces.cells.genotype import DartsGenotype, NatsGenotype
 
 LONG = ("dil_conv_5x5", "sep_conv_5x5", "max_pool_3x3", "skip_connect")
 DENSE = tuple((LONG[i % 4], source) for i, source in enumerate((0, 1, 1, 2, 2, 3, 3, 4)))
@@ -22,7 +22,7 @@ GENOTYPES = [
 
 @pytest.mark.parametrize(("genotype", "kind"), GENOTYPES)
 def test_no_two_names_overlap_and_each_lies_in_its_box(genotype, kind):
-    figure = drawing.figure(genotype, kind)
+    figure = cell_drawing.figure(genotype, kind)
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
     names = [text.get_window_extent(canvas.get_renderer()) for text in figure.findobj(Text)]
@@ -37,13 +37,13 @@ def test_no_two_names_overlap_and_each_lies_in_its_box(genotype, kind):
 
 @pytest.mark.parametrize(("genotype", "kind"), GENOTYPES)
 def test_every_operation_is_named_as_often_as_it_occurs(genotype, kind):
-    names = [text.get_text() for text in drawing.figure(genotype, kind).findobj(Text)]
+    names = [text.get_text() for text in cell_drawing.figure(genotype, kind).findobj(Text)]
     operations = [operation for _, _, operation in genotype.edges(kind)]
-    assert sorted(name for name in names if name in drawing.COLOURS) == sorted(operations)
+    assert sorted(name for name in names if name in cell_drawing.COLOURS) == sorted(operations)
 
 
 def test_text_of_a_darts_cell():
-    assert drawing.text(GENOTYPES[0][0], "normal").splitlines() == [
+    assert cell_drawing.text(GENOTYPES[0][0], "normal").splitlines() == [
         "2 = dil_conv_5x5(c_{k-2}) + sep_conv_5x5(c_{k-1})",
         "3 = max_pool_3x3(c_{k-1}) + skip_connect(2)",
         "4 = dil_conv_5x5(2) + sep_conv_5x5(3)",
@@ -53,7 +53,7 @@ def test_text_of_a_darts_cell():
 
 
 def test_text_of_a_nats_cell():
-    assert drawing.text(GENOTYPES[2][0], "cell").splitlines() == [
+    assert cell_drawing.text(GENOTYPES[2][0], "cell").splitlines() == [
         "1 = nor_conv_3x3(0)",
         "2 = none(0) + nor_conv_1x1(1)",
         "3 = skip_connect(0) + avg_pool_3x3(1) + none(2)",

@@ -5,8 +5,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spaces import get_space
-from spaces.core.errors import InputError
-from spaces.core.genotype import DartsGenotype, NatsGenotype
+from spaces.cells.genotype import DartsGenotype, NatsGenotype
+from spaces.common.errors import InputError
 
 REST = (
     "('skip_connect', 0), ('dil_conv_3x3', 2), ('sep_conv_3x3', 0), ('sep_conv_5x5', 3), "

@@ -19,15 +19,15 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from methods import Search, get_method
-from methods.core.settings import resolve
+from methods.search.settings import resolve
 from spaces import get_space
-from spaces.core.fast import cell, portable
-from spaces.core.graphs import KEPT, WARM_UP, Graph, Graphs, NotCaptured, eager
-from spaces.core.mixed_cell import KEPT_PLANS, MixedCell
-from spaces.core.operations import frozen_statistics
-from spaces.core.streams import generator
-from spaces.core.supernet import Supernet
-from suite.data import Augment, Loader
+from spaces.cells.mixed_cell import KEPT_PLANS, MixedCell
+from spaces.cells.operations import frozen_statistics
+from spaces.cells.supernet import Supernet
+from spaces.common.streams import generator
+from spaces.engine import fused_cell, torch_kernels
+from spaces.engine.cuda_graphs import KEPT, WARM_UP, Graph, Graphs, NotCaptured, eager
+from suite.data.sets import Augment, Loader
 from suite.environment import make_deterministic
 
 REFUSED = {"_local_scalar_dense", "nonzero", "equal", "lift_fresh", "bernoulli", "normal", "rand", "randn", "uniform_"}
@@ -114,7 +114,7 @@ class Recorder:
 @pytest.fixture(autouse=True)
 def portable_kernels(monkeypatch: pytest.MonkeyPatch) -> None:
     """Plain torch: a tape does not hear what kernels in C++ do."""
-    monkeypatch.setattr(cell, "kernels_for", lambda x: portable)
+    monkeypatch.setattr(fused_cell, "kernels_for", lambda x: torch_kernels)
 
 
 class Both:
@@ -494,7 +494,7 @@ OTHERS = [
 def test_a_search_is_the_same_from_graphs(monkeypatch: pytest.MonkeyPatch, method: str, space: str) -> None:
     """Histories, bit for bit; and of one that was interrupted, whose passes are captured anew."""
     recorder = Recorder()
-    monkeypatch.setattr("methods.core.learner.Graphs", lambda net: Graphs(net, recorder))
+    monkeypatch.setattr("methods.search.learner.Graphs", lambda net: Graphs(net, recorder))
     expected = list(search(method, space))
     found = search(method, space, graphs=True)
     for _ in range(7):
@@ -511,20 +511,20 @@ def search(method: str, space: str, *, graphs: bool = False) -> Search:
     sizes = {"channels": 4, "cells": 1 if space == "nats-tss" else 3, "batch_size": 4, "epochs": 4}
     settings, _ = resolve(recipe.options, {**recipe.layers(space), "test": sizes})
     images = torch.randint(0, 256, (16, 3, 8, 8), generator=generator(0, "images"), dtype=torch.uint8)
-    halves = [
+    loaders = [
         Loader(
             images,
             torch.arange(16) % 3,
             batch_size=4,
             seed=0,
-            purpose=half,
+            purpose=split,
             mean=(0.5,) * 3,
             std=(0.25,) * 3,
             augment=Augment(crop=2, flip=True),
             device="cpu",
         )
-        for half in ("weights", "alpha")
+        for split in ("weights", "alpha")
     ]
     searched = get_space(space, without=recipe.removes(space))
     sizes = {"classes": 3, "in_channels": 3, "seed": 0}
-    return Search(searched, recipe, *halves, **sizes, settings=settings, graphs=graphs)  # type: ignore[arg-type]
+    return Search(searched, recipe, *loaders, **sizes, settings=settings, graphs=graphs)  # type: ignore[arg-type]

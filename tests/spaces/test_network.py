@@ -5,11 +5,11 @@ import torch
 from torch import nn
 
 from spaces import IMAGE_SPACES, Space, get_space
-from spaces.core.errors import InputError
-from spaces.core.genotype import Genotype
-from spaces.core.network import Network
-from spaces.core.operations import drop_path
-from spaces.core.streams import Source
+from spaces.cells.genotype import Genotype
+from spaces.cells.network import Network
+from spaces.cells.operations import drop_path
+from spaces.common.errors import InputError
+from spaces.common.streams import NoiseStream
 
 SMALL_IMAGES = ["nats-tss", "darts", "s4"]
 
@@ -75,7 +75,7 @@ def test_drop_path_drops_by_image_from_its_stream_in_training(name: str) -> None
 
 
 def test_drop_path_keeps_the_mean() -> None:
-    x = drop_path(torch.ones(20_000, 2, 1, 1), 0.3, Source())
+    x = drop_path(torch.ones(20_000, 2, 1, 1), 0.3, NoiseStream())
     assert torch.equal(x[:, 0], x[:, 1])
     assert sorted(x.unique().tolist()) == pytest.approx([0.0, 1 / 0.7])
     assert x.mean().item() == pytest.approx(1.0, abs=0.02)

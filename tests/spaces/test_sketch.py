@@ -6,7 +6,7 @@ from xml.etree import ElementTree
 
 import numpy as np
 
-from spaces.core.sketch import Box, Dot, Line, Name, Sketch
+from reports.figures.sketch import Box, Dot, Line, Name, Sketch
 
 
 def sketch() -> Sketch:

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spaces import IMAGE_SPACES, Space, get_space
-from spaces.core.errors import InputError
+from spaces.common.errors import InputError
 
 NAMES = sorted(IMAGE_SPACES)
 spaces = st.sampled_from(NAMES).map(get_space)

@@ -2,7 +2,7 @@
 
 import torch
 
-from spaces.core.streams import Source, derive, generator, seeded
+from spaces.common.streams import NoiseStream, derive, generator, seeded
 
 
 def draw(stream: torch.Generator) -> torch.Tensor:
@@ -28,7 +28,7 @@ def test_the_global_generator_is_left_alone() -> None:
 
 
 def test_a_source_goes_on_until_it_is_reseeded() -> None:
-    source = Source()
+    source = NoiseStream()
     source.reseed(0, "pass", 1)
     cpu = torch.device("cpu")
     first, second = draw(source.on(cpu)), draw(source.on(cpu))

@@ -8,9 +8,9 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from spaces import IMAGE_SPACES, Space, get_space
-from spaces.core.operations import BatchNorm, DroppedSkip, frozen_statistics
-from spaces.core.streams import Source
-from spaces.core.supernet import Supernet
+from spaces.cells.operations import BatchNorm, DroppedSkip, frozen_statistics
+from spaces.cells.supernet import Supernet
+from spaces.common.streams import NoiseStream
 
 NAMES = sorted(IMAGE_SPACES)
 
@@ -269,7 +269,7 @@ def test_skip_dropout_is_drawn_in_training_alone(name: str) -> None:
 
 
 def test_dropped_skips_keep_their_mean() -> None:
-    skip = DroppedSkip(Source())
+    skip = DroppedSkip(NoiseStream())
     skip.rate = 0.7
     out = skip(torch.full((10, 4, 100, 100), 2.0))
     assert out.unique().tolist() == pytest.approx([0.0, 2 / 0.3])

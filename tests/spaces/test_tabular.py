@@ -15,9 +15,9 @@ from nats_bench import ArchResults
 from nats_bench.api_utils import ResultsCount
 
 from spaces import get_space
-from spaces.core.errors import InputError
-from spaces.core.tabular import EPOCHS, MEASURES, Answer, Table, import_table
-from spaces.core.tabular_files import ALL_SKIP, OPERATIONS, check_architecture
+from spaces.common.errors import InputError
+from spaces.tabular.files import ALL_SKIP, OPERATIONS, check_architecture
+from spaces.tabular.table import EPOCHS, MEASURES, Answer, Table, import_table
 
 # Official numbers of three architectures; runs (in percent) made up except those of all-skip.
 FIRST = "|avg_pool_3x3~0|+|nor_conv_1x1~0|skip_connect~1|+|nor_conv_1x1~0|skip_connect~1|skip_connect~2|"
@@ -333,7 +333,7 @@ def test_all_architectures_of_the_space_pass_the_check():
 def test_a_query_needs_neither_torch_nor_pandas(tmp_path):
     import_table(write_csv(tmp_path / "table.csv", csv_rows()), tmp_path)
     code = (
-        "import sys; from pathlib import Path; from spaces.core.tabular import Table; "
+        "import sys; from pathlib import Path; from spaces.tabular.table import Table; "
         f"Table.open(Path({str(tmp_path)!r})).query({ALL_SKIP!r}, 'cifar10'); "
         "print([name for name in ('torch', 'pandas') if name in sys.modules])"
     )

@@ -7,8 +7,8 @@ from collections import OrderedDict
 import numpy as np
 import pytest
 
-from spaces.core.errors import InputError
-from spaces.core.unpickle import unpickle
+from spaces.common.errors import InputError
+from spaces.common.unpickling import unpickle
 
 
 class Evil:

@@ -9,7 +9,7 @@ import torch
 from typer.testing import CliRunner
 
 from spaces.analytic import AMENDED_TOY, Analytic
-from spaces.core.errors import InputError
+from spaces.common.errors import InputError
 from suite import analytic, commands
 from suite.cli import app
 from suite.plan import plan

@@ -1,4 +1,4 @@
-"""Data sets: digits, subsets, halves, a user's own files, and what is wrong with them said in one line."""
+"""Data sets: digits, subsets, splits, a user's own files, and what is wrong with them said in one line."""
 
 import os
 from pathlib import Path
@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from spaces.core.errors import InputError
-from suite.data import Augment, available, data_root, default_augment, halves, load, shrink, subset
+from spaces.common.errors import InputError
+from suite.data.sets import Augment, available, data_root, default_augment, load, shrink, splits, subset
 
 DIGITS = load("digits", Path("no-such-root"))
 few = settings(max_examples=25, deadline=None)
@@ -110,16 +110,16 @@ def test_halves_are_disjoint_cover_all_and_repeat(seed, share, count):
     dataset = subset(DIGITS, count, 0)
     if not 0 < round(count * share) < count:
         return
-    weights, alpha = halves(dataset, seed, share)
+    weights, alpha = splits(dataset, seed, share)
     assert len(weights) == round(count * share)
     assert torch.equal(torch.cat([weights, alpha]).sort().values, torch.arange(count))
-    assert torch.equal(weights, halves(dataset, seed, share)[0])
+    assert torch.equal(weights, splits(dataset, seed, share)[0])
 
 
 def test_halves_follow_the_seed_and_refuse_an_empty_side():
-    assert not torch.equal(halves(DIGITS, 0)[0], halves(DIGITS, 1)[0])
+    assert not torch.equal(splits(DIGITS, 0)[0], splits(DIGITS, 1)[0])
     with pytest.raises(InputError, match="share"):
-        halves(DIGITS, 0, 1.0)
+        splits(DIGITS, 0, 1.0)
 
 
 def test_default_augmentation_flips_no_digits():

@@ -5,7 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from suite.data import Augment, Loader
+from suite.data.sets import Augment, Loader
 
 MEAN, STD = (0.4, 0.5, 0.6), (0.2, 0.25, 0.3)
 few = settings(max_examples=30, deadline=None)

@@ -9,10 +9,10 @@ import pytest
 import torch
 from scipy.io import savemat
 
-from spaces.core.errors import InputError
-from suite.core import readers
-from suite.core.readers import Files
-from suite.data import available, load
+from spaces.common.errors import InputError
+from suite.data import readers
+from suite.data.readers import Files
+from suite.data.sets import available, load
 
 
 class Evil:

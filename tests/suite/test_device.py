@@ -17,12 +17,12 @@ from torch.utils._python_dispatch import return_and_correct_aliasing
 from torch.utils._pytree import tree_flatten, tree_map_only
 
 from methods import Search, get_method
-from methods.core.settings import resolve
+from methods.search.settings import resolve
 from spaces import get_space
-from spaces.core import streams
-from spaces.core.fast import cell, portable
-from spaces.core.mixed_cell import MixedCell
-from suite.data import Augment, Loader
+from spaces.cells.mixed_cell import MixedCell
+from spaces.common import streams
+from spaces.engine import fused_cell, torch_kernels
+from suite.data.sets import Augment, Loader
 
 CUDA = torch.device("cuda", 0)
 WAITS: Counter[str] = Counter()
@@ -140,7 +140,7 @@ def pretended(monkeypatch: pytest.MonkeyPatch) -> Callable[[], Any]:
 @pytest.fixture(autouse=True)
 def portable_kernels(monkeypatch: pytest.MonkeyPatch) -> None:
     """Plain torch on both devices, so that both compute the same."""
-    monkeypatch.setattr(cell, "kernels_for", lambda x: portable)
+    monkeypatch.setattr(fused_cell, "kernels_for", lambda x: torch_kernels)
 
 
 OTHERS = [pytest.param(space, marks=pytest.mark.slow) for space in ("darts", "s1", "s2", "s3", "s4")]
@@ -184,23 +184,23 @@ def search(method: str, space: str, device: str, engine: str = "fast") -> Search
     sizes = {"channels": 4, "cells": 1 if space == "nats-tss" else 3, "batch_size": 4, "epochs": 2}
     settings, _ = resolve(recipe.options, {**recipe.layers(space), "test": sizes})
     images = torch.randint(0, 256, (12, 3, 8, 8), generator=streams.generator(0, "images"), dtype=torch.uint8)
-    halves = [
+    splits = [
         Loader(
             images,
             torch.arange(12) % 3,
             batch_size=4,
             seed=0,
-            purpose=half,
+            purpose=split,
             mean=(0.5,) * 3,
             std=(0.25,) * 3,
             augment=Augment(crop=2, flip=True, cutout=4),
             device=device,
         )
-        for half in ("weights", "alpha")
+        for split in ("weights", "alpha")
     ]
     searched = get_space(space, without=recipe.removes(space))
     sizes = {"classes": 3, "in_channels": 3, "seed": 0}
-    return Search(searched, recipe, *halves, **sizes, settings=settings, device=device, engine=engine)  # type: ignore[arg-type]
+    return Search(searched, recipe, *splits, **sizes, settings=settings, device=device, engine=engine)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

@@ -8,9 +8,9 @@ import typer
 from typer.testing import CliRunner, Result
 
 from methods import METHODS
-from reports.exhibits import catalogue
-from reports.published import numbers
-from spaces.core.errors import InputError
+from reports.exhibits.exhibit import catalogue
+from reports.published.published_numbers import numbers
+from spaces.common.errors import InputError
 from suite import commands
 from suite.exhibits import RUNS, SOLVABLE, study_of, with_stand_ins
 from suite.exhibits import own as read_own

@@ -5,14 +5,13 @@ from pathlib import Path
 import pytest
 from pandas.testing import assert_frame_equal
 
-from suite import analytic
-from suite.core import kept
+from suite import analytic, disk_cache
 from suite.exhibits import solved
 
 
 @pytest.fixture
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr(kept, "user_cache_path", lambda name: tmp_path / name)
+    monkeypatch.setattr(disk_cache, "user_cache_path", lambda name: tmp_path / name)
     return tmp_path / "dartboard" / "solved"
 
 
@@ -28,21 +27,21 @@ def test_the_solvable_model_is_solved_once_and_read_back_to_the_bit(
 
 
 def test_other_settings_and_other_code_are_worked_out(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert kept.kept({"eta": 0.1}, lambda: [0.1 + 0.2]) == [0.1 + 0.2]
-    assert kept.kept({"eta": 0.1}, lambda: "not asked") == [0.1 + 0.2]
-    assert kept.kept({"eta": 0.2}, lambda: 2) == 2
-    monkeypatch.setattr(kept, "code", lambda: "changed")
-    assert kept.kept({"eta": 0.1}, lambda: 3) == 3
+    assert disk_cache.kept({"eta": 0.1}, lambda: [0.1 + 0.2]) == [0.1 + 0.2]
+    assert disk_cache.kept({"eta": 0.1}, lambda: "not asked") == [0.1 + 0.2]
+    assert disk_cache.kept({"eta": 0.2}, lambda: 2) == 2
+    monkeypatch.setattr(disk_cache, "code", lambda: "changed")
+    assert disk_cache.kept({"eta": 0.1}, lambda: 3) == 3
     assert len(list(cache.iterdir())) == 3
 
 
 def test_damage_and_a_cache_that_cannot_be_written_only_cost_time(cache: Path) -> None:
-    kept.kept({}, lambda: 1)
+    disk_cache.kept({}, lambda: 1)
     (path,) = cache.iterdir()
     path.write_text("[")
-    assert kept.kept({}, lambda: 2) == 2
-    assert kept.kept({}, lambda: 3) == 2  # whole again
+    assert disk_cache.kept({}, lambda: 2) == 2
+    assert disk_cache.kept({}, lambda: 3) == 2  # whole again
     path.unlink()
     cache.rmdir()
     cache.write_text("a file where the folder should be")
-    assert kept.kept({}, lambda: 4) == 4
+    assert disk_cache.kept({}, lambda: 4) == 4

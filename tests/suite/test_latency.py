@@ -10,9 +10,9 @@ import torch
 from typer.testing import CliRunner
 
 from spaces import get_space
-from spaces.core.errors import InputError
-from spaces.core.files import file_digest
-from spaces.core.latency import read_table
+from spaces.cells.latency import read_table
+from spaces.common.errors import InputError
+from spaces.common.files import file_digest
 from suite import commands
 from suite.cli import app
 from suite.plan import plan

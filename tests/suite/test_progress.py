@@ -14,7 +14,7 @@ from typer.testing import CliRunner, Result
 from suite import commands
 from suite.commands import progress as module
 from suite.commands.progress import progress
-from suite.executors import Event, run_all
+from suite.executors.local import Event, run_all
 from suite.plan import Plan, plan
 from suite.study import expand, read
 

@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 from typer.testing import CliRunner
 
-from reports.core.sentences import signed
+from reports.sentences.comparisons import signed
 from suite.commands import compare, report
 
 HEADER = "method,space,dataset,seed,value\n"

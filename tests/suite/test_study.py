@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from methods import METHODS, get_method
-from spaces.core.errors import InputError
+from spaces.common.errors import InputError
 from suite.plan import plan
 from suite.study import expand, find, names, read
 

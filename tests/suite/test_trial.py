@@ -15,12 +15,12 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from reports.core.command import search_command
+from reports.records.rerun_command import search_command
 from spaces import get_space
-from spaces.core.errors import InputError
-from spaces.core.files import write_whole
-from suite.data import load, shrink
-from suite.executors import run_all
+from spaces.common.errors import InputError
+from spaces.common.files import write_whole
+from suite.data.sets import load, shrink
+from suite.executors.local import run_all
 from suite.plan import Plan, plan
 from suite.store import HISTORY, RECORD, load_frames, read_record, read_records
 from suite.study import expand, read
@@ -88,14 +88,14 @@ def test_executors_give_the_same_bytes(plans: list[Plan], tmp_path: Path) -> Non
 def test_one_broken_trial_does_not_cost_the_others(
     plans: list[Plan], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import suite.executors
+    import suite.executors.local
 
     def broken(plan: Plan, *args: object, **kwargs: object) -> object:
         if plan.method == "darts-1st":
             raise RuntimeError("out of order")
         return run_trial(plan, *args, **kwargs)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(suite.executors, "run_trial", broken)
+    monkeypatch.setattr(suite.executors.local, "run_trial", broken)
     failures = run_all(plans, tmp_path / "runs", tmp_path, jobs=1, on_event=lambda _: None)
     assert [failure.plan.method for failure in failures] == ["darts-1st"]
     assert "out of order" in failures[0].words

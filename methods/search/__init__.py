@@ -1,0 +1,1 @@
+"""The search loop and the pieces that recipes are made of."""

@@ -1,0 +1,349 @@
+"""What moves in a search: the learner takes a step on two batches, and can be measured, saved and restored."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Protocol
+
+import torch
+from torch import Tensor
+
+from methods.search.settings import Settings
+from methods.search.stages import bounds, depth, prune, stage_of
+from methods.search.step import Alpha, Batch, CachedGradients, Parameters, Step, StepContext, Weights
+from methods.search.training import (
+    Batches,
+    accuracy,
+    alpha_optimiser,
+    cosine,
+    descend,
+    parameters_of,
+    sgd,
+    weight_gradients,
+)
+from spaces.base import Space
+from spaces.cells.genotype import Genotype
+from spaces.cells.mixed_cell import Engine
+from spaces.cells.operations import frozen_statistics
+from spaces.cells.supernet import Precision
+from spaces.common import streams
+from spaces.engine.cuda_graphs import Graphs
+
+if TYPE_CHECKING:
+    from methods.search.recipe import Recipe
+
+
+@dataclass(frozen=True)
+class Task:
+    """What a learner is made for."""
+
+    space: Space
+    settings: Settings
+    train: Batches
+    valid: Batches
+    classes: int
+    in_channels: int
+    seed: int
+    device: torch.device
+    engine: Engine = "fast"
+    precision: Precision = "fp32"
+    graphs: bool = False  # are passes replayed from CUDA graphs?
+
+    @property
+    def steps(self) -> int:
+        """Steps an epoch: one pass over the weight split."""
+        return len(self.train)
+
+
+class Learner(Protocol):
+    """A search's moving part."""
+
+    def step(self, epoch: int, number: int, train: Batch, valid: Batch) -> tuple[Tensor, Tensor]:
+        """Take one step; returns the training batch's loss (scalar) and number of hits (scalar), before it."""
+
+    def make_step(self, epoch: int, number: int, train: Batch, valid: Batch) -> Step | None:
+        """What a step on these batches starts from, for probes; None where there is no supernet. Nothing moves."""
+
+    def measure(self) -> dict[str, float]:
+        """Loss and accuracy (%) on the architecture split after an epoch: the keys of a history row."""
+
+    def accuracy(self, weights: Weights) -> float:
+        """That of the supernet at `weights` on the architecture split, in %, as `discrete_accuracy` is measured."""
+
+    def weights(self) -> Weights:
+        """The operation weights as they stand."""
+
+    def alpha(self) -> Alpha:
+        """Alpha as it stands; empty for a method that has none."""
+
+    def genotype(self) -> Genotype:
+        """The architecture that the search would return now."""
+
+    def on_epoch_end(self, history: Sequence[dict[str, Any]]) -> None:
+        """Change, for the epochs that follow, what the method changes for the sake of its history."""
+
+    def stop(self, history: Sequence[dict[str, Any]]) -> bool:
+        """Is the search over before its epochs are?"""
+
+    def select_epoch(self, history: Sequence[dict[str, Any]]) -> int:
+        """Which row's architecture the search returns."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that the next step depends on; tensors and plain values only."""
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue from `state` as if never interrupted."""
+
+
+def unrelaxed(alpha: Alpha, at: StepContext, split: str) -> Weights:
+    """Alpha as it is: on a scalar space it is no choice among operations that would have to be relaxed."""
+    return alpha
+
+
+class SupernetLearner:
+    """Bilevel search through a supernet: a weight step and an alpha step on two splits (DARTS, algorithm 1)."""
+
+    def __init__(self, recipe: "Recipe", task: Task) -> None:
+        self.recipe = replace(recipe, relaxation=unrelaxed) if task.space.scalar else recipe
+        self.task = task
+        self.memory: dict[str, Any] = {}
+        self._last = (0, 0)  # epoch and number of the latest step
+        self.second_weights: Parameters | None = None  # set by a learner that trains a second set of weights
+        self._weight_decay = self.recipe.weight_decay((), task.settings)
+        self._enter(0, task.space)
+
+    def _enter(self, stage: int, space: Space) -> None:
+        """Start a stage of the search: over `space`, a fresh supernet, alpha and optimisers, an empty memory."""
+        task = self.task
+        self.stage, self.space = stage, space
+        cells = depth(self.recipe.stages, stage, task.settings.cells)
+        self.settings = s = replace(task.settings, cells=cells, weight_decay=self._weight_decay)
+        seed = streams.derive(task.seed, "stage", stage) if stage else task.seed
+        with streams.seeded(seed, "supernet"):
+            self.net = space.supernet(
+                channels=s.channels,
+                cells=s.cells,
+                classes=task.classes,
+                in_channels=task.in_channels,
+                affine=s.affine,
+                batch_norm=s.batch_norm,
+                node_norm=s.node_norm,
+                auxiliary_skip=self.recipe.auxiliary_skip is not None,
+                engine=task.engine,
+            ).to(task.device)
+        self.net.precision = task.precision
+        self.graphs = Graphs(self.net) if task.graphs else None
+        start = self.recipe.start(space, seed)
+        self._alpha = {k: a.to(task.device).requires_grad_() for k, a in start.items()}
+        self.optimiser = sgd(self.net, s)
+        self.alpha_optimiser = alpha_optimiser(self._alpha, s)
+        self.memory.clear()
+
+    def step(self, epoch: int, number: int, train: Batch, valid: Batch) -> tuple[Tensor, Tensor]:
+        """One weight step and, if the schedule says so, one alpha step, in the order that the recipe declares.
+
+        The first step of a stage starts from the operations that the stage before leaves it.
+        """
+        step = self.make_step(epoch, number, train, valid)
+        self._last = (epoch, number)
+        if self.task.settings.order == "alpha-weights":
+            self._alpha_step(step)
+            return self._weight_step(step)
+        result = self._weight_step(step)
+        self._alpha_step(step)
+        return result
+
+    def make_step(self, epoch: int, number: int, train: Batch, valid: Batch) -> Step:
+        """The step as its pieces see it, the stage entered and the rates set that it needs."""
+        stages, s = self.recipe.stages, self.task.settings
+        stage = stage_of(stages, s.epochs, epoch)
+        if stage != self.stage:
+            self._enter(stage, prune(self.task.space, self.space, self.weights(), stages, stage))
+        first, end = bounds(stages, s.epochs)[stage : stage + 2]
+        rate = cosine(s.learning_rate, s.learning_rate_min, (epoch - first) / (end - first))
+        self.optimiser.param_groups[0]["lr"] = rate
+        if not self.net.training:  # walking through its modules takes milliseconds
+            self.net.train()
+        moment = self._context(epoch, number)
+        self._regulate(moment)
+        return Step(
+            **vars(moment),
+            net=self.net,
+            graphs=self.graphs,
+            alpha=self._alpha,
+            relaxation=self.recipe.relaxation,
+            memory=self.memory,
+            learning_rate=rate,
+            momenta=self._momenta,
+            train=train,
+            valid=valid,
+            second_weights=self.second_weights,
+        )
+
+    def _regulate(self, moment: StepContext) -> None:
+        """Set the rates that the supernet's passes follow at `moment`."""
+        self.net.skip_dropout = self.recipe.skip_dropout(moment)
+        if self.recipe.auxiliary_skip is not None:
+            self.net.auxiliary_weight = self.recipe.auxiliary_skip(moment)
+
+    def _alpha_step(self, step: Step) -> None:
+        if not self.recipe.schedule(step):
+            return
+        gradient = self.recipe.gradient(step)
+        for term in self.recipe.outer:
+            gradient = {kind: g + extra for (kind, g), extra in zip(gradient.items(), term(step).values(), strict=True)}
+        for kind, alpha in self._alpha.items():
+            alpha.grad = gradient[kind]
+        self.alpha_optimiser.step()
+        self.alpha_optimiser.zero_grad(set_to_none=True)
+        self.recipe.constraint(step)
+
+    def _weight_step(self, step: Step) -> tuple[Tensor, Tensor]:
+        gradients, loss, hits = self._inner_gradients(step)
+        descend(self.optimiser, gradients, step.settings.gradient_clip)
+        return loss, hits
+
+    def _inner_gradients(self, step: Step) -> tuple[Sequence[Tensor], Tensor, Tensor]:
+        """∇w of the training loss and the inner terms, that loss, and the hits; running statistics move."""
+        # The inner objective stands at the alpha that the perturbation gives: its terms see the same.
+        step = replace(step, alpha=self.recipe.perturbation(step))
+        tables = self._layers(step) if self.recipe.layerwise else {}
+        logits = step.logits(step.train, weights=tables or None, move_statistics=True)
+        loss = step.space.loss(logits, step.train.labels)
+        gradients: Sequence[Tensor] = weight_gradients(loss, self.optimiser, list(tables.values()))
+        if tables:  # what the pass finds beside the weights' gradients need not be computed again
+            count = len(gradients) - len(tables)
+            gradients, layers = gradients[:count], gradients[count:]
+            step = replace(step, cached_gradients=CachedGradients(gradients, dict(zip(tables, layers, strict=True))))
+        for piece in self.recipe.watch:
+            piece(step, gradients)
+        for term in self.recipe.inner:
+            gradients = [g + extra for g, extra in zip(gradients, term(step), strict=True)]
+        return gradients, loss.detach(), step.space.hits(logits.detach(), step.train.labels)
+
+    def _layers(self, step: Step) -> Weights:
+        """The operation weights as tables of each cell's own, to be differentiated."""
+        return {
+            kind: w.detach().repeat(self.space.cells_of(kind, self.settings.cells), 1, 1).requires_grad_()
+            for kind, w in step.relaxation(step.alpha, step, "train").items()
+        }
+
+    def _context(self, epoch: int, number: int) -> StepContext:
+        task = self.task
+        first, end = bounds(self.recipe.stages, task.settings.epochs)[self.stage : self.stage + 2]
+        steps = number / task.steps
+        return StepContext(
+            space=self.space,
+            settings=self.settings,
+            seed=task.seed,
+            epoch=epoch,
+            number=number,
+            progress=(epoch + steps) / task.settings.epochs,
+            stage=self.recipe.stages[self.stage],
+            stage_progress=(epoch - first + steps) / (end - first),
+        )
+
+    def _momenta(self) -> list[Tensor]:
+        state = self.optimiser.state
+        return [state[p].get("momentum_buffer", torch.zeros_like(p)) for p in parameters_of(self.optimiser)]
+
+    def measure(self) -> dict[str, float]:
+        """How the supernet does on the architecture split, or where a search of a scalar space stands; and what pieces log."""
+        measured = self._point() if self.task.space.scalar else self._accuracies()
+        for piece in self.recipe.log:
+            measured |= piece(self.memory)
+        return measured
+
+    def _accuracies(self) -> dict[str, float]:
+        """On the architecture split: the mixture as `eval()` computes it, and the discretized architecture inside it.
+
+        The discretized architecture's inputs are not those that the running statistics were gathered from, so it
+        is always measured with the batch's own, and without what a derived network lacks: an auxiliary skip-connection
+        and dropout.
+        """
+        self._regulate(self._context(*self._last))
+        self.net.eval()
+        loss, mixed = self._on_alpha_half(self.weights())
+        discrete = self.accuracy(self.task.space.encode(self.genotype()))
+        return {"valid_loss": loss, "valid_accuracy": mixed, "discrete_accuracy": discrete}
+
+    def accuracy(self, weights: Weights) -> float:
+        """Of the supernet at `weights`, with the batch's own statistics and without what a derived network lacks."""
+        self.net.train()
+        rates = self.net.skip_dropout, self.net.auxiliary_weight
+        self.net.skip_dropout = self.net.auxiliary_weight = 0.0
+        with frozen_statistics(self.net):
+            found = self._on_alpha_half(weights)[1]
+        self.net.skip_dropout, self.net.auxiliary_weight = rates
+        return found
+
+    def _on_alpha_half(self, weights: Weights) -> tuple[float, float]:
+        def forward(images: Tensor, number: int) -> Tensor:
+            self.net.random.reseed(self.task.seed, "noise", "measure", number)
+            return compute(images, weights)
+
+        compute = self.graphs or self.net
+        return accuracy(forward, self.task.valid, self.task.settings.batch_size)
+
+    def _point(self) -> dict[str, float]:
+        """The validation loss and, since there is nothing to classify, `alpha`, `w` and, where a method has it, `y`."""
+        sets: dict[str, Parameters] = {
+            "alpha": self._alpha,
+            "w": dict(self.net.named_parameters()),
+            "y": self.second_weights or {},
+        }
+        images, labels = next(self.task.valid.all(1))
+        with torch.no_grad():
+            loss = self.task.space.loss(self.net(images, self.weights()), labels)
+        return {"valid_loss": loss.item(), **{k: value.item() for k, held in sets.items() for value in held.values()}}
+
+    def weights(self) -> Weights:
+        """The relaxed alpha, detached."""
+        return self.recipe.relaxation(self.alpha(), self._context(*self._last), "select")
+
+    def alpha(self) -> Alpha:
+        """Alpha, detached."""
+        return {kind: a.detach() for kind, a in self._alpha.items()}
+
+    def genotype(self) -> Genotype:
+        """What the recipe selects from the weights."""
+        return self.recipe.selection(self.space, self.weights())
+
+    def on_epoch_end(self, history: Sequence[dict[str, Any]]) -> None:
+        """The weight decay is what the recipe's piece makes of the history."""
+        self._weight_decay = self.recipe.weight_decay(history, self.task.settings)
+        self.settings = replace(self.settings, weight_decay=self._weight_decay)
+        self.optimiser.param_groups[0]["weight_decay"] = self._weight_decay
+
+    def stop(self, history: Sequence[dict[str, Any]]) -> bool:
+        """As the recipe's `stop` piece says."""
+        return self.recipe.stop(history, self.task.settings)
+
+    def select_epoch(self, history: Sequence[dict[str, Any]]) -> int:
+        """As the recipe's `select_epoch` piece says."""
+        return self.recipe.select_epoch(history, self.task.settings)
+
+    def state_dict(self) -> dict[str, Any]:
+        """The stage, weights with running statistics, alpha, both optimisers, pieces' memory, and the latest step."""
+        return {
+            "stage": self.stage,
+            "mask": self.space.mask,
+            "net": self.net.state_dict(),
+            "alpha": self.alpha(),
+            "optimiser": self.optimiser.state_dict(),
+            "alpha_optimiser": self.alpha_optimiser.state_dict(),
+            "memory": self.memory,
+            "last": self._last,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Restore all of `state_dict`: in place in the first stage, else in the saved stage's supernet."""
+        if self.stage or state["stage"]:
+            self._enter(state["stage"], self.task.space.restricted(state["mask"]))
+        self.net.load_state_dict(state["net"])
+        with torch.no_grad():
+            for kind, alpha in self._alpha.items():
+                alpha.copy_(state["alpha"][kind])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.alpha_optimiser.load_state_dict(state["alpha_optimiser"])
+        self.memory.update(state["memory"])
+        self._last = tuple(state["last"])

@@ -1,0 +1,172 @@
+"""The search loop: an iterator of epochs that can be stopped, saved and restored at any step."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import Any
+
+import torch
+
+from methods.search.learner import Task
+from methods.search.probe import BATCH, Number, View, Watch, Watched
+from methods.search.recipe import Method
+from methods.search.settings import Settings, resolve
+from methods.search.step import Batch, Step
+from methods.search.training import Batches
+from spaces.base import Space
+from spaces.cells.genotype import Genotype
+from spaces.cells.mixed_cell import Engine
+from spaces.cells.supernet import Precision
+
+Row = dict[str, Any]  # one epoch of a history
+
+
+class Search:
+    """A search of `method` through `space` on two splits of a training set.
+
+    Iterating takes the remaining epochs and yields a history row for each; `advance` takes a single step. A search
+    that is saved by `state_dict` at any step and loaded into a fresh one ends in the same bits.
+    """
+
+    def __init__(
+        self,
+        space: Space,
+        method: Method,
+        train: Batches,
+        valid: Batches,
+        *,
+        classes: int,
+        in_channels: int,
+        seed: int,
+        settings: Settings | None = None,
+        device: torch.device | str = "cpu",
+        engine: Engine = "fast",
+        precision: Precision = "fp32",
+        graphs: bool = False,
+        probes: Sequence[Watched] = (),
+    ) -> None:
+        if settings is None:
+            settings, _ = resolve(method.options, method.layers(space.name))
+        self.task = Task(
+            space, settings, train, valid, classes, in_channels, seed, torch.device(device), engine, precision, graphs
+        )
+        self.learner = method.learner(self.task)
+        self.watch = Watch(method.probes, probes)
+        self.history: list[Row] = []
+        self.epoch = 0
+        self.number = 0  # of the next step within the epoch
+        self._totals = self._no_totals()
+
+    def _no_totals(self) -> torch.Tensor:
+        """Sums over the epoch's weight steps: loss, hits, images. On the device: no step waits for the host."""
+        return torch.zeros(3, dtype=torch.float64, device=self.task.device)
+
+    @property
+    def steps_taken(self) -> int:
+        """Steps behind this search."""
+        return self.epoch * self.task.steps + self.number
+
+    @property
+    def done(self) -> bool:
+        """All epochs taken, or stopped by the method."""
+        return self.number == 0 and (
+            self.epoch >= self.task.settings.epochs or (self.epoch > 0 and self.learner.stop(self.history))
+        )
+
+    @property
+    def answer_epoch(self) -> int:
+        """The epoch (from 1) whose architecture the search returns."""
+        return self.learner.select_epoch(self.history) + 1
+
+    @property
+    def genotype(self) -> str:
+        """The architecture that the search returns, of those in its history."""
+        text: str = self.history[self.answer_epoch - 1]["genotype"]
+        return text
+
+    def advance(self) -> Row | None:
+        """Take one step; at the end of an epoch, measure and return its history row."""
+        train = Batch(*self.task.train.batch(self.epoch, self.number), split="train")
+        # The architecture split runs on by epochs of its own, so that a shorter one is cycled (a longer one is not cut).
+        valid = Batch(*self.task.valid.batch(*divmod(self.steps_taken, len(self.task.valid))), split="valid")
+        if self.watch.following and (step := self._seen(self.epoch, self.number, train, valid)):
+            self.watch.follow(step)
+        loss, hits = self.learner.step(self.epoch, self.number, train, valid)
+        size = len(train.labels)
+        self._totals += torch.stack([loss.double() * size, hits.double(), torch.full_like(hits, size).double()])
+        self.number += 1
+        if self.number < self.task.steps:
+            return None
+        self.history.append(self._close_epoch())
+        self.learner.on_epoch_end(self.history)
+        return self.history[-1]
+
+    def _close_epoch(self) -> Row:
+        loss, hits, images = self._totals.tolist()
+        self.epoch, self.number, self._totals = self.epoch + 1, 0, self._no_totals()
+        measured = self.learner.measure()  # first: random search decides here which candidate is the best
+        genotype = self.learner.genotype()
+        flat = {
+            f"{name}.{kind}": value.float().cpu().flatten().tolist()
+            for name, values in (("alpha", self.learner.alpha()), ("weights", self.learner.weights()))
+            for kind, value in values.items()
+        }
+        return {
+            "epoch": self.epoch,
+            "train_loss": loss / images,
+            "train_accuracy": 100 * hits / images,
+            **measured,
+            "genotype": str(genotype),
+            "skip_share": genotype.skip_share(genotype.kinds[0]),
+            **flat,
+            **self._probed(genotype, measured),
+        }
+
+    def _probed(self, genotype: Genotype, measured: dict[str, float]) -> dict[str, Number]:
+        """The columns of the probes that are due after the epoch that ended."""
+        if not self.watch.due(self.epoch):
+            return {}
+        weights = self.learner.weights()
+        train = Batch(*self.task.train.batch(BATCH, 0), split="train")
+        valid = Batch(*self.task.valid.batch(BATCH, 0), split="valid")
+        view = View(
+            space=self.task.space,
+            genotype=genotype,
+            weights=weights,
+            before={kind: self.history[-1][f"weights.{kind}"] for kind in weights} if self.history else None,
+            # One step beyond the epoch's last: what a probe draws, no step draws.
+            step=self._seen(self.epoch - 1, self.task.steps, train, valid),
+            discrete_accuracy=measured["discrete_accuracy"],
+            accuracy=self.learner.accuracy,
+        )
+        return self.watch.columns(self.epoch, view)
+
+    def _seen(self, epoch: int, number: int, train: Batch, valid: Batch) -> Step | None:
+        """A step for probes, whose passes are no passes of the search: they are not looked for among its graphs."""
+        step = self.learner.make_step(epoch, number, train, valid)
+        return step and replace(step, graphs=None)
+
+    def __iter__(self) -> Iterator[Row]:
+        while not self.done:
+            row = self.advance()
+            if row is not None:
+                yield row
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that the rest of the search depends on: tensors and plain values, safe to load with `weights_only`."""
+        return {
+            "epoch": self.epoch,
+            "number": self.number,
+            "totals": self._totals,
+            "history": self.history,
+            "learner": self.learner.state_dict(),
+            "probes": self.watch.state_dict(),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue where `state` was taken."""
+        self.epoch, self.number = state["epoch"], state["number"]
+        self._totals = state["totals"].to(self.task.device)
+        self.history = list(state["history"])
+        self.learner.load_state_dict(state["learner"])
+        self.watch.load_state_dict(state["probes"])
+        self.learner.on_epoch_end(self.history)

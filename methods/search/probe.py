@@ -1,0 +1,125 @@
+"""Probes: quantities that are watched during a search and never touch it.
+
+A probe is a pure function of a search as it stands after an epoch. It draws from streams that no step draws from, sees
+batches that no step sees, and its passes leave running statistics alone: the rest of a history is the same, bit for
+bit, with it and without.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from math import isfinite
+from time import perf_counter
+from typing import Any
+
+from methods.search.step import Step, Weights
+from spaces.base import Space
+from spaces.cells.genotype import Genotype
+
+Number = float | int | list[float]
+Memory = dict[str, Any]  # a probe's own, from step to step: tensors and plain values
+
+BATCH = -1
+"""The epoch whose first batch of each split the probes see. A search's own epochs count from 0."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class View:
+    """A search after an epoch, as a probe sees it.
+
+    `step` has the supernet, alpha and a fixed batch of each split; None where there is no supernet (random search).
+    `weights` are those that `genotype` is selected from, `before` the same after the previous epoch, None after the
+    first. `discrete_accuracy` is the history's, and `accuracy` gives it of other weights: of the supernet on the alpha
+    half, in %, with the batch's own statistics.
+    """
+
+    space: Space
+    genotype: Genotype
+    weights: Weights
+    before: Mapping[str, Sequence[float]] | None
+    step: Step | None
+    discrete_accuracy: float
+    accuracy: Callable[[Weights], float]
+    memory: Memory = field(default_factory=dict)
+
+    @property
+    def at(self) -> Step:
+        """`step`, of a search that has one."""
+        assert self.step is not None
+        return self.step
+
+
+Measure = Callable[[View], Mapping[str, Number]]
+"""Names → numbers, or lists of them. A number that does not exist here, such as a mean over no pair, has no name."""
+
+Follow = Callable[[Step, Memory], None]
+"""Is shown every step before it is taken, for what is summed over a whole search."""
+
+
+@dataclass(frozen=True)
+class Probe:
+    """A named quantity. Where `supernet` is set it needs one, and is left out of a search that has none."""
+
+    name: str
+    measure: Measure
+    supernet: bool = True
+    follow: Follow | None = None
+
+
+@dataclass(frozen=True)
+class Watched:
+    """A probe and its stride: it is measured after every `every`-th epoch."""
+
+    probe: Probe
+    every: int = 1
+
+
+class Watch:
+    """The probes of one search: those that its recipe leans on, and those that were asked for beside."""
+
+    def __init__(self, own: Sequence[Watched], asked: Sequence[Watched]) -> None:
+        self.own, self.asked = tuple(own), tuple(asked)
+        self.following = list(dict.fromkeys(w.probe for w in (*own, *asked) if w.probe.follow is not None))
+        self.memory: dict[str, Memory] = {probe.name: {} for probe in self.following}
+        self.seconds = 0.0  # spent on what was asked for, in this process
+
+    def due(self, epoch: int) -> bool:
+        """Is anything measured after this epoch (from 1)?"""
+        return any(epoch % watched.every == 0 for watched in (*self.own, *self.asked))
+
+    def follow(self, step: Step) -> None:
+        """Show a step, before it is taken, to the probes that sum over steps."""
+        start = perf_counter()
+        for probe in self.following:
+            assert probe.follow is not None
+            probe.follow(step, self.memory[probe.name])
+        self.seconds += perf_counter() - start
+
+    def columns(self, epoch: int, view: View) -> dict[str, Number]:
+        """The history columns ``probe.<probe>.<number>`` of the probes that are due after `epoch` (from 1)."""
+        found: dict[str, Number] = {}
+        for watched in self.own:
+            self._measure(watched, epoch, view, found)
+        start = perf_counter()
+        for watched in self.asked:
+            self._measure(watched, epoch, view, found)
+        self.seconds += perf_counter() - start
+        return found
+
+    def _measure(self, watched: Watched, epoch: int, view: View, found: dict[str, Number]) -> None:
+        probe = watched.probe
+        done = any(column.startswith(f"probe.{probe.name}.") for column in found)
+        if epoch % watched.every or done or (probe.supernet and view.step is None):
+            return
+        seen = View(**{**vars(view), "memory": self.memory.get(probe.name, {})})
+        for name, value in probe.measure(seen).items():
+            if all(map(isfinite, value if isinstance(value, list) else [value])):
+                found[f"probe.{probe.name}.{name}"] = value
+
+    def state_dict(self) -> dict[str, Memory]:
+        """What the probes that follow the steps keep."""
+        return self.memory
+
+    def load_state_dict(self, state: Mapping[str, Memory]) -> None:
+        """Continue from `state`."""
+        for name, kept in state.items():
+            self.memory[name] = dict(kept)

@@ -1,0 +1,91 @@
+"""Training of derived networks in the place of a supernet: what the learners without alpha share."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Any
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from methods.search.learner import Task
+from methods.search.step import Alpha, Batch, Weights
+from methods.search.training import accuracy, descend, sgd, weight_gradients
+from spaces.cells.genotype import Genotype
+from spaces.common import streams
+
+
+class DerivedLearner(ABC):
+    """Trains the derived network of one genotype at a time, at the supernet's width and depth."""
+
+    def __init__(self, task: Task) -> None:
+        self.task = task
+
+    def begin(self, genotype: Genotype, *purpose: str | int) -> None:
+        """Start on the network of `genotype`, its first weights drawn for `purpose`, with a fresh optimiser."""
+        task, s = self.task, self.task.settings
+        with streams.seeded(task.seed, *purpose):
+            self.net: nn.Module = task.space.network(
+                genotype, channels=s.channels, cells=s.cells, classes=task.classes, in_channels=task.in_channels
+            ).to(task.device)
+        self.optimiser = sgd(self.net, s)
+
+    def weight_step(self, rate: float, epoch: int, number: int, train: Batch) -> tuple[Tensor, Tensor]:
+        """One step of the weights at learning rate `rate`; the loss (scalar) and number of hits (scalar) before it."""
+        self.optimiser.param_groups[0]["lr"] = rate
+        self.net.train()
+        self.net.random.reseed(self.task.seed, "noise", epoch, number)  # type: ignore[union-attr,operator]
+        logits = self.net(train.images)
+        loss = F.cross_entropy(logits, train.labels)
+        descend(self.optimiser, weight_gradients(loss, self.optimiser), self.task.settings.gradient_clip)
+        return loss.detach(), (logits.detach().argmax(1) == train.labels).sum()
+
+    def validation(self) -> tuple[float, float]:
+        """Loss and accuracy (%) of the network on the architecture split, with running statistics."""
+
+        def forward(images: Tensor, number: int) -> Tensor:
+            self.net.random.reseed(self.task.seed, "noise", "measure", number)  # type: ignore[union-attr,operator]
+            return self.net(images)
+
+        self.net.eval()
+        return accuracy(forward, self.task.valid, self.task.settings.batch_size)
+
+    @abstractmethod
+    def genotype(self) -> Genotype:
+        """The architecture that the search would return now."""
+
+    def weights(self) -> Weights:
+        """One where the genotype has an operation, else zero."""
+        return self.task.space.encode(self.genotype())
+
+    def alpha(self) -> Alpha:
+        """None: there is no alpha."""
+        return {}
+
+    def make_step(self, epoch: int, number: int, train: Batch, valid: Batch) -> None:
+        """Nothing: there is no supernet."""
+        return
+
+    def accuracy(self, weights: Weights) -> float:
+        """Of the network in training, in %: there are no weights to choose."""
+        return self.validation()[1]
+
+    def on_epoch_end(self, history: Sequence[dict[str, Any]]) -> None:
+        """Nothing changes."""
+        return
+
+    def select_epoch(self, history: Sequence[dict[str, Any]]) -> int:
+        """The last row, which has the best of all."""
+        return len(history) - 1
+
+    def stop(self, history: Sequence[dict[str, Any]]) -> bool:
+        """Never: the budget is spent in full."""
+        return False
+
+    def state_dict(self) -> dict[str, Any]:
+        """The network in training and its optimiser."""
+        return {"net": self.net.state_dict(), "optimiser": self.optimiser.state_dict()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue the training of the network that has begun."""
+        self.net.load_state_dict(state["net"])
+        self.optimiser.load_state_dict(state["optimiser"])

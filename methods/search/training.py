@@ -1,0 +1,97 @@
+"""What learners share: one split of the images in batches, optimisers, a step of descent, accuracy."""
+
+from collections.abc import Iterator, Sequence
+from math import cos, pi
+from typing import Any, Protocol
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from methods.search.settings import Settings
+from methods.search.step import Alpha, gradients
+
+
+class Batches(Protocol):
+    """One split of the training images as the loop needs it; `suite.data.sets.Loader` is one."""
+
+    def __len__(self) -> int:
+        """Steps an epoch."""
+
+    def batch(self, epoch: int, step: int) -> tuple[Tensor, Tensor]:
+        """Augmented images [N, C, H, W] and labels [N]: a pure function of (epoch, step)."""
+
+    def all(self, batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """The split once, in stored order, without augmentation."""
+
+
+def cosine(start: float, end: float, share: float) -> float:
+    """Cosine annealing from `start` to `end` at `share` (0 … 1) of the way (Loshchilov & Hutter, 2017)."""
+    return end + (start - end) * (1 + cos(pi * share)) / 2
+
+
+def sgd(net: nn.Module, settings: Settings) -> torch.optim.SGD:
+    """The weights' optimiser under `settings`, which takes all of them in one step: a supernet has over a thousand."""
+    return torch.optim.SGD(
+        net.parameters(),
+        fused=True,
+        lr=settings.learning_rate,
+        momentum=settings.momentum,
+        nesterov=settings.nesterov,
+        weight_decay=settings.weight_decay,
+    )
+
+
+def alpha_optimiser(alpha: Alpha, settings: Settings) -> torch.optim.Optimizer:
+    """Alpha's optimiser under `settings`."""
+    s = settings
+    if s.alpha_optimiser == "sgd":
+        return torch.optim.SGD(alpha.values(), lr=s.alpha_learning_rate, weight_decay=s.alpha_weight_decay)
+    return torch.optim.Adam(
+        alpha.values(),
+        lr=s.alpha_learning_rate,
+        betas=(s.alpha_beta1, s.alpha_beta2),
+        weight_decay=s.alpha_weight_decay,
+    )
+
+
+def parameters_of(optimiser: torch.optim.Optimizer) -> list[Tensor]:
+    """What the optimiser trains, in its order: walking through a supernet's modules for it takes milliseconds."""
+    return [parameter for group in optimiser.param_groups for parameter in group["params"]]
+
+
+def weight_gradients(
+    loss: Tensor, optimiser: torch.optim.Optimizer, others: Sequence[Tensor] = ()
+) -> tuple[Tensor, ...]:
+    """∇ of `loss` for all that `optimiser` trains, in its order, then `others`; zero where it depends on none.
+
+    A derived network may have such: an operation whose output goes nowhere, or comes from nothing but `none`.
+    """
+    leaves = [*parameters_of(optimiser), *others]
+    return gradients(loss, leaves)
+
+
+def descend(optimiser: torch.optim.Optimizer, along: Sequence[Tensor], clip: float) -> None:
+    """One optimiser step `along` gradients (in the order of `parameters_of`), clipped to the Euclidean norm `clip`."""
+    norm = torch.stack(torch._foreach_norm(list(along))).norm()
+    share = (clip / (norm + 1e-6)).clamp(max=1.0)  # as torch.nn.utils.clip_grad_norm_ has it
+    clipped = torch._foreach_mul(list(along), share)
+    for parameter, gradient in zip(parameters_of(optimiser), clipped, strict=True):
+        # The fused step reads both as they lie in memory, so they must lie alike; a convolution's may not.
+        parameter.grad = gradient.contiguous()
+    optimiser.step()
+    optimiser.zero_grad(set_to_none=True)
+
+
+@torch.no_grad()
+def accuracy(forward: Any, batches: Batches, batch_size: int) -> tuple[float, float]:
+    """Mean cross-entropy and accuracy (%) of `forward(images, number)` over one split."""
+    loss: Tensor | float = 0.0  # on the device, with the hits: no batch waits for the host
+    hits: Tensor | int = 0
+    count = 0
+    for number, (images, labels) in enumerate(batches.all(batch_size)):
+        logits = forward(images, number)
+        loss = loss + F.cross_entropy(logits, labels, reduction="sum").double()
+        hits = hits + (logits.argmax(1) == labels).sum()
+        count += len(labels)
+    return float(loss) / count, 100 * int(hits) / count

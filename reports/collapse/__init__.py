@@ -1,0 +1,1 @@
+"""Which searches collapsed, when, and what told it beforehand."""

@@ -1,1 +1,0 @@
-"""The machinery below the reports."""

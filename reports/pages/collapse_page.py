@@ -1,0 +1,154 @@
+"""What a report says of collapse: a part a block, the early warning over all of them, a page for each watched trial."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from reports.collapse import definition, early_warning
+from reports.collapse.definition import Criterion
+from reports.figures import collapse_figures
+from reports.figures.axes import styles
+from reports.figures.figure import Drawn
+from reports.records.blocks import Block, SpaceOf, blocks
+from reports.records.histories import courses
+from reports.tables import collapse_tables
+from reports.tables.tables import Table, named_rows
+
+
+@dataclass(frozen=True)
+class Part:
+    """One block: its shares, every verdict, the survival curves."""
+
+    block: Block
+    shares: Table
+    verdicts: Table
+    statements: list[str]
+    curves: pd.DataFrame
+    survival: Drawn | None
+
+
+@dataclass(frozen=True)
+class Page:
+    """What a trial that was watched has beyond the others."""
+
+    key: str
+    films: list[Drawn]
+    timeline: Drawn
+    cells: list[Drawn]
+
+
+@dataclass(frozen=True)
+class Collapse:
+    """All of it. `warnings` is None where nothing could be scored."""
+
+    criterion: Criterion
+    parts: list[Part]
+    warnings: Table | None
+    rules: Table
+    statements: list[str]
+    pages: list[Page] = field(default_factory=list)
+
+    @property
+    def tables(self) -> list[Table]:
+        """The tables that LaTeX gets as well."""
+        return [*(part.shares for part in self.parts), *([self.warnings] if self.warnings else []), self.rules]
+
+    @property
+    def drawn(self) -> list[Drawn]:
+        """The figures that LaTeX gets as well: a page's films and probes are for the screen."""
+        return [part.survival for part in self.parts if part.survival]
+
+
+def gather(
+    records: pd.DataFrame,
+    histories: pd.DataFrame,
+    space_of: SpaceOf,
+    criterion: Criterion | None = None,
+    *,
+    pages: bool = True,
+) -> Collapse:
+    """The collapse analysis of `records`. With `pages`, a page for each watched trial.
+
+    Raises `InputError` as `reports.records.blocks.blocks` and `reports.collapse.definition.trials`.
+    """
+    criterion = criterion or Criterion()
+    found = blocks(records)
+    judged = [(block, definition.trials(block, histories, space_of, criterion)) for block in found]
+    method_styles = styles([method for block in found for method in block.methods])
+    parts = []
+    for block, trials in judged:
+        shares = definition.shares(trials, criterion.base_rate(space_of(block.space)))
+        curves = definition.survival(trials)
+        parts.append(
+            Part(
+                block=block,
+                shares=collapse_tables.shares(block, shares, criterion),
+                verdicts=collapse_tables.verdicts(block, trials),
+                statements=definition.statements(shares),
+                curves=curves,
+                survival=collapse_figures.survival(block, curves, int(trials["epochs"].max()), method_styles)
+                if len(curves)
+                else None,
+            )
+        )
+    scored = early_warning.scores(judged, histories)
+    called = early_warning.alarms(judged, histories, space_of)
+    conditions = "Over " + "; ".join(dict.fromkeys(block.conditions for block in found))
+    return Collapse(
+        criterion=criterion,
+        parts=parts,
+        warnings=None if scored.empty else collapse_tables.warnings(early_warning.pooled(scored), conditions),
+        rules=collapse_tables.alarms(called, conditions),
+        statements=early_warning.statements(scored, called),
+        pages=_pages(judged, histories, space_of) if pages else [],
+    )
+
+
+def _pages(judged: Sequence[tuple[Block, pd.DataFrame]], histories: pd.DataFrame, space_of: SpaceOf) -> list[Page]:
+    """A page for each trial with a probe in its history."""
+    made = []
+    course = courses(histories)
+    for block, trials in judged:
+        for trial in named_rows(trials[trials["verdict"] != definition.UNKNOWN]):
+            history = course[str(trial["key"])]
+            columns = [
+                str(name)
+                for name in history
+                if str(name).startswith("probe.") and history[name].notna().any() and not _lists(history[name])
+            ]
+            if columns:
+                made.append(_page(block, trial, history, columns, space_of(block.space)))
+    return made
+
+
+def _page(block: Block, trial: dict[str, Any], history: pd.DataFrame, columns: Sequence[str], space: Any) -> Page:
+    texts = dict(zip(history["epoch"], history["genotype"], strict=True))
+    genotypes = {epoch: space.parse(text) for epoch, text in texts.items()}
+    first = genotypes[min(genotypes)]
+    films = [
+        collapse_figures.film(trial, history, kind, first.possible_edges(), space.operations)
+        for kind in first.kinds
+        if f"weights.{kind}" in history and _lists(history[f"weights.{kind}"])
+    ]
+    moments = {
+        min(genotypes): f"after epoch {min(genotypes)}, the first",
+        int(trial["best_epoch"]): f"after epoch {trial['best_epoch']}, its best",
+        int(trial["epochs"]): f"after epoch {trial['epochs']}, returned",
+    }
+    return Page(
+        key=str(trial["key"]),
+        films=films,
+        timeline=collapse_figures.timeline(trial, history, columns, float(trial["onset"])),
+        cells=[
+            collapse_figures.moment(trial, genotypes[epoch], kind, when)
+            for epoch, when in moments.items()
+            for kind in first.kinds
+        ],
+    )
+
+
+def _lists(column: "pd.Series[Any]") -> bool:
+    return isinstance(column.dropna().iloc[0], list | np.ndarray) if column.notna().any() else False

@@ -1,0 +1,173 @@
+"""Records that may stand in one table: one space, data set, protocol, scale and way to evaluate, nothing mixed."""
+
+import json
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from reports.statistics.values import UNSTATED, checked
+from spaces.common.errors import InputError, unknown
+
+RECORD_COLUMNS = (
+    *("key", "method", "space", "dataset", "seed", "protocol", "accuracy", "evaluation", "convention", "genotype"),
+    *("skip_share", "params", "macs", "search_seconds", "evaluate_seconds", "search_steps", "epochs", "scale"),
+    *("device", "engine", "threads", "version", "dataset_digest", "recipe", "settings", "environment"),
+)
+NOISE = {"tabular": "search noise", "retrained": "search and retraining noise"}
+"""What the spread of accuracies over seeds is of: a table gives an architecture one value, so only the search varies;
+where each search is retrained once, both vary and cannot be told apart.
+"""
+SAME = ["space", "dataset", "protocol", "scale", "evaluation", "dataset_digest"]
+
+
+SpaceOf = Callable[[str], Any]
+"""From a space's name to what knows its notation and its odds: `.parse(text) -> Genotype`, `.kinds` and `.operations`,
+names in order, and `.chances(kind, operations)`, as `spaces.Space`."""
+
+
+@dataclass(frozen=True)
+class Block:
+    """Records that agree in `SAME`, so that a mean over their seeds means something.
+
+    `records` has a column `label` besides those of the contract: the method's name, with the settings that tell two
+    configurations of it apart where the block holds several.
+    """
+
+    space: str
+    dataset: str
+    protocol: str
+    scale: str
+    evaluation: str
+    dataset_digest: str
+    slug: str
+    records: pd.DataFrame
+
+    @property
+    def title(self) -> str:
+        """Space and data set, for a heading."""
+        return f"{self.space} on {self.dataset}"
+
+    @property
+    def conditions(self) -> str:
+        """Protocol and scale in words: what no number of the block may stand without."""
+        return f"protocol {self.protocol} ({self.scale}), {self.evaluation}"
+
+    @property
+    def conventions(self) -> list[str]:
+        """What the accuracies are, each distinct convention once."""
+        return sorted(set(self.records["convention"].astype(str)))
+
+    @property
+    def methods(self) -> list[str]:
+        """The labels, sorted."""
+        return sorted(set(self.records["label"]))
+
+    def values(self, metric: str = "accuracy") -> pd.DataFrame:
+        """The plain frame of `reports.statistics.comparison`, `metric` being a numeric column of the records.
+
+        Raises `InputError` where it is not one, or names the record in which it is not a finite number.
+        """
+        if metric not in self.records.columns or not pd.api.types.is_numeric_dtype(self.records[metric]):
+            numeric = self.records.select_dtypes("number").columns.difference(["seed"])
+            raise unknown("metric", metric, numeric)
+        bad = ~np.isfinite(self.records[metric].to_numpy(dtype=float, na_value=np.nan))
+        if bad.any():
+            first = self.records[bad].iloc[0]
+            raise InputError(
+                f"record {first['key']}: {metric} is {first[metric]}, not a finite number: delete that record and run "
+                "its study again"
+            )
+        frame = self.records[["label", "space", "dataset", "seed", metric]]
+        frame = frame.set_axis(["method", "space", "dataset", "seed", "value"], axis=1)
+        if metric == "accuracy":
+            frame = frame.assign(convention=self.records["convention"], noise=NOISE.get(self.evaluation, UNSTATED))
+        else:
+            frame = frame.assign(convention=f"{metric} of one trial")
+        return checked(frame, f"records, {metric}")
+
+
+def blocks(records: pd.DataFrame) -> list[Block]:
+    """`records` cut into blocks, in the order of `SAME`.
+
+    Raises `InputError` when there are no records, a column of the contract is missing, or two records are of the same
+    trial with the same settings.
+    """
+    if records.empty:
+        raise InputError("no records: run a study first, or name the folder that holds its runs")
+    for column in RECORD_COLUMNS:
+        if column not in records.columns:
+            raise InputError(f"records: column {column!r} is missing")
+    made: list[Block] = []
+    for names, group in records.groupby(SAME, sort=True, dropna=False):
+        same = {column: str(name) for column, name in zip(SAME, names, strict=True)}
+        same["scale"] = scale_words(same["protocol"], same["scale"])
+        slug = _unique(f"{same['space']}-{same['dataset']}-{same['protocol']}", {block.slug for block in made})
+        labelled = group.assign(label=_labels(group)).sort_values(["label", "seed"], kind="stable")
+        made.append(Block(**same, slug=slug, records=labelled.reset_index(drop=True)))
+    return made
+
+
+def scale_words(protocol: str, scale: str) -> str:
+    """`scale` without the protocol's name in front, which stands beside it wherever it is shown."""
+    return scale.removeprefix(f"{protocol}: ")
+
+
+def slug(name: str) -> str:
+    """`name` as a file name and an anchor: lower-case letters, digits and hyphens."""
+    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") or "x"
+
+
+def _unique(name: str, taken: Iterable[str]) -> str:
+    candidate, count = slug(name), 1
+    while candidate in taken:
+        count += 1
+        candidate = f"{slug(name)}-{count}"
+    return candidate
+
+
+def _labels(group: pd.DataFrame) -> list[str]:
+    """A label for each record: the method, and the settings in which records of one (method, seed) differ."""
+    differing: dict[str, list[str]] = {}
+    for method, trials in group.groupby("method"):
+        names: set[str] = set()
+        for _, same in trials.groupby("seed"):
+            names |= _differences(same)
+        differing[str(method)] = sorted(names)
+    return [_label(row, differing[str(row["method"])]) for row in group.to_dict("records")]
+
+
+def _differences(same: pd.DataFrame) -> set[str]:
+    if len(same) == 1:
+        return set()
+    rows = [_configuration(row) for row in same.to_dict("records")]
+    names = {name for row in rows for name in row}
+    differing = {name for name in names if len({row.get(name) for row in rows}) > 1}
+    if len(rows) > len({tuple(row.get(name) for name in sorted(differing)) for row in rows}):
+        keys = " and ".join(str(key) for key in same["key"])
+        raise InputError(f"records {keys} are of the same trial with the same settings: keep one")
+    return differing
+
+
+def _configuration(row: dict[Any, Any]) -> dict[str, str]:
+    configuration = {"version": row["version"], "device": row["device"], **flat(row["settings"])}
+    return {name: json.dumps(value, sort_keys=True, default=str) for name, value in configuration.items()}
+
+
+def _label(row: dict[Any, Any], names: list[str]) -> str:
+    configuration = _configuration(row)
+    parts = [f"{name} = {configuration.get(name, 'unset')}" for name in names]
+    return f"{row['method']} [{', '.join(parts)}]" if parts else str(row["method"])
+
+
+def flat(nested: Any, prefix: str = "") -> dict[str, Any]:
+    """A dictionary of dictionaries as one level, `{"inner": {"lr": 1}}` as `{"inner.lr": 1}`."""
+    if not isinstance(nested, dict):
+        return {}
+    result: dict[str, Any] = {}
+    for name, value in nested.items():
+        result |= flat(value, f"{prefix}{name}.") if isinstance(value, dict) and value else {f"{prefix}{name}": value}
+    return result

@@ -1,0 +1,75 @@
+"""What a report says across its blocks: the standings of all methods under one protocol, as tables and figures."""
+
+from dataclasses import dataclass
+
+import pandas as pd
+
+from reports.figures import ranking_figures
+from reports.figures.axes import styles
+from reports.figures.figure import Drawn
+from reports.records.blocks import Block, blocks, slug
+from reports.statistics.rankings import Standings, standings
+from reports.tables import tables
+from reports.tables.tables import Table
+
+
+@dataclass(frozen=True)
+class Across:
+    """The standings under one protocol, which `conditions` tell. `tables` and `drawn` are empty without standings."""
+
+    protocol: str
+    conditions: str
+    slug: str
+    standing: Standings
+    tables: list[Table]
+    drawn: list[Drawn]
+
+    @property
+    def statements(self) -> list[str]:
+        """What is supported, what not, what could not have been, and what was left out."""
+        return self.standing.statements
+
+
+def across(records: pd.DataFrame) -> list[Across]:
+    """A view across blocks for each protocol; protocols never mix. Raises `InputError` as `blocks`."""
+    found = blocks(records)
+    method_styles = styles([method for block in found for method in block.methods])
+    views = []
+    for own in by_protocol(found):
+        standing, words = standings(values_of(own)), conditions(own)
+        name = f"across-{slug(own[0].protocol)}"
+        drawn: list[Drawn | None] = []
+        if len(standing.frame):
+            drawn.append(ranking_figures.critical_difference(standing, name, words))
+            drawn.append(ranking_figures.profiles(standing, name, words, method_styles))
+        shown = [figure for figure in drawn if figure is not None]
+        views.append(Across(own[0].protocol, words, name, standing, tables.standing(standing, words, name), shown))
+    return views
+
+
+def by_protocol(found: list[Block]) -> list[list[Block]]:
+    """The blocks of each protocol: scales do not mix, within a mean or across blocks."""
+    protocols = sorted({block.protocol for block in found})
+    return [[block for block in found if block.protocol == protocol] for protocol in protocols]
+
+
+def values_of(own: list[Block], metric: str = "accuracy") -> pd.DataFrame:
+    """The plain frame of several blocks; where two are of one space and data set, their names tell them apart."""
+    places = [(block.space, block.dataset) for block in own]
+    frames = []
+    for block, place in zip(own, places, strict=True):
+        frame = block.values(metric)
+        if places.count(place) > 1:
+            frame["dataset"] += f" ({block.scale}, {block.evaluation}, digest {block.dataset_digest})"
+        frames.append(frame)
+    return pd.concat(frames, ignore_index=True)
+
+
+def conditions(own: list[Block]) -> str:
+    """The blocks' conditions, each distinct one once with the blocks that it is of where there are several."""
+    kinds: dict[str, list[str]] = {}
+    for block in own:
+        kinds.setdefault(block.conditions, []).append(block.title)
+    if len(kinds) == 1:
+        return next(iter(kinds))
+    return "; ".join(f"{conditions}: {', '.join(titles)}" for conditions, titles in kinds.items())

@@ -1,0 +1,60 @@
+"""The command that runs a trial again, read off its record."""
+
+import shlex
+from collections.abc import Mapping
+from functools import reduce
+from math import gcd
+from typing import Any
+
+from reports.tables.tables import Row
+
+OWN = "settings"
+"""What a record's `origin` calls whoever set a value on the command line or in a study."""
+
+
+def search_command(record: Row) -> str:
+    """The line for a shell that gives the trial of `record` again: one with the same key, so the same bits.
+
+    Named are the trial, every setting that was given for it (`origin` says which), the kind of device, and the engine
+    and precision where they are not the usual ones. What was watched is asked for too, at a stride that has all of it.
+    """
+    words = ["dartboard", "search", str(record["method"])]
+    for option in ("space", "dataset", "seed", "protocol"):
+        words += [f"--{option}", str(record[option])]
+    for name in given(record):
+        words += ["--set", f"{name}={_value(record['settings'][name])}"]
+    words += ["--device", str(record["device"]).partition(":")[0]]
+    if str(record["engine"]).startswith("reference, fp32"):
+        words += ["--engine", "reference"]
+    if "bf16" in str(record["engine"]):
+        words += ["--precision", "bf16"]
+    if "CUDA graphs" in str(record["engine"]):
+        words += ["--graphs"]
+    probes = record.get("probes")
+    if isinstance(probes, Mapping) and probes:
+        words += ["--probes", ",".join(sorted(probes)), "--probe-every", str(reduce(gcd, map(int, probes.values())))]
+    return shlex.join(words)
+
+
+def given(record: Row) -> list[str]:
+    """The settings that were given for the trial, sorted; empty where its record does not tell."""
+    origin = record.get("origin")
+    if not isinstance(origin, Mapping):
+        return []
+    return sorted(name for name, layer in origin.items() if layer == OWN and name in record["settings"])
+
+
+def doubts(record: Row, known: bool) -> list[str]:
+    """What may keep the command from giving the same trial; `known`: the method is one of the registry."""
+    words = []
+    if not isinstance(record.get("origin"), Mapping):
+        words.append("The record does not say who set its settings: any that were given for it are missing here.")
+    if not known:
+        words.append(f"{record['method']} is a method from outside: name its file, path/to/file.py:NAME, instead.")
+    if str(record["dataset"]).startswith(("npz:", "folder:")):
+        words.append(f"{record['dataset']} lay outside: give its path, which a record does not keep.")
+    return words
+
+
+def _value(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)

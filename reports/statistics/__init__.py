@@ -1,0 +1,1 @@
+"""Statistics of repeated trials: pure functions of data frames."""

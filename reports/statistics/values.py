@@ -1,0 +1,121 @@
+"""The frame every statistic starts from: one row a measured value, checked once so that nothing is dropped later."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from reports.statistics.convention import ALLOWED, best_of, readable
+from spaces.common.errors import InputError
+
+NEEDED = ("method", "seed", "value")
+UNSTATED = "not stated"
+OPTIONAL = {"space": UNSTATED, "dataset": UNSTATED, "convention": "as given", "noise": UNSTATED}
+"""What a column holds where the frame lacks it. `convention` says what one value is, `noise` what its spread is of."""
+COLUMNS = (*NEEDED, *OPTIONAL)
+MOST, LEAST = 1e100, 1e-60
+"""Magnitudes of values beyond which a square or a cube, summed over seeds, over- or underflows."""
+TRIAL = ["method", "space", "dataset", "seed"]
+LINE = "line"
+"""The name of an index that holds the lines of a file on which the rows stand."""
+
+
+def checked(values: pd.DataFrame, source: str = "values") -> pd.DataFrame:
+    """`values` with exactly the columns `COLUMNS`, names as text and `value` as float64, in their order.
+
+    A frame may lack the columns of `OPTIONAL`. Raises `InputError`, naming `source`, when another column is missing,
+    there are no rows, a cell is empty, a value is not a finite number between `LEAST` and `MOST` in magnitude (or 0),
+    a seed is written in two notations, a convention is not `readable`, or one (method, space, dataset, seed) has two
+    rows. Rows are named by the index of `values` where that is called `line` (of a file), else counted. Nothing is
+    repaired and nothing is dropped: a mean over what happens to be left is not the mean that was asked for.
+    """
+    for column in NEEDED:
+        if column not in values.columns:
+            raise InputError(
+                f"{source}: column {column!r} is missing: give the columns {', '.join(NEEDED)}, and "
+                f"{', '.join(OPTIONAL)} where they are known"
+            )
+    if values.empty:
+        raise InputError(f"{source}: no rows: give one row for each method, space, dataset and seed")
+    rows = values.index if values.index.name == LINE else pd.RangeIndex(1, len(values) + 1, name="row")
+    frame = values.reset_index(drop=True)
+    frame = frame.assign(**{name: text for name, text in OPTIONAL.items() if name not in frame}).loc[:, list(COLUMNS)]
+    for column in ("method", "seed", *OPTIONAL):
+        missing = frame[column].isna() | (frame[column].astype(str).str.strip() == "")
+        if missing.any():
+            raise InputError(f"{source}: column {column!r} is empty in {_rows(missing, rows)}: fill it in")
+    for column in ("method", *OPTIONAL):
+        frame[column] = frame[column].astype(str)
+    unread = ~frame["convention"].map(readable)
+    if unread.any():
+        first = frame["convention"][unread].iloc[0]
+        raise InputError(f"{source}: column 'convention' is {first!r} in {_rows(unread, rows)}: {ALLOWED}")
+    numbers = pd.to_numeric(frame["value"], errors="coerce").to_numpy(dtype=float, na_value=np.nan)
+    bad = pd.Series(~np.isfinite(numbers))
+    if bad.any():
+        first = frame[bad].iloc[0]
+        raise InputError(
+            f"{source}: column 'value' is {_quoted(first['value'])} for {trial(first)}, in {_rows(bad, rows)}: "
+            "give a finite number, or take the row out yourself"
+        )
+    size = np.abs(numbers)
+    beyond = pd.Series((size > MOST) | ((size > 0) & (size < LEAST)))
+    if beyond.any():
+        first = frame[beyond].iloc[0]
+        raise InputError(
+            f"{source}: column 'value' is {_quoted(first['value'])} for {trial(first)}, in {_rows(beyond, rows)}: "
+            f"magnitudes go from {LEAST:g} to {MOST:g} here; give the values in another unit"
+        )
+    frame["value"] = numbers
+    _one_notation(frame["seed"], source)
+    twice = frame.duplicated(TRIAL, keep="first")
+    if twice.any():
+        first = frame[twice].iloc[0]
+        raise InputError(
+            f"{source}: {trial(first)} has more than one row, {_rows(twice, rows)} repeated: "
+            "keep one, or tell the methods apart by name"
+        )
+    return frame
+
+
+def _one_notation(seeds: "pd.Series[Any]", source: str) -> None:
+    """Refuse seeds that are one number written in two ways: they would neither pair nor be seen to repeat."""
+    written: dict[float, str] = {}
+    for seed in map(str, seeds.unique()):
+        number = pd.to_numeric(seed, errors="coerce")
+        if not pd.isna(number) and written.setdefault(float(number), seed) != seed:
+            raise InputError(
+                f"{source}: seeds {written[float(number)]!r} and {seed!r} are one number in two notations: "
+                "write it in one"
+            )
+
+
+def split(frame: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """A checked frame as (the values of single searches, the values that are the best of several, with column `k`).
+
+    `k` is NaN where of how many is not said. A best of k is no sample of what a search gives, so no mean and no test
+    may take it for one.
+    """
+    k = [best_of(words) for words in frame["convention"]]
+    best = pd.Series([found is not None for found in k], index=frame.index, dtype=bool)
+    return frame[~best], frame[best].assign(k=[float(found) for found in k if found is not None])
+
+
+def place(space: str, dataset: str) -> str:
+    """Space and data set in words, without those that nobody stated."""
+    return " / ".join(name for name in (space, dataset) if name != UNSTATED) or "all values"
+
+
+def trial(row: "pd.Series[Any]") -> str:
+    """A row's trial in words, for a message."""
+    return f"method {row['method']}, space {row['space']}, dataset {row['dataset']}, seed {row['seed']}"
+
+
+def _rows(which: "pd.Series[bool]", rows: "pd.Index[Any]") -> str:
+    count = int(which.sum())
+    first = f"{rows.name} {rows[int(which.to_numpy().argmax())]}"
+    return first if count == 1 else f"{count} {rows.name}s (the first: {first})"
+
+
+def _quoted(value: object) -> str:
+    return "missing" if pd.isna(value) or str(value) == "" else repr(str(value))  # type: ignore[call-overload]

@@ -1,0 +1,1 @@
+"""Tables: a frame of numbers and how each column is written."""

@@ -1,0 +1,106 @@
+"""The tables of the collapse analysis; their frames are those of `reports.collapse.definition` and `reports.collapse.early_warning`."""
+
+from collections.abc import Callable
+from math import isnan
+from typing import Any
+
+import pandas as pd
+
+from reports.collapse.definition import Criterion
+from reports.records.blocks import Block
+from reports.sentences.comparisons import plain
+from reports.tables.tables import NOTHING, Column, Row, Table
+
+
+def _number(name: str, write: Callable[[Any], str] = str) -> Callable[[Row], str]:
+    """A column's number as `write` has it; where it does not exist, an en dash."""
+    return lambda row: NOTHING if isnan(row[name]) else write(row[name])
+
+
+def _words(name: str) -> Callable[[Row], str]:
+    return lambda row: str(row[name])
+
+
+def _percent(value: float) -> str:
+    return f"{100 * value:.0f}"
+
+
+def _interval(row: Row) -> str:
+    return NOTHING if isnan(row["low"]) else f"{_percent(row['low'])} to {_percent(row['high'])}"
+
+
+def _tenths(value: float) -> str:
+    return f"{100 * value:.1f}"
+
+
+def _epoch(value: float) -> str:
+    return f"{value:g}"
+
+
+SHARES = (
+    Column("Method", _words("label"), numeric=False),
+    Column("n", _number("n")),
+    Column("Collapsed", _number("collapsed")),
+    Column("Share (%)", _number("share", _percent)),
+    Column("95 % interval (%)", _interval),
+    Column("Random cells (%)", _number("base", _tenths)),
+    Column("Median onset (epoch)", _number("onset", _epoch)),
+)
+VERDICTS = (
+    Column("Method", _words("label"), numeric=False),
+    Column("Seed", _number("seed")),
+    Column("Verdict", _words("verdict"), numeric=False),
+    Column("Onset (epoch)", _number("onset", _epoch)),
+    Column("Evidence", _words("evidence"), numeric=False),
+)
+WARNINGS = (
+    Column("Probe", _words("probe"), numeric=False),
+    Column("Epochs ahead", _number("lead")),
+    Column("ROC area", _number("auc", plain)),
+    Column("Collapses", _number("cases")),
+    Column("Pairs", _number("pairs")),
+)
+ALARMS = (
+    Column("Rule", _words("rule"), numeric=False),
+    Column("Collapses", _number("collapsed")),
+    Column("Called before", _number("warned")),
+    Column("Median epochs ahead", _number("lead", _epoch)),
+    Column("Healthy", _number("healthy")),
+    Column("False alarms", _number("false")),
+)
+
+MOST = 20
+"""Rows of the table of warnings: the best."""
+
+
+def shares(block: Block, frame: pd.DataFrame, criterion: Criterion) -> Table:
+    """The share of collapsed trials, a row a method."""
+    caption = (
+        f"{block.title}, collapsed searches: {block.conditions}. {criterion.words()} Random cells: the share of the "
+        "space's random architectures that are like that."
+    )
+    return Table(frame, SHARES, caption, f"{block.slug}-collapse")
+
+
+def verdicts(block: Block, judged: pd.DataFrame) -> Table:
+    """Every trial's verdict and its evidence."""
+    return Table(
+        judged, VERDICTS, f"{block.title}, every trial's verdict: {block.conditions}.", f"{block.slug}-verdicts"
+    )
+
+
+def warnings(pooled: pd.DataFrame, conditions: str) -> Table:
+    """The probes that rank best; `conditions` are those of all blocks that were compared."""
+    rest = f" The best {MOST} of {len(pooled)}." if len(pooled) > MOST else ""
+    caption = (
+        "Early warning: the share of pairs, of a trial so many epochs before its collapse and one that is healthy for "
+        "longer, at the same epoch of the same space, data set and scale, that the probe ranks rightly; 0.5 is chance. "
+        f"Directions were fixed beforehand.{rest} {conditions}."
+    )
+    return Table(pooled.head(MOST), WARNINGS, caption, "collapse-warnings")
+
+
+def alarms(called: pd.DataFrame, conditions: str) -> Table:
+    """The published rules after the fact."""
+    caption = f"Published rules, read off the histories after the fact. {conditions}."
+    return Table(called, ALARMS, caption, "collapse-rules")

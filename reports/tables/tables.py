@@ -1,0 +1,286 @@
+"""Tables: a data frame of numbers, and how each column is headed and written. HTML, LaTeX and terminal share one."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import groupby
+from math import isinf, isnan
+from typing import Any
+
+import pandas as pd
+
+from reports.records.blocks import Block
+from reports.sentences.comparisons import p_value, plain, signed
+from reports.statistics.comparison import compare, summarise
+from reports.statistics.power import MOST
+from reports.statistics.rankings import Standings
+
+BASELINE = "darts-1st"
+"""The method that the others are compared with wherever it ran."""
+
+MARGIN = 0.5
+"""Accuracies, in %, count as equally good within plus or minus so many points, unless another margin is asked for."""
+
+Row = dict[str, Any]
+NOTHING = "–"
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column: its heading, the group heading above it, the cell's text from a row, whether it holds numbers."""
+
+    heading: str
+    text: Callable[[Row], str]
+    group: str = ""
+    numeric: bool = True
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table: `frame` holds the numbers, `columns` say how a row of it is written, `slug` names its file."""
+
+    frame: pd.DataFrame
+    columns: tuple[Column, ...]
+    caption: str
+    slug: str
+
+    def rows(self) -> list[list[str]]:
+        """The cells as text [rows][columns]; a number that does not exist is an en dash."""
+        return [[column.text(row) for column in self.columns] for row in named_rows(self.frame)]
+
+    def groups(self) -> list[tuple[str, int]]:
+        """The group headings from left to right, each with the number of columns that it spans."""
+        return [(group, len(list(columns))) for group, columns in groupby(self.columns, lambda column: column.group)]
+
+
+def named_rows(frame: pd.DataFrame) -> list[Row]:
+    """The rows of `frame` as dictionaries."""
+    return [{str(name): value for name, value in row.items()} for row in frame.to_dict("records")]
+
+
+def comparison(block: Block) -> pd.DataFrame:
+    """`compare` on the block's accuracies, with `MARGIN`: with `BASELINE` where it ran, else all pairs."""
+    return compare(block.values(), BASELINE if BASELINE in block.methods else None, MARGIN)
+
+
+def main(block: Block, comparison: pd.DataFrame) -> Table:
+    """The block's main table: a row a method, sorted by name, accuracy in % and cost as means over seeds.
+
+    `comparison` is that of the block.
+
+    The frame has the columns method, n, mean, std, median, low, high, convention, noise, skip_share, params, macs,
+    search_seconds and, against `BASELINE`, difference, p_holm, verdict (NaN and empty in the baseline's own row).
+    """
+    costs = block.records.groupby("label")[["skip_share", "params", "macs", "search_seconds"]].mean()
+    frame = summarise(block.values()).drop(columns=["space", "dataset", "min", "max"])
+    frame = frame.merge(costs, left_on="method", right_index=True)
+    columns: tuple[Column, ...] = MAIN
+    accuracy = "; ".join(block.conventions)
+    caption = f"{block.title}: {block.conditions}. Accuracy: {accuracy}. Costs are means over seeds."
+    if BASELINE in block.methods:
+        versus = comparison[["method", "difference", "p_holm", "verdict"]]
+        frame = frame.merge(versus, on="method", how="left")
+        frame["verdict"] = frame["verdict"].astype(object).where(frame["method"] != BASELINE, "baseline")
+        columns += VERSUS
+    columns += (Column("Convention", lambda row: f"mean, {row['noise']}", numeric=False),)
+    return Table(frame.reset_index(drop=True), columns, caption, f"{block.slug}-main")
+
+
+def summary(frame: pd.DataFrame, caption: str) -> Table:
+    """Rows of `summarise` as a table."""
+    return Table(frame, SUMMARY, caption, "summary")
+
+
+def compared(frame: pd.DataFrame, caption: str, slug: str = "comparisons") -> Table:
+    """Rows of `compare` as a table; the families over which p was corrected are added to the caption."""
+    families = " and ".join(sorted(set(frame["family"])))
+    return Table(frame, COMPARISON, f"{caption}. p is Holm-corrected over {families}.", slug)
+
+
+def planned(frame: pd.DataFrame, caption: str, slug: str = "equivalence-and-power") -> Table:
+    """Rows of `compare` as a table of what could have been shown: equivalence and power."""
+    legend = (
+        "Within: the smallest margin for which the data support equivalence, uncorrected; attainable: for which they "
+        "could have, had there been no difference. Shown from: the true difference found with 80 % power; seeds: how "
+        "many of each find the one seen."
+    )
+    return Table(frame, PLANNED, f"{caption}. {legend}", slug)
+
+
+def comparisons(block: Block, comparison: pd.DataFrame) -> list[Table]:
+    """Every row of the block's `comparison` in full, as two tables; none for want of a second method."""
+    if comparison.empty:
+        return []
+    return [
+        compared(
+            comparison, f"{block.title}, comparisons of accuracy: {block.conditions}", f"{block.slug}-comparisons"
+        ),
+        planned(
+            comparison,
+            f"{block.title}, equivalence and power: {block.conditions}",
+            f"{block.slug}-equivalence-and-power",
+        ),
+    ]
+
+
+def best(frame: pd.DataFrame, caption: str, slug: str = "bests") -> Table:
+    """Rows of `reports.statistics.published_bests.bests` as a table."""
+    legend = (
+        "Expected: the best of so many that the searches' mean and standard deviation let expect of normal values; for "
+        "the same k, exactly over all subsets of the searches."
+    )
+    return Table(frame, BEST, f"{caption}. {legend}", slug)
+
+
+def standing(standing: Standings, conditions: str, slug: str) -> list[Table]:
+    """The standings across blocks as a table a method and a table a pair; none where there are none."""
+    if standing.frame.empty:
+        return []
+    over = f"over {len(standing.blocks)} blocks ({'; '.join(standing.blocks)})"
+    critical = "" if standing.friedman is None else f" Critical difference of ranks: {plain(standing.critical)}."
+    return [
+        Table(standing.frame, STANDING, f"Methods {over}: {conditions}.{critical}", f"{slug}-standings"),
+        Table(standing.pairs, STANDING_PAIR, f"Pairs of methods {over}: {conditions}.", f"{slug}-pairs"),
+    ]
+
+
+def trials(block: Block) -> Table:
+    """Every trial of the block, a row each."""
+    return Table(block.records, TRIAL, f"{block.title}, every trial: {block.conditions}.", f"{block.slug}-trials")
+
+
+def _written(name: str, write: Callable[[Any], str]) -> Callable[[Row], str]:
+    def text(row: Row) -> str:
+        value = row[name]
+        return NOTHING if value is None or (isinstance(value, float) and isnan(value)) else write(value)
+
+    return text
+
+
+def _mean(row: Row) -> str:
+    spread = NOTHING if isnan(row["std"]) else plain(row["std"])
+    return f"{plain(row['mean'])} ± {spread}"
+
+
+def _interval(write: Callable[[float], str], low: str = "low", high: str = "high") -> Callable[[Row], str]:
+    def text(row: Row) -> str:
+        return NOTHING if isnan(row[low]) else f"{write(row[low])} to {write(row[high])}"
+
+    return text
+
+
+def _seeds(value: float) -> str:
+    return f"> {MOST}" if isinf(value) else f"{value:.0f}"
+
+
+def _shown(value: float) -> str:
+    return "none" if isinf(value) else plain(value)
+
+
+def _millions(value: float) -> str:
+    millions = value / 1e6
+    return f"{millions:.2f}" if millions >= 1 else f"{millions:.3f}"
+
+
+def _seconds(value: float) -> str:
+    return f"{value:,.0f}".replace(",", "\u202f") if value >= 10 else f"{value:.1f}"
+
+
+ACCURACY, FINAL, SEARCH = "Accuracy (%)", "Final architecture", "Search"
+AGAINST = f"Against {BASELINE}"
+
+MAIN = (
+    Column("Method", _written("method", str), numeric=False),
+    Column("n", _written("n", str), ACCURACY),
+    Column("Mean ± std", _mean, ACCURACY),
+    Column("Median", _written("median", plain), ACCURACY),
+    Column("95 % interval", _interval(plain), ACCURACY),
+    Column("Skip share", _written("skip_share", plain), FINAL),
+    Column("Params (M)", _written("params", _millions), FINAL),
+    Column("MACs (M)", _written("macs", _millions), FINAL),
+    Column("Seconds", _written("search_seconds", _seconds), SEARCH),
+)
+VERSUS = (
+    Column("Difference", _written("difference", signed), AGAINST),
+    Column("p (Holm)", _written("p_holm", p_value), AGAINST),
+    Column("Verdict", _written("verdict", str), AGAINST, numeric=False),
+)
+SUMMARY = (
+    Column("Method", _written("method", str), numeric=False),
+    Column("n", _written("n", str)),
+    Column("Mean ± std", _mean),
+    Column("Median", _written("median", plain)),
+    Column("95 % interval", _interval(plain)),
+    Column("Min", _written("min", plain)),
+    Column("Max", _written("max", plain)),
+    Column("Convention", _written("convention", str), numeric=False),
+    Column("Spread is of", _written("noise", str), numeric=False),
+)
+PAIR = (
+    Column("Method", _written("method", str), numeric=False),
+    Column("Against", _written("baseline", str), numeric=False),
+)
+COMPARISON = (
+    *PAIR,
+    Column("n", lambda row: f"{row['n_method']}, {row['n_baseline']}"),
+    Column("Difference", _written("difference", signed)),
+    Column("95 % interval", _interval(signed)),
+    Column("By", _written("interval", str), numeric=False),
+    Column("BCa", _interval(signed, "bca_low", "bca_high")),
+    Column("p", _written("p", p_value)),
+    Column("p (Holm)", _written("p_holm", p_value)),
+    Column("Smallest p", _written("smallest_p", p_value)),
+    Column("t p", _written("t_p", p_value)),
+    Column("Wilcoxon p", _written("wilcoxon_p", p_value)),
+    Column("A12", _written("a12", plain)),
+    Column("Cliff's δ", _written("cliffs_delta", signed)),
+    Column("Improves", _written("improvement", plain)),
+    Column("Verdict", _written("verdict", str), numeric=False),
+)
+PLANNED = (
+    *PAIR,
+    Column("Margin", _written("margin", plain), "Equivalence"),
+    Column("TOST p", _written("tost_p", p_value), "Equivalence"),
+    Column("TOST p (Holm)", _written("tost_p_holm", p_value), "Equivalence"),
+    Column("Within", _written("equivalent_within", plain), "Equivalence"),
+    Column("Attainable", _written("attainable_margin", plain), "Equivalence"),
+    Column("Shown from", _written("detectable", _shown), "Difference"),
+    Column("Seen", _written("difference", signed), "Difference"),
+    Column("Seeds", _written("n_needed", _seeds), "Difference"),
+)
+BEST = (
+    Column("Method", _written("method", str), numeric=False),
+    Column("Convention", _written("convention", str), numeric=False),
+    Column("Value", _written("value", plain)),
+    Column("Expected", _written("expected", plain)),
+    Column("k", _written("common_k", "{:g}".format), "Same k for all"),
+    Column("Exact", _written("expected_common", plain), "Same k for all"),
+    Column("n", _written("n", str), "Searches"),
+    Column("Mean", _written("mean", plain), "Searches"),
+)
+STANDING = (
+    Column("Method", _written("method", str), numeric=False),
+    Column("Mean rank", _written("rank", plain)),
+    Column("IQM of scores", _written("iqm", signed)),
+    Column("95 % interval", _interval(signed)),
+    Column("Convention", _written("convention", str), numeric=False),
+)
+STANDING_PAIR = (
+    *PAIR,
+    Column("Difference of ranks", _written("rank_difference", plain)),
+    Column("p (Nemenyi)", _written("nemenyi_p", p_value)),
+    Column("Improves", _written("improvement", plain)),
+    Column("95 % interval", _interval(plain)),
+)
+TRIAL = (
+    Column("Method", _written("label", str), numeric=False),
+    Column("Seed", _written("seed", str)),
+    Column("Accuracy (%)", _written("accuracy", plain)),
+    Column("Convention", _written("convention", str), numeric=False),
+    Column("Skip share", _written("skip_share", plain)),
+    Column("Params (M)", _written("params", _millions)),
+    Column("MACs (M)", _written("macs", _millions)),
+    Column("Epochs", _written("epochs", str)),
+    Column("Search (s)", _written("search_seconds", _seconds)),
+    Column("Genotype", _written("genotype", str), numeric=False),
+    Column("Key", _written("key", str), numeric=False),
+)

@@ -1,0 +1,1 @@
+"""What cell-based spaces share: operations, genotypes, supernets, derived networks, costs, latencies."""

@@ -1,0 +1,174 @@
+"""A searched cell: its edges with their operations, and how these are weighed, summed and computed."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property, reduce
+from itertools import chain
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.autograd import forward_ad
+from torch.func import functional_call
+
+from spaces.cells.operations import frozen_statistics, in_mode, strided
+from spaces.common.streams import NoiseStream
+from spaces.engine.fused_cell import Fused, Job
+from spaces.engine.plan import Plan, read
+
+Engine = Literal["reference", "fast"]
+
+Choice = Mapping[str, Tensor | float]
+"""The operations of one edge that are computed, each with its weight (a scalar)."""
+
+AUXILIARY = "auxiliary_skip"
+"""The name on an edge of the skip-connection that no alpha weighs."""
+
+
+class MixedEdge(nn.ModuleDict):
+    """The operations of one edge by name, summed with their weights."""
+
+    def forward(self, x: Tensor, choice: Choice) -> Tensor | None:
+        """The weighted sum of the operations in `choice`, or `None` where nothing is chosen."""
+        terms = [weight * self[name](x) for name, weight in choice.items()]
+        return reduce(torch.add, terms) if terms else None
+
+
+KEPT_PLANS = 16
+"""Of a cell: a method that samples operations has a plan for each sample."""
+
+
+@dataclass(frozen=True)
+class CellWeights:
+    """How the operations of a cell are weighed: a table `[edges, operations]`, and which of it is computed at all.
+
+    `live[edge]` are the columns of the table that are. Beside them each edge has its auxiliary skip-connection, with a
+    scalar for its weight, unless that is None.
+    """
+
+    operations: tuple[str, ...]
+    table: Tensor
+    active: tuple[tuple[int, ...], ...]
+    auxiliary: Tensor | float | None
+
+    @cached_property
+    def choices(self) -> list[Choice]:
+        """For each edge the operations to compute, with their weights."""
+        # One unbind, not an index for each weight: the backward pass then gathers all gradients at once.
+        scalars, width = self.table.flatten().unbind(), len(self.operations)
+        beside: Choice = {} if self.auxiliary is None else {AUXILIARY: self.auxiliary}
+        return [
+            {**{self.operations[column]: scalars[edge * width + column] for column in columns}, **beside}
+            for edge, columns in enumerate(self.active)
+        ]
+
+
+class MixedCell(nn.Module):
+    """The edges of a searched cell, between given input nodes and intermediate nodes that sum what reaches them.
+
+    `joined` says what the cell gives: all intermediate nodes side by side, or the last one. `node_norm` makes a norm
+    for each intermediate node, applied to its sum.
+    """
+
+    def __init__(
+        self,
+        kind: str,
+        wiring: Sequence[tuple[int, int]],
+        edges: Sequence[MixedEdge],
+        stride: int,
+        random: NoiseStream,
+        node_norm: Callable[[], nn.Module] | None = None,
+        *,
+        joined: bool,
+    ) -> None:
+        super().__init__()
+        self.kind = kind
+        self.stride = stride
+        self.joined = joined
+        self.random = random
+        self.engine: Engine = "reference"
+        self.edges = nn.ModuleList(edges)
+        # Target node -> its incoming edges, as (number, source).
+        self.incoming: dict[int, list[tuple[int, int]]] = {}
+        for number, (source, target) in enumerate(wiring):
+            self.incoming.setdefault(target, []).append((number, source))
+        self.node_norms = nn.ModuleList(node_norm() for _ in self.incoming) if node_norm else None
+        self._plans: dict[tuple[object, ...], Plan] = {}
+
+    @property
+    def plans(self) -> list[Plan]:
+        """Those that are kept."""
+        return list(self._plans.values())
+
+    def mix(self, inputs: Sequence[Tensor], weights: CellWeights) -> Tensor:
+        """What the searched edges make of the input nodes, `[N, C or nodes · C, H, W]`."""
+        if self.engine == "fast" and not transformed() and not torch.is_autocast_enabled(inputs[0].device.type):
+            return self._fused(inputs, weights)
+        return self.join(self.nodes(inputs, weights.choices))
+
+    def join(self, states: Sequence[Tensor]) -> Tensor:
+        """The cell's output, of the states of all its nodes."""
+        nodes = list(states[-len(self.incoming) :])
+        return torch.cat(nodes, dim=1) if self.joined else nodes[-1]
+
+    def nodes(self, inputs: Sequence[Tensor], choices: Sequence[Choice]) -> list[Tensor]:
+        """The states of all nodes, inputs first, under one choice an edge."""
+        states = list(inputs)
+        for place, incoming in enumerate(self.incoming.values()):
+            sums = (self.edges[number](states[source], choices[number]) for number, source in incoming)
+            terms = [term for term in sums if term is not None]
+            # Where nothing reaches a node, or only `none` does, it is zero.
+            state = reduce(torch.add, terms) if terms else torch.zeros_like(strided(inputs[0], self.stride))
+            states.append(self.node_norms[place](state) if self.node_norms else state)
+        return states
+
+    def _fused(self, inputs: Sequence[Tensor], weights: CellWeights) -> Tensor:
+        plan = self._plan(weights)
+        draws, training = self.random.state(), self.training
+
+        def reference(tensors: Sequence[Tensor]) -> Tensor:
+            """The same by the reference, drawing the same: it serves whatever differentiates a gradient once more."""
+            states, (table, *parameters) = tensors[: len(inputs)], tensors[len(inputs) :]
+            held = replace(weights, table=table)
+            replaced = {f"cell.{name}": p for name, p in zip(plan.names, parameters, strict=True)}
+            with self.random.again(draws), in_mode(self, training), frozen_statistics(self):
+                return functional_call(ByReference(self), replaced, (states, held))
+
+        job = Job(plan, len(inputs), self.stride, self.joined, weights.auxiliary, reference)
+        parameters = chain.from_iterable(plan.parameters())
+        output: Tensor = Fused.apply(job, *inputs, weights.table, *parameters)
+        return output
+
+    def _plan(self, weights: CellWeights) -> Plan:
+        beside = weights.auxiliary is not None
+        key = (weights.active, beside)
+        if key not in self._plans:
+            if len(self._plans) >= KEPT_PLANS:
+                self._plans.clear()
+            width = len(weights.operations)
+            operations = []
+            for edge, (module, columns) in enumerate(zip(self.edges, weights.active, strict=True)):
+                assert isinstance(module, MixedEdge)
+                found = [(edge * width + column, module[weights.operations[column]]) for column in columns]
+                operations.append([*found, (-1, module[AUXILIARY])] if beside else found)
+            self._plans[key] = plan = read(self.incoming, operations, self.node_norms or ())  # type: ignore[arg-type]
+            names = {id(parameter): name for name, parameter in self.named_parameters()}
+            plan.names = [names[id(parameter)] for parameter in chain.from_iterable(plan.parameters())]
+        return self._plans[key]
+
+
+class ByReference(nn.Module):
+    """A cell as the reference computes it, whatever its engine."""
+
+    def __init__(self, cell: MixedCell) -> None:
+        super().__init__()
+        self.cell = cell
+
+    def forward(self, inputs: Sequence[Tensor], weights: CellWeights) -> Tensor:
+        """See `MixedCell.mix`."""
+        return self.cell.join(self.cell.nodes(inputs, weights.choices))
+
+
+def transformed() -> bool:
+    """Whether a functional transform or forward-mode differentiation is under way, which a fused cell knows not of."""
+    return torch._C._functorch.peek_interpreter_stack() is not None or forward_ad._current_level >= 0

@@ -1,0 +1,1 @@
+"""What every floor uses: errors, random streams, files, TOML, restricted unpickling, plurals."""

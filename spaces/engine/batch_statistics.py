@@ -1,0 +1,81 @@
+"""Batch norm that is never materialised: its mean and deviation go into the coefficients of a node's sum.
+
+A node is Σ w (γ (Y - m) s + β) over the values Y that reach it, with m the mean and s = (var + ε)^-½ of each channel:
+one sum of the Y with coefficients A = w γ s, and a constant. Back from the node's gradient g, with q = Σ g and
+d = Σ g Y over the N pixels of the batch, and p = (d - m q) s:
+
+    ∂L/∂w = Σ_c (γ p + β q)      ∂L/∂γ = w p      ∂L/∂β = w q
+    ∂L/∂Y = A g + B Y + K   with   B = -A s p / N,   K = -A q / N - B m
+
+and B = K = 0 where m and s are running statistics. The kernels compute these: `coefficients`, `normalising` and
+`slopes`, in plain torch in `portable_statistics.py`, which the C++ family uses too, in Triton in
+`statistics_kernels.py`.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Self
+
+import torch
+from torch import Tensor
+
+from spaces.cells.operations import BatchNorm
+from spaces.engine.torch_statistics import Norms
+
+
+@dataclass
+class Statistics:
+    """Mean and variance of values, float64 `[rows, C]`; a row without batch norm has mean 0 and variance 1."""
+
+    mean: Tensor
+    variance: Tensor
+    eps: Tensor  # `[rows, 1]`
+    through: Tensor  # `[rows, 1]`: 1 where the gradient goes through mean and variance, as they are the batch's own
+    of_batch: bool
+
+    @classmethod
+    def of(cls, norms: Sequence[BatchNorm | None], columns: Tensor, channels: int, *, of_batch: bool) -> Self:
+        """Rows for these norms (None: no batch norm), to be written; running statistics unless `of_batch`.
+
+        `columns` are ε and whether there is a norm, `[2, rows, 1]`.
+        """
+        blank = columns.new_zeros(len(norms), channels)
+        made = cls(blank, blank + 1, columns[0], columns[1] if of_batch else torch.zeros_like(columns[1]), of_batch)
+        if not of_batch:
+            for row, norm in enumerate(norms):
+                if norm is not None:
+                    assert norm.running_mean is not None
+                    assert norm.running_var is not None
+                    made.mean[row], made.variance[row] = norm.running_mean, norm.running_var
+        return made
+
+    def written(self, rows: Sequence[int]) -> tuple[list[Tensor], list[Tensor]] | tuple[None, None]:
+        """Where mean and variance of rows `[C]` each are to be written; None where running statistics stand there."""
+        return (
+            ([self.mean[row] for row in rows], [self.variance[row] for row in rows]) if self.of_batch else (None, None)
+        )
+
+    def measure(self, kernels: ModuleType, rows: Sequence[int], y: Tensor) -> None:
+        """Write the moments of `y` to each of `rows`, if they are wanted."""
+        if self.of_batch:
+            kernels.moments(y, *self.written(rows))
+
+    def norms(self, rows: slice) -> Norms:
+        """What these rows say."""
+        return Norms(self.mean[rows], self.variance[rows], self.eps[rows], self.through[rows])
+
+
+@torch.no_grad()
+def move_running(norms: Sequence[BatchNorm], mean: Tensor, variance: Tensor, count: int) -> None:
+    """Move the running statistics of `norms` by the batch's rows `[norms, C]`, as torch's batch norm does."""
+    if not norms:
+        return
+    dtype = norms[0].running_mean.dtype  # type: ignore[union-attr]
+    rows = [*mean.to(dtype).unbind(), *(variance * (count / max(count - 1, 1))).to(dtype).unbind()]
+    running: list[Tensor] = [norm.running_mean for norm in norms]  # type: ignore[misc]
+    running += [norm.running_var for norm in norms]  # type: ignore[misc]
+    momentum = norms[0].momentum
+    assert momentum is not None
+    torch._foreach_lerp_(running, rows, momentum)
+    torch._foreach_add_([norm.num_batches_tracked for norm in norms], 1)  # type: ignore[misc]

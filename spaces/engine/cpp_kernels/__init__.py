@@ -1,0 +1,1 @@
+"""The fast engine's kernels in C++, compiled on first use."""

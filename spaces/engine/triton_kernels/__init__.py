@@ -1,0 +1,1 @@
+"""The fast engine's kernels in Triton, for NVIDIA GPUs."""

@@ -1,0 +1,1 @@
+"""Tabular benchmarks: accuracies of architectures, looked up."""

@@ -1,0 +1,222 @@
+"""The Triton kernels: on a GPU where there is one, else by Triton's interpreter; and whether they are trusted."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+from torch.testing import assert_close
+
+from spaces.common.streams import generator
+from spaces.engine import fused_cell, self_test, torch_kernels
+from spaces.engine.triton_kernels import triton_kernels, triton_launch
+from suite.environment import engine_name
+
+HERE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def triton() -> None:
+    pytest.importorskip("triton")
+
+
+@pytest.fixture
+def loops() -> None:
+    """Triton 3.6 interprets no loop to a bound that is not constant where numpy is 2.4 or newer; a GPU takes it."""
+    moments = torch.zeros(2, 1, dtype=torch.float64, device=HERE)
+    try:
+        triton_kernels.moments(torch.ones(1, 1, 1, 1, device=HERE), moments[:1], moments[1:])
+    except Exception as error:
+        if "only 0-dimensional arrays can be converted to Python scalars" in str(error):
+            pytest.skip(f"this Triton's interpreter cannot loop with this numpy: {error}")
+        raise
+
+
+@pytest.mark.usefixtures("loops")
+@pytest.mark.parametrize(("dtype", "within"), [(torch.float64, 1e-13), (torch.float32, 2e-6)], ids=str)
+def test_every_piece_is_plain_torchs(dtype: torch.dtype, within: float) -> None:
+    names = set()
+    for name, case in self_test.cases(HERE, dtype):
+        for found, expected in zip(case(triton_kernels), case(torch_kernels), strict=True):
+            assert found.dtype == expected.dtype
+            scale = float(expected.abs().max())
+            assert_close(found, expected, rtol=0, atol=within * scale, msg=lambda text, name=name: f"{name}: {text}")
+        names.add(name)
+    of_kernels = [
+        name for name, piece in vars(torch_kernels).items() if callable(piece) and hasattr(triton_kernels, name)
+    ]
+    pieces = {
+        "moments", "reduce", "combine", "rectify", "rectify_backward", "pool", "dense", "separable", "slopes",
+        "normalising", "joined",
+    }  # fmt: skip
+    assert pieces == names <= set(of_kernels)
+
+
+def whole(*shape: int, purpose: str) -> Tensor:
+    """Whole numbers, small enough that float32 sums them without rounding."""
+    return torch.randint(-8, 9, shape, generator=generator(0, purpose)).float().to(HERE)
+
+
+@pytest.mark.parametrize("channels", [1, 16, 80])
+def test_whole_numbers_are_summed_exactly(channels: int) -> None:
+    """Over several tiles of pixels, and of channels where they are many: in any order the same."""
+    shape = (2, 15, 13, channels)
+    terms = [whole(*shape, purpose=f"term {number}") for number in range(3)]
+    g, coefficients, bias = whole(*shape, purpose="g"), whole(3, channels, purpose="k"), whole(channels, purpose="b")
+    assert torch.equal(self_test.added(triton_kernels.reduce(g, terms)[0]), torch_kernels.reduce(g, terms)[0])
+    assert torch.equal(self_test.added(triton_kernels.reduce(g, [])[0]), torch_kernels.reduce(g, [])[0])
+    for count, accumulate in ((3, False), (2, True), (0, False), (0, True)):
+        outs = [whole(*shape, purpose="out") for _ in range(2)]
+        for family, out in zip((triton_kernels, torch_kernels), outs, strict=True):
+            family.combine(terms[:count], coefficients[:count], bias, out, accumulate=accumulate)
+        assert torch.equal(*outs)
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+def test_pools_choose_as_torch_does(stride: int) -> None:
+    """Where several are the largest (few whole numbers are many ties), and where some are no number."""
+    x = whole(2, 6, 5, 4, purpose="x")
+    x[0, 2, 2] = x[1, 0, 0] = x[1, 1, 0] = torch.nan
+    both = []
+    for family in (triton_kernels, torch_kernels):
+        value, gx = family.pool(x, stride, largest=True), torch.zeros_like(x)
+        grad_output = whole(*value.shape, purpose="slope")
+        family.pool_backward(grad_output, x, value, stride, gx, largest=True)
+        both.append((value, gx))
+    for found, expected in zip(*both, strict=True):
+        assert_close(found, expected, rtol=0, atol=0, equal_nan=True)
+
+
+@pytest.mark.slow  # the interpreter takes half a minute
+@pytest.mark.usefixtures("loops")
+@pytest.mark.parametrize(
+    ("space", "options"),
+    [
+        ("nats-tss", {"affine": True, "node_norm": True, "per_cell": True}),
+        ("nats-tss", {"zeros": 0.8, "auxiliary_weight": 0.7, "batch": 1, "size": (7, 6)}),
+        ("darts", {"affine": True, "size": (7, 9)}),
+        ("s4", {"skip_dropout": 0.4}),
+    ],
+    ids=str,
+)
+def test_supernets(pair: Any, agree: Any, monkeypatch: pytest.MonkeyPatch, space: str, options: dict[str, Any]) -> None:
+    if HERE.type == "cuda":
+        pytest.skip("supernets in double on a GPU: the two engines' convolutions add up in other orders")
+    monkeypatch.setattr(fused_cell, "kernels_for", lambda x: triton_kernels)
+    both = pair(space, **options)
+    agree(*(both.gradients(net) for net in both.nets))
+    agree(*(dict(net.named_buffers()) for net in both.nets))
+
+
+def test_a_wrong_kernel_is_found() -> None:
+    assert self_test.disagreement(torch_kernels, HERE) == ""
+    pieces = {name: piece for name, piece in vars(torch_kernels).items() if callable(piece)}
+
+    def reduce(g: Tensor, terms: list[Tensor]) -> Tensor:
+        found = torch_kernels.reduce(g, terms)
+        found[0][-1] *= 1.001
+        return found
+
+    assert self_test.disagreement(SimpleNamespace(**{**pieces, "reduce": reduce}), HERE) == "reduce"  # type: ignore[arg-type]
+
+    def rectify(x: Tensor) -> Tensor:
+        return torch_kernels.rectify(x) * torch.nan
+
+    assert self_test.disagreement(SimpleNamespace(**{**pieces, "rectify": rectify}), HERE) == "rectify"  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def reason(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """Why a process has no Triton kernels, with things as they are set."""
+    monkeypatch.delenv("DARTBOARD_KERNELS", raising=False)
+
+    def ask() -> str:
+        triton_kernels.library.cache_clear()
+        found = triton_kernels.library()
+        assert isinstance(found, str)
+        assert engine_name("fast", "fp32", "cuda") == f"fast, fp32, in plain torch: {found}"
+        assert not triton_kernels.covers(torch.empty(1, 1, 1, 16, device="meta"))
+        return found
+
+    yield ask
+    triton_kernels.library.cache_clear()
+
+
+def test_what_stands_in_the_way_is_named(reason: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DARTBOARD_KERNELS", "portable")
+    assert reason() == "DARTBOARD_KERNELS=portable"
+    monkeypatch.delenv("DARTBOARD_KERNELS")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert reason() == "no NVIDIA GPU"
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.version, "cuda", "12.8")
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda: (7, 5))
+    assert reason() == "no Triton kernels for compute capability 7.5"
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda: (9, 0))
+    monkeypatch.setattr(self_test, "disagreement", lambda kernels, device: "pool")
+    assert reason() == "Triton's pool is not torch's on this GPU"
+
+    def fails(kernels: Any, device: torch.device) -> str:
+        raise RuntimeError("Failed to find C compiler.\nmore lines")
+
+    monkeypatch.setattr(self_test, "disagreement", fails)
+    assert reason() == "Triton failed: RuntimeError: Failed to find C compiler."
+    monkeypatch.setattr(triton_kernels, "compiled", lambda: "no Triton: No module named 'triton'")
+    assert reason() == "no Triton: No module named 'triton'"
+
+
+def test_without_triton(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "spaces.engine.triton_kernels.image_kernels", None)
+    monkeypatch.delattr("spaces.engine.triton_kernels.image_kernels", raising=False)
+    triton_launch.compiled.cache_clear()
+    try:
+        assert str(triton_launch.compiled()).startswith("no Triton: ")
+    finally:
+        triton_launch.compiled.cache_clear()
+
+
+def test_a_gpu_that_proves_them_uses_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+    monkeypatch.delenv("DARTBOARD_KERNELS", raising=False)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.version, "cuda", "12.8")
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda: (8, 0))
+    monkeypatch.setattr(self_test, "disagreement", lambda kernels, device: asked.append((kernels, device)) or "")
+    triton_kernels.library.cache_clear()
+    try:
+        x = SimpleNamespace(device=torch.device("cuda", 0), dtype=torch.float32, shape=(1, 1, 1, 16))
+        assert fused_cell.kernels_for(x) is triton_kernels  # type: ignore[arg-type]
+        assert fused_cell.kernels_for(SimpleNamespace(**{**vars(x), "dtype": torch.bfloat16})) is torch_kernels  # type: ignore[arg-type]
+        assert asked == [(triton_kernels, torch.device("cuda"))]
+        assert engine_name("fast", "fp32", "cuda") == "fast, fp32, with Triton kernels"
+        told = engine_name("fast", "fp32", "cuda", graphs=True)
+        assert told == "fast, fp32, with Triton kernels, CUDA graphs where passes allow"
+    finally:
+        triton_kernels.library.cache_clear()
+
+
+@pytest.mark.slow  # some half a minute of compiling
+@pytest.mark.parametrize("capability", ["80", "90"])
+def test_every_kernel_compiles_for_gpus_that_are_not_here(capability: str, tmp_path: Path) -> None:
+    environment = {**os.environ, "TRITON_CACHE_DIR": str(tmp_path), "PYTHONPATH": os.pathsep.join(sys.path)}
+    ran = subprocess.run(
+        [sys.executable, str(Path(__file__).with_name("ahead_of_time.py")), capability],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ran.returncode == 0, ran.stderr
+    made = json.loads(ran.stdout)[capability]
+    assert set(made) == {
+        "coefficients", "combine", "depthwise", "depthwise_back", "depthwise_back_each", "depthwise_weights", "joined",
+        "merge", "moments", "normalising", "pool", "pool_backward", "rectify", "rectify_backward", "reduce", "slopes",
+        "tap_sums", "through_norm",
+    }  # fmt: skip

@@ -1,0 +1,109 @@
+"""The kernels in C++ one by one, against the same in plain torch: values that are stored, and those that are not."""
+
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from spaces.common.streams import generator
+from spaces.engine import torch_kernels
+from spaces.engine.cpp_kernels import cpp_kernels
+from spaces.engine.torch_kernels import Mean, Pointwise, Slope, Value, Weighed, evaluate
+
+pytestmark = pytest.mark.skipif(isinstance(cpp_kernels.library(), str), reason=str(cpp_kernels.library()))
+
+SHAPES = [(3, 5, 7, 4), (2, 8, 8, 16), (5, 4, 4, 24), (1, 1, 3, 8), (2, 9, 32, 32), (1, 1, 1, 12)]
+whole_and_sliced = pytest.mark.parametrize("sliced", [False, True], ids=["whole", "sliced"])
+in_shapes = pytest.mark.parametrize("shape", SHAPES, ids=str)
+
+
+class Draws:
+    """Random tensors; images as slices of wider ones if so asked."""
+
+    def __init__(self, sliced: bool) -> None:
+        self.random, self.sliced = generator(0, "kernels"), sliced
+
+    def __call__(self, *shape: int) -> Tensor:
+        return torch.randn(shape, generator=self.random, dtype=torch.float64)
+
+    def image(self, shape: tuple[int, ...]) -> Tensor:
+        *outer, channels = shape
+        return self(*outer, 2 * channels)[..., channels:] if self.sliced else self(*shape)
+
+    def values(self, shape: tuple[int, ...]) -> list[Value]:
+        x, channels = self.image(shape), shape[-1]
+        kernels = [self(channels, channels, 1, 1) for _ in range(2)]
+        return [
+            self.image(shape), Pointwise(x, kernels[0]), x, Mean(x), Pointwise(self.image(shape), kernels[1]),
+            Mean(self.image(shape)), self.image(shape), self.image(shape), self.image(shape), self.image(shape),
+        ]  # fmt: skip
+
+
+def close(found: Tensor, expected: Tensor) -> None:
+    torch.testing.assert_close(found, expected, rtol=1e-11, atol=1e-11)
+
+
+@whole_and_sliced
+@in_shapes
+def test_the_sum_of_a_node(shape: tuple[int, ...], sliced: bool) -> None:
+    draw = Draws(sliced)
+    terms, before = draw.values(shape), draw.image(shape)
+    for count in range(len(terms) + 1):
+        coefficients, bias = draw(count, shape[-1]), draw(shape[-1])
+        for accumulate in (False, True):
+            outs = [before.clone(), before.clone()]
+            for kernels, out in zip((cpp_kernels, torch_kernels), outs, strict=True):
+                kernels.combine(terms[:count], coefficients, bias, out, accumulate=accumulate)
+            close(*outs)
+
+
+@whole_and_sliced
+@in_shapes
+def test_sums_of_a_gradient_with_each_term(shape: tuple[int, ...], sliced: bool) -> None:
+    draw = Draws(sliced)
+    g, terms = draw.image(shape), draw.values(shape)
+    (sums, products), (expected, of_pointwise) = (kernels.reduce(g, terms) for kernels in (cpp_kernels, torch_kernels))
+    close(sums, expected)
+    assert [product is None for product in products] == [not isinstance(term, Pointwise) for term in terms]
+    for product, other in zip(products, of_pointwise, strict=True):
+        assert other is None or product is not None
+        if product is not None and other is not None:
+            close(product, other)
+
+
+@whole_and_sliced
+@in_shapes
+@pytest.mark.parametrize("sizes", [(3, 1, 3, 1), (1, 1), (3,), ()], ids=str)
+@pytest.mark.parametrize("of_batch", [True, False], ids=["batch", "running"])
+def test_convolutions_and_what_comes_back(
+    shape: tuple[int, ...], sliced: bool, sizes: tuple[int, ...], of_batch: bool
+) -> None:
+    """Pointwise convolutions have their moments and gradients without ever being stored."""
+    draw = Draws(sliced)
+    channels = shape[-1]
+    x, weights = draw.image(shape), [draw(channels, channels, size, size) for size in sizes]
+    gradients = [draw.image(shape) for _ in sizes]
+    slopes = [Slope(*draw(3, channels).unbind()) for _ in sizes]
+    if not of_batch:
+        slopes = [
+            Slope(grad_output.of_gradient, torch.zeros(channels), torch.zeros(channels)) for grad_output in slopes
+        ]
+        slopes = [Slope(*(part.double() for part in grad_output)) for grad_output in slopes]
+    whole, means = (Weighed([draw.image(shape) for _ in range(n)], [*draw(n, channels)]) for n in (3, 2))
+    before = draw.image(shape)
+    outcomes: list[Any] = []
+    for kernels in (cpp_kernels, torch_kernels):
+        moments = [torch.zeros(channels, dtype=torch.float64) for _ in range(2 * len(sizes))]
+        written = (moments[::2], moments[1::2]) if of_batch else (None, None)
+        values, second = kernels.dense(x, weights, *written) if sizes else ([], None)
+        terms = [y if y.numel() else Pointwise(x, weight) for y, weight in zip(values, weights, strict=True)]
+        products = [kernels.reduce(g, [term])[1][0] for g, term in zip(gradients, terms, strict=True)]
+        gx = before.clone()
+        grads = kernels.dense_backward(
+            gradients, values, slopes, x, weights, gx, second=second, products=products, whole=whole, means=means,
+            accumulate=True, of_weights=True,
+        )  # fmt: skip
+        outcomes.append([*map(evaluate, terms), *moments, gx, *grads])
+    for found, expected in zip(*outcomes, strict=True):
+        close(found, expected)
