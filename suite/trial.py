@@ -9,6 +9,7 @@ from time import perf_counter
 from filelock import FileLock
 
 from methods import Search, get_method
+from methods.core.outside import own_errors
 from methods.core.probes import Watched
 from methods.core.recipe import FileRead, Method
 from methods.probes import get_probe
@@ -66,6 +67,7 @@ def record_for(plan: Plan, folder: Path) -> Record | None:
     return record if record and covers(record.probes, plan.probes) else None
 
 
+@own_errors()
 def run_trial(
     plan: Plan, runs: Path, root: Path, *, download: bool = False, on_progress: Progress = lambda *_: None
 ) -> Record:
