@@ -8,7 +8,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from spaces.common.errors import unknown
+from spaces.common.errors import InputError, unknown
 
 if TYPE_CHECKING:
     from methods.search.loop import Search
@@ -61,8 +61,11 @@ METHODS: dict[str, str] = {
 def get_method(name: str) -> "Method":
     """The recipe called `name`, or NAME of the Python file in ``path/to/file.py:NAME``.
 
-    Raises `InputError` with the nearest name if there is none. The file is run: it is the caller's own code.
+    Raises `InputError` with the nearest name if there is none, or as `methods.search.external_recipe.recipe_from`. The file is
+    run: it is the caller's own code.
     """
+    if name.endswith(".py"):
+        raise InputError(f"{name}: which of its recipes? Name a method as {name}:NAME")
     path, _, attribute = name.rpartition(":")
     if path.endswith(".py"):
         from methods.search.external_recipe import recipe_from

@@ -42,7 +42,7 @@ R = TypeVar("R")
 
 
 def plain_errors(command: Callable[P, R]) -> Callable[P, R]:
-    """Turn an `InputError` into its one line on stderr and exit status 2."""
+    """Turn an `InputError` into its one line on stderr, its details if it has any, and exit status 2."""
 
     @wraps(command)
     def run(*args: P.args, **kwargs: P.kwargs) -> R:
@@ -52,6 +52,8 @@ def plain_errors(command: Callable[P, R]) -> Callable[P, R]:
             # One line, whatever the names in it hold.
             words = " ".join(str(error).splitlines())
             errors.print(f"dartboard: {words}", style="red", markup=False, highlight=False, soft_wrap=True)
+            if error.details:
+                errors.print(error.details, markup=False, highlight=False, soft_wrap=True)
             raise typer.Exit(2) from error
 
     return run

@@ -13,6 +13,7 @@ import torch
 
 from methods import METHODS, get_method
 from methods.probes import get_probe
+from methods.search.external_recipe import own_errors
 from methods.search.settings import Settings, convert, resolve
 from spaces import get_space
 from spaces.cells.mixed_cell import Engine
@@ -89,6 +90,7 @@ class Plan:
 MOST_THREADS = 1024
 
 
+@own_errors()
 def plan(
     method: str,
     space: str,
@@ -115,8 +117,11 @@ def plan(
     if space not in chosen.spaces:
         raise InputError(f"{method} makes no sense on {space}: choose {', '.join(chosen.spaces)}")
     given = dict(overrides or {})
-    retrained = [f"evaluate.{own.name}" for own in fields(Evaluation)]
-    known = [*Settings().flat(), *chosen.options, *retrained, "images", "size", "threads"]
+    of_trials = [*(f"evaluate.{own.name}" for own in fields(Evaluation)), "images", "size", "threads"]
+    for option in chosen.options:
+        if option in of_trials:
+            raise InputError(f"{method}: options: {option} is a setting of every trial: call the option otherwise")
+    known = [*Settings().flat(), *chosen.options, *of_trials]
     for key in given:
         if key not in known:
             raise InputError(f"settings: {unknown('setting', key, known)}")

@@ -10,6 +10,7 @@ from filelock import FileLock
 
 from methods import Search, get_method
 from methods.probes import get_probe
+from methods.search.external_recipe import own_errors
 from methods.search.probe import Watched
 from methods.search.recipe import FileRead, Method
 from spaces import get_space
@@ -66,6 +67,7 @@ def record_for(plan: Plan, folder: Path) -> Record | None:
     return record if record and covers(record.probes, plan.probes) else None
 
 
+@own_errors()
 def run_trial(
     plan: Plan, runs: Path, root: Path, *, download: bool = False, on_progress: Progress = lambda *_: None
 ) -> Record:

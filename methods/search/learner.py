@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import torch
 from torch import Tensor
 
+from methods.search.results import Results
 from methods.search.settings import Settings
 from methods.search.stages import bounds, depth, prune, stage_of
 from methods.search.step import Alpha, Batch, CachedGradients, Parameters, Step, StepContext, Weights
@@ -108,7 +109,8 @@ class SupernetLearner:
         self.memory: dict[str, Any] = {}
         self._last = (0, 0)  # epoch and number of the latest step
         self.second_weights: Parameters | None = None  # set by a learner that trains a second set of weights
-        self._weight_decay = self.recipe.weight_decay((), task.settings)
+        self.results = Results(recipe.name)
+        self._weight_decay = self._decay(())
         self._enter(0, task.space)
 
     def _enter(self, stage: int, space: Space) -> None:
@@ -132,8 +134,10 @@ class SupernetLearner:
             ).to(task.device)
         self.net.precision = task.precision
         self.graphs = Graphs(self.net) if task.graphs else None
-        start = self.recipe.start(space, seed)
+        self.results.enter(space, self.net, s.cells)
+        start = self.results.start(self.recipe.start, self.recipe.start(space, seed))
         self._alpha = {k: a.to(task.device).requires_grad_() for k, a in start.items()}
+        self.results.alpha = self._alpha
         self.optimiser = sgd(self.net, s)
         self.alpha_optimiser = alpha_optimiser(self._alpha, s)
         self.memory.clear()
@@ -170,7 +174,7 @@ class SupernetLearner:
             net=self.net,
             graphs=self.graphs,
             alpha=self._alpha,
-            relaxation=self.recipe.relaxation,
+            relaxation=self._relaxation,
             memory=self.memory,
             learning_rate=rate,
             momenta=self._momenta,
@@ -181,21 +185,24 @@ class SupernetLearner:
 
     def _regulate(self, moment: StepContext) -> None:
         """Set the rates that the supernet's passes follow at `moment`."""
-        self.net.skip_dropout = self.recipe.skip_dropout(moment)
-        if self.recipe.auxiliary_skip is not None:
-            self.net.auxiliary_weight = self.recipe.auxiliary_skip(moment)
+        recipe, number = self.recipe, self.results.number
+        self.net.skip_dropout = number("skip_dropout", recipe.skip_dropout, recipe.skip_dropout(moment), most=1)
+        if (skip := recipe.auxiliary_skip) is not None:
+            self.net.auxiliary_weight = number("auxiliary_skip", skip, skip(moment))
 
     def _alpha_step(self, step: Step) -> None:
-        if not self.recipe.schedule(step):
+        recipe, results = self.recipe, self.results
+        if not results.truth("schedule", recipe.schedule, recipe.schedule(step)):
             return
-        gradient = self.recipe.gradient(step)
-        for term in self.recipe.outer:
-            gradient = {kind: g + extra for (kind, g), extra in zip(gradient.items(), term(step).values(), strict=True)}
+        gradient = results.like_alpha("gradient", recipe.gradient, recipe.gradient(step))
+        for term in recipe.outer:
+            extra = results.added_to_alpha("outer", term, term(step))
+            gradient = {kind: g + extra[kind] for kind, g in gradient.items()}
         for kind, alpha in self._alpha.items():
             alpha.grad = gradient[kind]
         self.alpha_optimiser.step()
         self.alpha_optimiser.zero_grad(set_to_none=True)
-        self.recipe.constraint(step)
+        recipe.constraint(step)
 
     def _weight_step(self, step: Step) -> tuple[Tensor, Tensor]:
         gradients, loss, hits = self._inner_gradients(step)
@@ -205,7 +212,7 @@ class SupernetLearner:
     def _inner_gradients(self, step: Step) -> tuple[Sequence[Tensor], Tensor, Tensor]:
         """∇w of the training loss and the inner terms, that loss, and the hits; running statistics move."""
         # The inner objective stands at the alpha that the perturbation gives: its terms see the same.
-        step = replace(step, alpha=self.recipe.perturbation(step))
+        step = replace(step, alpha=self._perturbed(step))
         tables = self._layers(step) if self.recipe.layerwise else {}
         logits = step.logits(step.train, weights=tables or None, move_statistics=True)
         loss = step.space.loss(logits, step.train.labels)
@@ -217,8 +224,19 @@ class SupernetLearner:
         for piece in self.recipe.watch:
             piece(step, gradients)
         for term in self.recipe.inner:
-            gradients = [g + extra for g, extra in zip(gradients, term(step), strict=True)]
+            extra = self.results.gradients(term, term(step))
+            gradients = [g + more for g, more in zip(gradients, extra, strict=True)]
         return gradients, loss.detach(), step.space.hits(logits.detach(), step.train.labels)
+
+    def _perturbed(self, step: Step) -> Alpha:
+        """The alpha that the weight step sees."""
+        piece = self.recipe.perturbation
+        return self.results.like_alpha("perturbation", piece, piece(step))
+
+    def _relaxation(self, alpha: Alpha, at: StepContext, split: str) -> Weights:
+        """The recipe's."""
+        piece = self.recipe.relaxation
+        return self.results.weights(piece, piece(alpha, at, split), split)
 
     def _layers(self, step: Step) -> Weights:
         """The operation weights as tables of each cell's own, to be differentiated."""
@@ -250,7 +268,7 @@ class SupernetLearner:
         """How the supernet does on the architecture split, or where a search of a scalar space stands; and what pieces log."""
         measured = self._point() if self.task.space.scalar else self._accuracies()
         for piece in self.recipe.log:
-            measured |= piece(self.memory)
+            measured |= self.results.columns(piece, piece(self.memory), measured)
         return measured
 
     def _accuracies(self) -> dict[str, float]:
@@ -298,7 +316,7 @@ class SupernetLearner:
 
     def weights(self) -> Weights:
         """The relaxed alpha, detached."""
-        return self.recipe.relaxation(self.alpha(), self._context(*self._last), "select")
+        return self._relaxation(self.alpha(), self._context(*self._last), "select")
 
     def alpha(self) -> Alpha:
         """Alpha, detached."""
@@ -306,21 +324,28 @@ class SupernetLearner:
 
     def genotype(self) -> Genotype:
         """What the recipe selects from the weights."""
-        return self.recipe.selection(self.space, self.weights())
+        piece = self.recipe.selection
+        return self.results.genotype(piece, piece(self.space, self.weights()))
 
     def on_epoch_end(self, history: Sequence[dict[str, Any]]) -> None:
         """The weight decay is what the recipe's piece makes of the history."""
-        self._weight_decay = self.recipe.weight_decay(history, self.task.settings)
+        self._weight_decay = self._decay(history)
         self.settings = replace(self.settings, weight_decay=self._weight_decay)
         self.optimiser.param_groups[0]["weight_decay"] = self._weight_decay
 
+    def _decay(self, history: Sequence[dict[str, Any]]) -> float:
+        piece = self.recipe.weight_decay
+        return self.results.number("weight_decay", piece, piece(history, self.task.settings))
+
     def stop(self, history: Sequence[dict[str, Any]]) -> bool:
         """As the recipe's `stop` piece says."""
-        return self.recipe.stop(history, self.task.settings)
+        piece = self.recipe.stop
+        return self.results.truth("stop", piece, piece(history, self.task.settings))
 
     def select_epoch(self, history: Sequence[dict[str, Any]]) -> int:
         """As the recipe's `select_epoch` piece says."""
-        return self.recipe.select_epoch(history, self.task.settings)
+        piece = self.recipe.select_epoch
+        return self.results.row(piece, piece(history, self.task.settings), len(history))
 
     def state_dict(self) -> dict[str, Any]:
         """The stage, weights with running statistics, alpha, both optimisers, pieces' memory, and the latest step."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from torch import Tensor
 
+from methods.search.piece_forms import function_of, name_of
 from methods.search.probe import Watched
 from methods.search.settings import Settings, Value
 from methods.search.stages import WHOLE, Stage, bounds, depth
@@ -90,8 +91,8 @@ def strongest(space: Space, weights: Weights) -> Genotype:
 
 def describe(piece: Callable[..., Any]) -> str:
     """A piece's name and the first line of its docstring."""
-    summary = (piece.__doc__ or "").strip().splitlines()
-    return f"{piece.__name__}: {summary[0]}" if summary else piece.__name__
+    summary = (function_of(piece).__doc__ or "").strip().splitlines()
+    return f"{name_of(piece)}: {summary[0]}" if summary else name_of(piece)
 
 
 def sequence(stages: tuple[Stage, ...], settings: Settings | None) -> str:

@@ -5,7 +5,12 @@ from difflib import get_close_matches
 
 
 class InputError(ValueError):
-    """What a user gave cannot be used. The message is one line: which file, which key, what to do."""
+    """What a user gave cannot be used. The message is one line: which file, which key, what to do.
+
+    `details` are lines for behind it, of an error in the user's own code.
+    """
+
+    details: str = ""
 
 
 def unknown(kind: str, name: str, known: Iterable[str]) -> InputError:

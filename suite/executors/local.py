@@ -83,8 +83,9 @@ def _start_worker(events: "Queue[Event | None]", driver: int) -> None:
 
 
 def _failure(plan: Plan, error: Exception) -> Failure:
-    users = isinstance(error, InputError)
-    return Failure(plan, str(error) if users else "".join(traceback.format_exception(error)), users)
+    if isinstance(error, InputError):
+        return Failure(plan, "\n".join(filter(None, (str(error), error.details))), users=True)
+    return Failure(plan, "".join(traceback.format_exception(error)), users=False)
 
 
 def _run_one(index: int, plan: Plan, runs: Path, root: Path) -> Failure | None:
