@@ -16,7 +16,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from methods.darts import NATS, softmax
+from methods.darts import softmax
 from methods.search.recipe import Recipe
 from methods.search.settings import Value
 from methods.search.step import Alpha, Step, gradients
@@ -109,7 +109,6 @@ AMENDED = Recipe(
     gradient=amended,
     options={"eta": 0.1, "radius": 0.001},
     settings=SETTINGS,
-    per_space={"nats-tss": NATS},
 )
 
 AMENDED_EXACT = replace(

@@ -16,7 +16,6 @@ import torch
 from torch import Tensor
 
 from methods.search.recipe import Recipe
-from methods.search.settings import Value
 from methods.search.step import Alpha, Step, StepContext, Weights, gradients
 
 
@@ -79,17 +78,12 @@ def second_order_exact(step: Step) -> Alpha:
 
 SOURCE = "Liu, Simonyan & Yang, DARTS: Differentiable Architecture Search, ICLR 2019"
 
-# NATS-Bench's own searches with DARTS (Dong et al., 2021) differ from the CIFAR-10 settings of the paper: five cells
-# a stage, no restriction of `none`, Nesterov momentum and more weight decay.
-NATS: dict[str, Value] = {"cells": 5, "weight_decay": 5e-4, "nesterov": True, "order": "weights-alpha"}
-
 DARTS_1ST = Recipe(
     name="darts-1st",
     title="DARTS, first order",
     source=SOURCE,
     relaxation=softmax,
     gradient=first_order,
-    per_space={"nats-tss": NATS},
 )
 
 # Radius: 0.01 / ‖v‖, section 2.3, in a footnote.

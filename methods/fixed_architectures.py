@@ -62,9 +62,9 @@ class FixedArchitecture:
         """No operation."""
         return ()
 
-    def layers(self, space: str) -> dict[str, Mapping[str, Value]]:
-        """The base settings."""
-        return {}
+    def layers(self, space: Space) -> dict[str, Mapping[str, Value]]:
+        """Those of the space."""
+        return {f"space {space.name}": space.search_defaults}
 
     def reads(self, space: Space, settings: Settings) -> dict[str, FileRead]:
         """No file."""

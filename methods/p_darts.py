@@ -12,7 +12,7 @@ from math import exp
 
 from torch import Tensor
 
-from methods.darts import NATS, first_order, softmax
+from methods.darts import first_order, softmax
 from methods.darts_minus import fading
 from methods.search.recipe import Recipe, strongest
 from methods.search.settings import Value
@@ -89,7 +89,7 @@ SETTINGS: dict[str, Value] = {
 
 # Not in the paper: one cell in each of three stages and two reductions are five, and 1, 2, 3 do not outgrow the five
 # cells a stage of the evaluated network.
-ON_NATS: dict[str, Value] = {**NATS, "cells": 1}
+ON_NATS: dict[str, Value] = {"cells": 1}
 
 P_DARTS = Recipe(
     name="p-darts",

@@ -16,7 +16,7 @@ from math import log
 import torch
 from torch import Tensor
 
-from methods.darts import NATS, first_order
+from methods.darts import first_order
 from methods.search.recipe import Recipe
 from methods.search.step import Alpha, Step, StepContext, Weights
 from spaces.base import Space
@@ -207,7 +207,6 @@ PR_DARTS = Recipe(
         "order": "weights-alpha",
         "batch_norm": "batch",
     },
-    per_space={"nats-tss": NATS},
 )
 
 # Figure 1's ablation. Eq. 8 is made of gates, so the path regulariser alone is gates without sparsity.

@@ -15,9 +15,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from spaces.base import Space
-from spaces.cells.genotype import DartsGenotype, Genotype
+from spaces.cells.genotype import Genotype
 from spaces.common import streams
 from spaces.common.errors import InputError
+from spaces.darts.genotype import DartsGenotype
 
 # Networks of DARTS cells: Figure 2, convergence against the share of skip-connections; deep against shallow cells
 

@@ -12,7 +12,6 @@ from typing import Any
 
 from torch import Tensor
 
-from methods.darts import NATS
 from methods.search.learner import Task
 from methods.search.probe import Watched
 from methods.search.recipe import FileRead
@@ -83,9 +82,9 @@ class RandomSearch:
         """No operation."""
         return ()
 
-    def layers(self, space: str) -> dict[str, Mapping[str, Value]]:
-        """As first-order DARTS, whose budget this search is given."""
-        return {f"recipe {self.name} on {space}": NATS if space == "nats-tss" else {}}
+    def layers(self, space: Space) -> dict[str, Mapping[str, Value]]:
+        """Those of the space: as first-order DARTS, whose budget this search is given."""
+        return {f"space {space.name}": space.search_defaults}
 
     def reads(self, space: Space, settings: Settings) -> dict[str, FileRead]:
         """No file."""

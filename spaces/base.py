@@ -1,7 +1,7 @@
-"""A search space: what can be searched, and how weights, genotypes and networks of it become one another."""
+"""A search space: what can be searched, and how weights, genotypes and networks are made of one another."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from copy import copy, deepcopy
 from functools import reduce
 from statistics import fmean
@@ -15,32 +15,30 @@ from spaces.cells.cost import multiply_adds
 from spaces.cells.genotype import Genotype
 from spaces.cells.mixed_cell import Engine
 from spaces.cells.network import Network, Stem
-from spaces.cells.supernet import BatchNormMode, Supernet
+from spaces.cells.supernet import BatchNormMode, Precision, Supernet, SupernetConfig
 from spaces.common.errors import InputError, unknown
 from spaces.common.streams import generator, seeded
+from spaces.conventions import Conventions
 
 
-class Space(ABC):
+class Space(Conventions, ABC):
     """A cell-based search space.
 
     - `operations`: the candidate operations, the columns of every alpha.
     - `edges`: kind of cell -> its (source, target) pairs, the rows of every alpha.
-    - `mask`: kind -> bool `[edges, operations]`: which operations an edge has, those in `without` taken out.
-    - `selectable`: `mask` less the operations that no genotype may have (`none` in the DARTS space).
-    - `without`: the operations taken out. Their columns stay.
+    - `mask`: kind -> bool `[edges, operations]`: which operations an edge has, without those in `without`.
+    - `selectable`: `mask` without the operations that no genotype may have (`none` in the DARTS space).
+    - `without`: the operations that were removed. Their columns remain.
 
-    Raises `InputError` where `without` names an operation that the space lacks, or leaves an edge nothing to select.
+    Raises `InputError` if the space lacks an operation in `without`, or an edge is left without an operation.
     """
 
     name: ClassVar[str]
     notation: ClassVar[type[Genotype]]
+    """The class of its genotypes."""
     operations: ClassVar[tuple[str, ...]]
-    family: ClassVar[Callable[..., Supernet]]
-    """The class of its supernets."""
     unselectable: ClassVar[frozenset[str]] = frozenset()
     """Operations that a supernet may have and a genotype may not."""
-    scalar: ClassVar[bool] = False
-    """Whether alpha and the weights are one number each and alpha weighs nothing against another (`analytic`)."""
 
     def __init__(self, without: Iterable[str] = ()) -> None:
         self.without = tuple(without)
@@ -73,10 +71,10 @@ class Space(ABC):
                     )
 
     def restricted(self, mask: Mapping[str, Tensor]) -> Self:
-        """The space of those operations alone that `mask` leaves: kind -> bool `[edges, operations]`.
+        """The space with only the operations in `mask`: kind -> bool `[edges, operations]`.
 
-        Columns stay, and a genotype of the smaller space is one of this. Raises `InputError` where an edge is left
-        nothing to select.
+        Columns remain, and a genotype of the restricted space is one of this space. Raises `InputError` if an edge is
+        left without an operation to select.
         """
         smaller = copy(self)
         smaller.mask = {kind: rows & mask[kind].cpu() for kind, rows in self.mask.items()}
@@ -85,12 +83,12 @@ class Space(ABC):
         return smaller
 
     def allowed(self, kind: str) -> Sequence[Iterable[str]]:
-        """The operations of each edge of a kind of cell, before `without`: all of them, unless a space lists them."""
+        """The operations of each edge of a kind of cell, before `without` is applied. By default, all."""
         return [self.operations] * len(self.edges[kind])
 
     @abstractmethod
     def cells_of(self, kind: str, cells: int) -> int:
-        """How many cells of a kind a network of size `cells` has. Raises `InputError` if it would lack a kind."""
+        """How many cells of a kind a network of size `cells` has. Raises `InputError` if it has none."""
 
     def supernet(
         self,
@@ -104,29 +102,39 @@ class Space(ABC):
         node_norm: bool = False,
         auxiliary_skip: bool = False,
         engine: Engine = "fast",
+        precision: Precision = "fp32",
     ) -> Supernet:
-        """The supernet: `net(images [N, C, H, W], weights)` gives logits `[N, classes]`.
+        """The supernet: `net(images [N, C, H, W], weights)` returns logits `[N, classes]`.
 
-        Its first cells have `channels`, its size is `cells` as `cells_of` counts. With `affine` the searched cells'
-        batch norms learn scale and shift. `batch_norm="running"` keeps running statistics for `eval()`, `"batch"`
-        always uses the batch's. With `node_norm` a batch norm without scale and shift follows the sum of each
-        intermediate node of the searched cells. `auxiliary_skip` gives every edge a skip-connection that no weight is
-        asked for. Both engines compute the same function of the same parameters: `reference` is the plain construction.
+        - `channels`: those of the first cells.
+        - `cells`: its size, as `cells_per` says and `cells_of` counts.
+        - `affine`: whether the searched cells' batch norms learn scale and shift.
+        - `batch_norm`: `"running"` keeps running statistics for `eval()`, `"batch"` always uses the batch's.
+        - `node_norm`: whether the sum of each intermediate node of the searched cells is followed by a batch norm
+          without scale and shift.
+        - `auxiliary_skip`: whether every edge has one more skip-connection, which no alpha weighs (DARTS-).
+        - `engine`: `"reference"` computes the operations one by one, `"fast"` the same function a cell at once.
+        - `precision`: `"bf16"` computes in bfloat16 wherever torch's autocast does.
         """
-        net = self.family(
-            self.operations,
-            self.mask,
-            {kind: self.cells_of(kind, cells) for kind in self.kinds},
+        config = SupernetConfig(
             channels,
+            cells,
             classes,
             in_channels,
             affine=affine,
             batch_norm=batch_norm,
             node_norm=node_norm,
             auxiliary_skip=auxiliary_skip,
+            engine=engine,
+            precision=precision,
         )
-        net.engine = engine
+        net = self.build_supernet(config)
+        net.engine = config.engine
         return net
+
+    @abstractmethod
+    def build_supernet(self, config: SupernetConfig) -> Supernet:
+        """The family's supernet of this space's tables, not yet told its engine."""
 
     @abstractmethod
     def network(
@@ -140,27 +148,27 @@ class Space(ABC):
         stem: Stem = "cifar",
         auxiliary: bool = False,
     ) -> Network:
-        """The derived network: `model(images, drop_path=0.0)` gives logits, `model.both` the auxiliary ones too.
+        """The derived network: `model(images, drop_path=0.0)` returns logits, `model.both` the auxiliary head's too.
 
-        Raises `InputError` where the genotype is not one of this space, or it lacks that stem or an auxiliary head.
+        Raises `InputError` if the genotype is not one of this space, or the space lacks that stem or an auxiliary head.
         """
 
     @abstractmethod
     def select(self, kind: str, weights: Tensor) -> list[tuple[int, int]]:
-        """The (edge, operation) numbers that weights `[edges, operations]` select; -inf marks what cannot be."""
+        """The (edge, operation) numbers that weights `[edges, operations]` select; unselectable ones are -inf."""
 
     @abstractmethod
     def assemble(self, chosen: Mapping[str, Sequence[tuple[int, int]]]) -> Genotype:
-        """The genotype with the (edge, operation) numbers that are chosen for each kind of cell."""
+        """The genotype with the chosen (edge, operation) numbers of each kind of cell."""
 
     @abstractmethod
     def draw(self, kind: str, random: torch.Generator) -> list[tuple[int, int]]:
-        """(Edge, operation) numbers drawn from what `select` can give; see `random`."""
+        """(Edge, operation) numbers drawn from those that `select` can return; see `random`."""
 
     def choices(self, kind: str) -> list[list[tuple[int, ...]]]:
-        """What `random` chooses from: for each part of a cell the equally likely sets of edges that it keeps.
+        """For each independent part of a cell, the equally likely sets of edge numbers that `random` keeps of it.
 
-        Edges are numbers. Every one is kept, unless a space says otherwise.
+        By default each edge is a part, and is kept.
         """
         return [[(edge,)] for edge in range(len(self.edges[kind]))]
 
@@ -172,22 +180,22 @@ class Space(ABC):
         }
 
     def second_weights(self, net: Supernet) -> Supernet:
-        """A second supernet beside `net`, for a method that trains two: it starts from the same weights."""
+        """A copy of `net` with the same weights, for a method that trains two supernets."""
         return deepcopy(net)
 
     def loss(self, outputs: Tensor, labels: Tensor) -> Tensor:
-        """What a search descends: the mean cross-entropy (a scalar) of logits `[N, classes]` and labels `[N]`."""
+        """The loss of a search: the mean cross-entropy (a scalar) of logits `[N, classes]` and labels `[N]`."""
         return F.cross_entropy(outputs, labels)
 
     def hits(self, outputs: Tensor, labels: Tensor) -> Tensor:
-        """How many (a scalar) of the logits `[N, classes]` are right about their labels `[N]`."""
+        """The number (a scalar) of logits `[N, classes]` whose largest is that of the label `[N]`."""
         return (outputs.argmax(1) == labels).sum()
 
     def discretize(self, weights: Mapping[str, Tensor]) -> Genotype:
-        """The genotype that weights select, ties going to the first edge and operation.
+        """The genotype that weights select. Of equal weights, the first edge and operation win.
 
-        `weights[kind]` is `[edges, operations]`, or `[cells, edges, operations]`, of which the mean over cells counts.
-        Raises `InputError` where a weight is not a number, `ValueError` for weights of another shape.
+        `weights[kind]` is `[edges, operations]`, or `[cells, edges, operations]`, which is averaged over cells.
+        Raises `InputError` if a weight is not a number, `ValueError` for weights of another shape.
         """
         chosen = {}
         for kind, mask in self.mask.items():
@@ -201,9 +209,9 @@ class Space(ABC):
         return self.assemble(chosen)
 
     def encode(self, genotype: Genotype) -> dict[str, Tensor]:
-        """The float32 0/1 weights that select a genotype inside the supernet; `discretize` undoes it.
+        """The float32 0/1 weights of a genotype, by kind, `[edges, operations]`; the inverse of `discretize`.
 
-        Raises `InputError` where the genotype is not one of this space.
+        Raises `InputError` if the genotype is not one of this space.
         """
         self.check(genotype)
         weights = {kind: torch.zeros(mask.shape, device="cpu") for kind, mask in self.mask.items()}
@@ -215,18 +223,18 @@ class Space(ABC):
     def parse(self, text: str) -> Genotype:
         """The genotype written in the field's notation.
 
-        Raises `InputError` where the text is malformed, or describes an architecture that this space lacks.
+        Raises `InputError` if the text is malformed, or describes an architecture that this space lacks.
         """
         genotype = self.notation.parse(text)
         self.check(genotype)
         return genotype
 
     def random(self, generator: torch.Generator) -> Genotype:
-        """A random architecture: a node's inputs drawn uniformly, then an operation of each of its edges."""
+        """A random architecture: first a node's inputs are drawn uniformly, then the operation of each input."""
         return self.assemble({kind: self.draw(kind, generator) for kind in self.kinds})
 
     def chances(self, kind: str, operations: Collection[str]) -> list[float]:
-        """The probability that 0, 1, … edges of a `random` architecture's cell hold one of `operations`. Exact."""
+        """The exact probabilities that 0, 1, … edges of a `random` architecture's cell hold one of `operations`."""
         named = torch.tensor([name in operations for name in self.operations], device="cpu")
         selectable = self.selectable[kind]
         share = ((selectable & named).sum(-1).double() / selectable.sum(-1)).tolist()
@@ -262,7 +270,7 @@ class Space(ABC):
         in_channels: int = 3,
         stem: Stem = "cifar",
     ) -> dict[str, int]:
-        """What the derived network costs, its auxiliary head excluded.
+        """The cost of the derived network without its auxiliary head.
 
         `params` is its number of parameters, `macs` the multiply-adds of its convolutions and linear layers for one
         image of `size` x `size` pixels. Batch norms, poolings and sums are not counted.

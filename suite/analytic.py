@@ -11,8 +11,7 @@ from typing import Any
 from methods import Search, get_method
 from methods.search.loop import Row
 from methods.search.settings import Settings, Value, resolve
-from spaces.analytic import (
-    Analytic,
+from spaces.analytic.rest_points import (
     Point,
     rest_of_amended,
     rest_of_first_order,
@@ -20,6 +19,7 @@ from spaces.analytic import (
     rest_of_relaxed,
     rest_of_second_order,
 )
+from spaces.analytic.space import Analytic
 from spaces.common.errors import InputError
 
 AT_REST = 1e-5  # alpha, w and y move in a step by less than this times their rate: the slope is flat
@@ -61,7 +61,7 @@ def settings_for(method: str, overrides: Mapping[str, Any]) -> Settings:
     recipe = get_method(method)
     if method not in REST:
         raise InputError(f"{method} makes no sense on analytic, where alpha is one number: take {', '.join(REST)}")
-    layers = {**recipe.layers(Analytic.name), "space analytic": DESCENT}
+    layers = {**recipe.layers(Analytic()), "plain gradient descent": DESCENT}
     options = resolve(recipe.options, {**layers, "settings": overrides})[0].options
     bend = 2 * abs(float(options.get("lambda", 1.0))) + abs(float(options.get("beta", 0.0)))
     rate = min(0.01, 1 / max(bend, 1.0))

@@ -77,13 +77,12 @@ class Plan:
 
     def scale(self, images: int, retrained: bool) -> str:
         """The sizes of the search over `images` training images and, if any, of the retraining, in words."""
-        s, e = self.settings, self.evaluation
-        stage = " a stage" if self.space == "nats-tss" else ""
-        size = f"{counted(s.epochs, 'epoch')}, {counted(s.channels, 'channel')}, {counted(s.cells, 'cell')}{stage}"
+        s, e, cells = self.settings, self.evaluation, get_space(self.space).count_cells
+        size = f"{counted(s.epochs, 'epoch')}, {counted(s.channels, 'channel')}, {cells(s.cells)}"
         search = f"search {size}, {images} training images"
         if self.size:
             search += f" of {self.size} x {self.size}"
-        size = f"{counted(e.epochs, 'epoch')}, {counted(e.channels, 'channel')}, {counted(e.cells, 'cell')}{stage}"
+        size = f"{counted(e.epochs, 'epoch')}, {counted(e.channels, 'channel')}, {cells(e.cells)}"
         return f"{self.protocol}: {search}{f'; retraining {size}' if retrained else ''}"
 
 
@@ -112,7 +111,7 @@ def plan(
     """
     chosen, scale = get_method(method), get_protocol(protocol)
     searched = get_space(space, without=chosen.removes(space))
-    if searched.scalar:
+    if not searched.trials:
         raise InputError(f"{space} has no images, so no trials: run `dartboard search {method} --space {space}`")
     if space not in chosen.spaces:
         raise InputError(f"{method} makes no sense on {space}: choose {', '.join(chosen.spaces)}")
@@ -142,9 +141,8 @@ def plan(
     settings, origin = resolve(
         chosen.options,
         {
-            **chosen.layers(space),
-            f"protocol {protocol}": scale.search,
-            f"protocol {protocol} on {space}": scale.search_on.get(space, {}),
+            **chosen.layers(searched),
+            f"protocol {protocol}": scale.search_on(searched),
             "settings": given,
         },
     )
@@ -164,7 +162,7 @@ def plan(
         precision=one_of(get_args(Precision), precision, "precision"),
         graphs=graphs,
         settings=settings,
-        evaluation=evaluation(scale, space, retraining),
+        evaluation=evaluation(scale, searched, dataset, retraining),
         images=images,
         size=size,
         threads=threads,

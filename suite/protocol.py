@@ -9,7 +9,9 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from methods.search.settings import Value, check_ranges, convert
+from spaces.base import Space
 from spaces.common.errors import unknown
+from spaces.conventions import CellsPer
 
 
 @dataclass(frozen=True)
@@ -34,34 +36,30 @@ class Evaluation:
     cutout: int = 16  # pixels; 0: none
 
 
-# NATS-Bench's own training (Dong et al., 2021, table 1).
-NATS_EVALUATION: Mapping[str, Value] = {
-    "epochs": 200,
-    "batch_size": 256,
-    "channels": 16,
-    "cells": 5,
-    "learning_rate": 0.1,
-    "nesterov": True,
-    "weight_decay": 5e-4,
-    "drop_path": 0.0,
-    "auxiliary": 0.0,
-    "cutout": 0,
-}
-
-
 @dataclass(frozen=True)
 class Protocol:
-    """A scale: overrides of a search's settings and of the retraining's, for all spaces and for single ones."""
+    """A scale: overrides of a search's settings and of the retraining's.
+
+    `search_size` and `evaluation_size` are the overrides that depend on what a space's `cells` counts.
+    """
 
     name: str
     title: str
     search: Mapping[str, Value] = field(default_factory=dict)
-    search_on: Mapping[str, Mapping[str, Value]] = field(default_factory=dict)
+    search_size: Mapping[CellsPer, Mapping[str, Value]] = field(default_factory=dict)
     evaluation: Mapping[str, Value] = field(default_factory=dict)
-    evaluation_on: Mapping[str, Mapping[str, Value]] = field(default_factory=dict)
+    evaluation_size: Mapping[CellsPer, Mapping[str, Value]] = field(default_factory=dict)
     images: int = 0  # training images used, a class-balanced subset; 0: all
     threads: int = 1  # of one trial on a CPU: they set the order of sums, so they belong to the protocol
     device: str = "cpu"
+
+    def search_on(self, space: Space) -> dict[str, Value]:
+        """The overrides of the settings of a search on `space`."""
+        return {**self.search, **self.search_size.get(space.cells_per, {})}
+
+    def evaluation_on(self, space: Space) -> dict[str, Value]:
+        """The overrides of the settings with which networks of `space` are retrained."""
+        return {**self.evaluation, **self.evaluation_size.get(space.cells_per, {})}
 
 
 SMALL = {"auxiliary": 0.0, "drop_path": 0.0, "cutout": 0}
@@ -73,19 +71,19 @@ PROTOCOLS: dict[str, Protocol] = {
             "quick",
             "seconds a trial on one CPU core: that everything works, nothing about methods",
             # A handful of steps would leave alpha where it starts, so it takes larger ones; `cpu` likewise.
-            search={"epochs": 3, "batch_size": 32, "channels": 4, "cells": 4, "alpha_learning_rate": 0.05},
-            search_on={"nats-tss": {"cells": 1}},
-            evaluation={"epochs": 8, "batch_size": 32, "channels": 8, "cells": 3, **SMALL},
-            evaluation_on={"nats-tss": {"cells": 1}},
+            search={"epochs": 3, "batch_size": 32, "channels": 4, "alpha_learning_rate": 0.05},
+            search_size={"network": {"cells": 4}, "stage": {"cells": 1}},
+            evaluation={"epochs": 8, "batch_size": 32, "channels": 8, **SMALL},
+            evaluation_size={"network": {"cells": 3}, "stage": {"cells": 1}},
             images=160,
         ),
         Protocol(
             "cpu",
             "minutes to an hour a trial on one CPU core: first evidence, far from a paper's",
-            search={"epochs": 15, "channels": 8, "cells": 5, "alpha_learning_rate": 3e-3},
-            search_on={"nats-tss": {"cells": 2}},
-            evaluation={"epochs": 20, "channels": 12, "cells": 5, **SMALL},
-            evaluation_on={"nats-tss": {"channels": 16, "cells": 2}},
+            search={"epochs": 15, "channels": 8, "alpha_learning_rate": 3e-3},
+            search_size={"network": {"cells": 5}, "stage": {"cells": 2}},
+            evaluation={"epochs": 20, **SMALL},
+            evaluation_size={"network": {"channels": 12, "cells": 5}, "stage": {"channels": 16, "cells": 2}},
             images=5000,
         ),
         Protocol(
@@ -111,14 +109,15 @@ def get_protocol(name: str) -> Protocol:
     return PROTOCOLS[name]
 
 
-def evaluation(protocol: Protocol, space: str, overrides: Mapping[str, Any]) -> Evaluation:
-    """The retraining settings of `protocol` on `space` after the user's `overrides`; raises `InputError`."""
+def evaluation(protocol: Protocol, space: Space, dataset: str, overrides: Mapping[str, Any]) -> Evaluation:
+    """The settings with which `protocol` retrains networks of `space` on `dataset`, after the user's `overrides`.
+
+    Raises `InputError` for a value of another type or out of range.
+    """
     base = Evaluation()
     values: dict[str, Value] = {f.name: getattr(base, f.name) for f in fields(base)}
-    if space == "nats-tss":
-        values.update(NATS_EVALUATION)
-    values.update(protocol.evaluation)
-    values.update(protocol.evaluation_on.get(space, {}))
+    values.update(space.retraining(dataset))
+    values.update(protocol.evaluation_on(space))
     for key, value in overrides.items():
         values[key] = convert(f"evaluate.{key}", value, values[key], "settings")
     check_ranges(values, lambda key: "settings", prefix="evaluate.")

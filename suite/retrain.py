@@ -16,7 +16,7 @@ from spaces.cells.genotype import Genotype
 from spaces.cells.network import Network
 from spaces.common import streams
 from spaces.common.plural import counted
-from spaces.tabular.table import Table
+from spaces.tabular.table import BenchmarkTable
 from suite.data.sets import Augment, Dataset, Loader, default_augment
 from suite.plan import Plan
 from suite.store import load_checkpoint, save_checkpoint
@@ -32,7 +32,7 @@ class Result:
     seconds: float
 
 
-def tabular(table: Table, genotype: Genotype, dataset: str) -> Result:
+def tabular(table: BenchmarkTable, genotype: Genotype, dataset: str) -> Result:
     """The mean test accuracy of `genotype` in `table` after 200 epochs."""
     start = perf_counter()
     answer = table.query(str(genotype), dataset)
@@ -130,8 +130,7 @@ def retrain(
 
     net.eval()
     loss, hits = accuracy(forward, test, e.batch_size)
-    stage = " a stage" if plan.space == "nats-tss" else ""
-    size = f"{counted(e.channels, 'channel')}, {counted(e.cells, 'cell')}{stage}"
+    size = f"{counted(e.channels, 'channel')}, {space.count_cells(e.cells)}"
     convention = f"test accuracy after {counted(e.epochs, 'epoch')} of one retraining from scratch ({size}, last epoch)"
     if not isfinite(loss):
         convention += "; the retraining diverged: its loss is not a number"

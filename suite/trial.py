@@ -17,12 +17,11 @@ from spaces import get_space
 from spaces.base import Space
 from spaces.cells.genotype import Genotype
 from spaces.common.errors import InputError
-from spaces.tabular.files import ARCHITECTURES
-from spaces.tabular.table import Table
+from spaces.tabular.benchmark import TabularBenchmark
+from spaces.tabular.table import BenchmarkTable
 from suite.data.sets import Dataset, Loader, default_augment, load, shrink, splits, subset
 from suite.environment import device_name, engine_name, environment, make_deterministic, own_version
 from suite.plan import Plan, covers, united
-from suite.protocol import NATS_EVALUATION
 from suite.retrain import Result, rehearse, retrain, tabular
 from suite.store import Record, discard, load_checkpoint, read_record, save_checkpoint, write_record
 
@@ -38,18 +37,19 @@ def load_data(spec: str, images: int, size: int, root: Path, download: bool = Fa
 
 
 @cache
-def load_table(root: Path) -> Table | None:
-    """The tabular benchmark in the data root, if it is there; kept for the next trial."""
-    return Table.open(root)
+def load_table(benchmark: TabularBenchmark, root: Path) -> BenchmarkTable | None:
+    """The benchmark's table in the data root, or None; kept for the next trial."""
+    return benchmark.open(root)
 
 
-def table_for(plan: Plan, root: Path) -> Table | None:
-    """The table that evaluates this plan's architectures, or None: then they are retrained.
+def table_for(plan: Plan, root: Path) -> BenchmarkTable | None:
+    """The table that has the accuracies of this plan's architectures; None if they are retrained.
 
-    A table that lacks architectures evaluates none: a search's result must not decide how it is evaluated.
+    A table that lacks architectures is not used: a search's result must not decide how it is evaluated.
     """
-    table = load_table(root) if plan.space == "nats-tss" else None
-    if table is None or len(table) != ARCHITECTURES:
+    benchmark = get_space(plan.space).benchmark
+    table = load_table(benchmark, root) if benchmark else None
+    if table is None or not table.whole:
         return None
     return table if plan.dataset in table.datasets else None
 
@@ -134,7 +134,7 @@ def run_trial(
                 "genotype": str(genotype),
                 "tabular": table.accuracies(str(genotype)) if table else {},
                 "skip_share": genotype.skip_share(genotype.kinds[0]),
-                **_cost(plan, space, genotype, dataset, tabular=table is not None),
+                **_cost(plan, space, genotype, dataset, space.benchmark if table else None),
                 "search_seconds": sum(seconds),
                 "epoch_seconds": seconds,
                 "probe_seconds": probing,
@@ -231,11 +231,13 @@ def _search(
     return search, seconds, probing
 
 
-def _cost(plan: Plan, space: Space, genotype: Genotype, dataset: Dataset, *, tabular: bool) -> dict[str, int]:
-    """Parameters and multiply-adds of the network that the accuracy is of."""
+def _cost(
+    plan: Plan, space: Space, genotype: Genotype, dataset: Dataset, benchmark: TabularBenchmark | None
+) -> dict[str, int]:
+    """Parameters and multiply-adds of the network whose accuracy is recorded: the benchmark's, or the retrained one."""
     size: Sequence[int]
-    if tabular:  # the table's networks and images are those of NATS-Bench, whatever the protocol
-        size = int(NATS_EVALUATION["channels"]), int(NATS_EVALUATION["cells"]), dataset.size * dataset.averaged
+    if benchmark:  # its networks and images, whatever the protocol
+        size = benchmark.channels, benchmark.cells, dataset.size * dataset.averaged
     else:
         size = plan.evaluation.channels, plan.evaluation.cells, dataset.size
     cost: dict[str, int] = space.cost(

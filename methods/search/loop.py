@@ -45,7 +45,7 @@ class Search:
         probes: Sequence[Watched] = (),
     ) -> None:
         if settings is None:
-            settings, _ = resolve(method.options, method.layers(space.name))
+            settings, _ = resolve(method.options, method.layers(space))
         self.task = Task(
             space, settings, train, valid, classes, in_channels, seed, torch.device(device), engine, precision, graphs
         )

@@ -145,8 +145,8 @@ class Method(Protocol):
     def removes(self, space: str) -> tuple[str, ...]:
         """Operations that the method takes out of `space`."""
 
-    def layers(self, space: str) -> dict[str, Mapping[str, Value]]:
-        """The method's overrides of the base settings on `space`, outermost last."""
+    def layers(self, space: Space) -> dict[str, Mapping[str, Value]]:
+        """The overrides of the base settings by `space`, then by the method, outermost last."""
 
     def reads(self, space: Space, settings: Settings) -> dict[str, FileRead]:
         """The files that the method's own settings name, by option. Raises `InputError` for one that does not fit."""
@@ -197,9 +197,13 @@ class Recipe:
         """Operations that the recipe takes out of `space`."""
         return self.without.get(space, ())
 
-    def layers(self, space: str) -> dict[str, Mapping[str, Value]]:
-        """The recipe's overrides of the base settings, then those for `space`."""
-        return {f"recipe {self.name}": self.settings, f"recipe {self.name} on {space}": self.per_space.get(space, {})}
+    def layers(self, space: Space) -> dict[str, Mapping[str, Value]]:
+        """The overrides of the base settings by `space`, then by the recipe, then by the recipe on that space."""
+        return {
+            f"space {space.name}": space.search_defaults,
+            f"recipe {self.name}": self.settings,
+            f"recipe {self.name} on {space.name}": self.per_space.get(space.name, {}),
+        }
 
     def reads(self, space: Space, settings: Settings) -> dict[str, FileRead]:
         """The files that the recipe's options name, each looked into by its piece."""

@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 
 from reports.records.blocks import Block
-from spaces.cells.genotype import NatsGenotype
 from spaces.common.errors import InputError
+from spaces.nats.genotype import NatsGenotype
 
 DATASETS = {
     "cifar10": ("cifar10.test.200", "cifar10-valid.valid.12"),

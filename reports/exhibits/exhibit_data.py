@@ -18,6 +18,7 @@ from reports.exhibits.exhibit import Exhibit, Trials
 from reports.exhibits.metrics import ACCURACIES, DATASETS, STAND_IN, measured
 from reports.records.blocks import SpaceOf, slug
 from reports.statistics import significance
+from spaces import get_space
 from spaces.common.plural import counted
 
 SIZES = (
@@ -217,7 +218,7 @@ def _brief(row: dict[Any, Any]) -> str:
         return str(row["scale"])
     images = counted(settings["images"], "image") if settings.get("images") else "all images"
     side = f" of {settings['size']} × {settings['size']}" if settings.get("size") else ""
-    cells = counted(settings["cells"], "cell") + (" a stage" if row["space"] == "nats-tss" else "")
+    cells = get_space(row["space"]).count_cells(settings["cells"])
     sizes = f"{counted(settings['epochs'], 'epoch')}, C {settings['channels']}, {cells}, {images}{side}"
     return f"{row['protocol']}: {sizes}, {row['dataset']}, {str(row['device']).partition(':')[0]}"
 

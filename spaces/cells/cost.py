@@ -1,28 +1,24 @@
-"""What a network, or each operation of a supernet, costs."""
+"""The cost of a network, and of each operation of a supernet."""
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from statistics import median
 from time import perf_counter
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
 from spaces.cells.mixed_cell import MixedCell
-from spaces.cells.supernet import Supernet
-
-if TYPE_CHECKING:
-    from spaces.base import Space
+from spaces.cells.supernet import SpaceTables, Supernet
 
 
 @torch.no_grad()
 def multiply_adds(net: nn.Module, image: Tensor) -> int:
     """The multiply-adds of the convolutions and linear layers that `net` runs on one image `[1, C, H, W]`.
 
-    Biases, batch norms, poolings and sums are not counted. The image is really computed: it takes a fraction of a
-    second, while torch's own counter and its meta device spend several on their first imports.
+    Biases, batch norms, poolings and sums are not counted. The network runs on the image, which takes a fraction of a
+    second; torch's own counter and its meta device take several to import.
     """
     total = 0
 
@@ -48,7 +44,7 @@ def multiply_adds(net: nn.Module, image: Tensor) -> int:
 
 @torch.no_grad()
 def milliseconds(operation: nn.Module, x: Tensor, repeats: int = 20) -> float:
-    """The median time of one pass of `operation` over `x` on the device that `x` lies on, after three to warm up."""
+    """The median time of `repeats` passes of `operation` over `x`, on the device of `x`, after three to warm up."""
 
     def seconds() -> float:
         if x.is_cuda:
@@ -64,9 +60,10 @@ def milliseconds(operation: nn.Module, x: Tensor, repeats: int = 20) -> float:
 
 @dataclass(frozen=True)
 class Cost:
-    """What one operation costs at one shape, and every (kind, cell, edge) of a supernet where it stands with it.
+    """The cost of one operation at one shape.
 
-    `input` and `output` are shapes `[N, C, H, W]`; cells are numbered within their kind, edges within their cell.
+    `input` and `output` are shapes `[N, C, H, W]`; `at` is every (kind, cell, edge) of the supernet with that
+    operation and shape. Cells are numbered within their kind, edges within their cell.
     """
 
     operation: str
@@ -78,22 +75,22 @@ class Cost:
 
 @torch.no_grad()
 def operation_costs(net: nn.Module, images: Tensor, cost: Callable[[nn.Module, Tensor], float]) -> list[Cost]:
-    """What each operation of a supernet's edges costs, once for each shape as `images` [N, C, H, W] meet it.
+    """The cost of each operation of a supernet's edges on `images` [N, C, H, W], once for each shape of its input.
 
-    `cost(operation, its input)` is `multiply_adds` or `milliseconds`, say. `none` is computed nowhere and costs
-    nothing: it is not listed. The supernet is as it was afterwards, its running statistics included.
+    `cost(operation, its input)` is, for example, `multiply_adds` or `milliseconds`. `none` is never computed, costs
+    nothing and is not listed. The supernet is left unchanged, with its running statistics.
     """
     assert isinstance(net, Supernet)
     cells = [module for module in net.modules() if isinstance(module, MixedCell)]
-    met: dict[nn.Module, tuple[Tensor, torch.Size]] = {}
+    shapes: dict[nn.Module, tuple[Tensor, torch.Size]] = {}
 
-    def see(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-        met[module] = inputs[0], output.shape
+    def record_shapes(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        shapes[module] = inputs[0], output.shape
 
     operations = [operation for cell in cells for edge in cell.edges for operation in edge.values()]  # type: ignore[operator]
-    hooks = [operation.register_forward_hook(see) for operation in operations]
+    hooks = [operation.register_forward_hook(record_shapes) for operation in operations]
     training, engine = net.training, net.engine
-    net.engine = "reference"  # whose operations are called one by one
+    net.engine = "reference"  # which calls the operations one by one
     net.eval()
     try:
         net(images, {cell.kind: images.new_ones(len(cell.edges), len(net.operations)) for cell in cells})
@@ -105,7 +102,7 @@ def operation_costs(net: nn.Module, images: Tensor, cost: Callable[[nn.Module, T
         for cell in cells:
             for number, edge in enumerate(cell.edges):
                 for name, operation in edge.items():  # type: ignore[operator]
-                    x, shape = met[operation]
+                    x, shape = shapes[operation]
                     key = name, x.shape, shape
                     if key not in costs:
                         costs[key] = cost(operation, x)
@@ -119,8 +116,8 @@ def operation_costs(net: nn.Module, images: Tensor, cost: Callable[[nn.Module, T
     return [Cost(name, tuple(x), tuple(y), found, tuple(places[name, x, y])) for (name, x, y), found in costs.items()]
 
 
-def cost_tables(costs: Iterable[Cost], space: "Space", cells: int) -> dict[str, Tensor]:
-    """Costs of a supernet of `space` as kind -> float64 `[cells of the kind, edges, operations]`, 0 where none is."""
+def cost_tables(costs: Iterable[Cost], space: SpaceTables, cells: int) -> dict[str, Tensor]:
+    """The costs of a supernet of size `cells`: kind -> float64 `[cells of the kind, edges, operations]`, 0 if absent."""
     tables = {
         kind: torch.zeros(space.cells_of(kind, cells), *mask.shape, dtype=torch.float64, device="cpu")
         for kind, mask in space.mask.items()

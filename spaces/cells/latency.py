@@ -1,4 +1,4 @@
-"""Latency tables: the milliseconds that a supernet's operations take on a device, measured once, kept in a file."""
+"""Latency tables: files with the milliseconds that a supernet's operations take on a device."""
 
 from math import isfinite
 from pathlib import Path
@@ -8,15 +8,15 @@ import torch
 from pydantic import BaseModel, ConfigDict, ValidationError
 from torch import Tensor
 
-from spaces.base import Space
 from spaces.cells.cost import Cost, cost_tables, milliseconds, operation_costs
+from spaces.cells.supernet import SpaceTables, Supernet
 from spaces.common.errors import InputError
 from spaces.common.files import write_whole
-from spaces.common.streams import generator, seeded
+from spaces.common.streams import generator
 
 
 class LatencyTable(BaseModel):
-    """A table and all that it depends on: the supernet's sizes, the batch, the device and the versions."""
+    """A table, and what it depends on: the supernet's sizes, the batch, the device and the versions."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
@@ -37,10 +37,10 @@ class LatencyTable(BaseModel):
         """The device and its threads, in words."""
         return f"{self.device}, {self.threads} thread{'' if self.threads == 1 else 's'}"
 
-    def fits(self, path: Path, space: Space, channels: int, cells: int, size: int | None = None) -> None:
-        """Raise `InputError` unless this table, read from `path`, is of that supernet (and images, if `size` is known).
+    def fits(self, path: Path, space: SpaceTables, channels: int, cells: int, size: int | None = None) -> None:
+        """Raise `InputError` unless this table, read from `path`, is of that supernet and, if given, image size.
 
-        It may have more than `space`, of which operations can have been taken out, but must lack none.
+        It may have operations that were removed from `space`, but must not lack any.
         """
         asked = {"space": space.name, "channels": channels, "cells": cells, "size": self.size if size is None else size}
         for key, value in asked.items():
@@ -53,8 +53,8 @@ class LatencyTable(BaseModel):
         }
         for number, each in enumerate(self.costs, 1):
             for kind, cell, edge in each.at:
-                there = kind in entries and cell in range(len(entries[kind])) and edge in range(entries[kind].shape[1])
-                if not there or each.operation not in space.operations:
+                known = kind in entries and cell in range(len(entries[kind])) and edge in range(entries[kind].shape[1])
+                if not known or each.operation not in space.operations:
                     place = f"{each.operation} on edge {edge} of {kind} cell {cell}"
                     raise InputError(f"{path}: costs.{number}: {space.name} has no {place}: measure the table again")
                 entries[kind][cell, edge, space.operations.index(each.operation)] += 1
@@ -65,29 +65,27 @@ class LatencyTable(BaseModel):
                 count = int(found[cell, edge, operation])
                 raise InputError(f"{path}: costs: {count} entries for {place}, not 1: measure the table again")
 
-    def tables(self, space: Space) -> dict[str, Tensor]:
-        """Milliseconds of one pass: kind -> float64 `[cells, edges, operations]`; `none` takes 0."""
+    def tables(self, space: SpaceTables) -> dict[str, Tensor]:
+        """Milliseconds of one pass: kind -> float64 `[cells, edges, operations]`; 0 for `none`."""
         return cost_tables(self.costs, space, self.cells)
 
     def write(self, path: Path) -> None:
-        """Write the table, whole or not at all. Raises `InputError` where it cannot be written."""
+        """Write the table, whole or not at all. Raises `InputError` if that fails."""
         try:
             write_whole(path, lambda file: file.write(self.model_dump_json().encode() + b"\n"))
         except OSError as error:
             raise InputError(f"{path} cannot be written: {error.strerror or error}: name another file") from error
 
 
-def measure(
-    space: Space, channels: int, cells: int, size: int, batch: int, device: str, repeats: int = 20
-) -> list[Cost]:
-    """The milliseconds (median of `repeats`) of each operation of a supernet of `space` for each shape it meets.
+def measure(net: Supernet, size: int, batch: int, device: str, repeats: int = 20) -> list[Cost]:
+    """The milliseconds (median of `repeats`) of each operation of `net`, for each shape of its input, in `eval()`.
 
-    The supernet is in `eval()`; its operations' parameters and the images are random, for time does not depend on them.
+    The images are random, since time does not depend on them: `batch` of `size` x `size` pixels.
     """
-    with seeded(0, "latency"):
-        net = space.supernet(channels, cells, classes=10).to(device)
-    images = torch.randn(batch, 3, size, size, generator=generator(0, "latency images"), device="cpu").to(device)
-    return operation_costs(net, images, lambda operation, x: milliseconds(operation, x, repeats))
+    images = torch.randn(
+        batch, net.config.in_channels, size, size, generator=generator(0, "latency images"), device="cpu"
+    )
+    return operation_costs(net, images.to(device), lambda operation, x: milliseconds(operation, x, repeats))
 
 
 def read_table(path: Path) -> LatencyTable:

@@ -179,22 +179,6 @@ class DroppedSkip(nn.Module):
         return x * keep.to(x.dtype) / (1.0 - self.rate)
 
 
-class ResidualReduction(nn.Module):
-    """The block between the stages of NAS-Bench-201: halves height and width, a basic residual block of stride 2."""
-
-    def __init__(self, channels_in: int, channels_out: int, norm: Norm) -> None:
-        super().__init__()
-        self.residual = nn.Sequential(
-            relu_conv_bn(channels_in, channels_out, 3, 2, norm), relu_conv_bn(channels_out, channels_out, 3, 1, norm)
-        )
-        self.shortcut = nn.Sequential(nn.AvgPool2d(2, 2, ceil_mode=True), convolution(channels_in, channels_out, 1))
-
-    def forward(self, x: Tensor) -> Tensor:
-        """[N, C, H, W] to [N, C', ceil(H / 2), ceil(W / 2)]."""
-        out: Tensor = self.shortcut(x) + self.residual(x)
-        return out
-
-
 def strided(x: Tensor, stride: int) -> Tensor:
     """Every `stride`-th row and column of `x`."""
     return x[:, :, ::stride, ::stride]

@@ -8,17 +8,20 @@ import torch
 from torch import Tensor
 
 from spaces.base import Space
-from spaces.cells.genotype import DartsGenotype, Genotype
-from spaces.cells.network import DartsNetwork, Stem
-from spaces.cells.supernet import DartsSupernet, reductions
+from spaces.cells.genotype import Genotype
+from spaces.cells.network import Stem
+from spaces.cells.supernet import SupernetConfig
 from spaces.common.errors import InputError
+from spaces.darts.genotype import DartsGenotype
+from spaces.darts.network import DartsNetwork
+from spaces.darts.supernet import DartsSupernet, reductions
 
 
 class Darts(Space):
     """Normal and reduction cells of four intermediate nodes; each node keeps its two strongest inputs, never `none`."""
 
     name = "darts"
-    family = DartsSupernet
+    cells_per = "network"
     notation = DartsGenotype
     operations: ClassVar[tuple[str, ...]] = (
         "none",
@@ -33,11 +36,15 @@ class Darts(Space):
     unselectable = frozenset({"none"})
 
     def cells_of(self, kind: str, cells: int) -> int:
-        """Of `cells` cells, those at 1/3 and 2/3 of the depth reduce."""
+        """Of `cells` cells in all, those at 1/3 and 2/3 of the depth are reduction cells."""
         if cells < 3:
             raise InputError(f"cells: a network of {self.name} has at least 3, not {cells}")
         reducing = len(reductions(cells))
         return {"normal": cells - reducing, "reduce": reducing}[kind]
+
+    def build_supernet(self, config: SupernetConfig) -> DartsSupernet:
+        """See `Space.supernet`."""
+        return DartsSupernet(self, config)
 
     def network(
         self,
@@ -57,11 +64,11 @@ class Darts(Space):
         return DartsNetwork(genotype, channels, cells, classes, in_channels, stem=stem, auxiliary=auxiliary)
 
     def select(self, kind: str, weights: Tensor) -> list[tuple[int, int]]:
-        """For each node the two edges whose strongest operation is strongest, each with that operation."""
+        """For each node, the two incoming edges with the largest weight of any operation, each with that operation."""
         strength, operation = weights.max(-1)
         chosen = []
         for incoming in self._incoming(kind):
-            # The sort is stable: of equally strong edges the first ones stay.
+            # The sort is stable: of equally strong edges the first ones are kept.
             strongest = sorted(incoming, key=lambda edge: -strength[edge].item())[:2]
             chosen += [(edge, int(operation[edge])) for edge in sorted(strongest)]
         return chosen
@@ -75,11 +82,11 @@ class Darts(Space):
         return DartsGenotype(**pairs)
 
     def choices(self, kind: str) -> list[list[tuple[int, ...]]]:
-        """For each node any two of its incoming edges."""
+        """For each node, every pair of its incoming edges."""
         return [list(combinations(incoming, 2)) for incoming in self._incoming(kind)]
 
     def draw(self, kind: str, random: torch.Generator) -> list[tuple[int, int]]:
-        """For each node two distinct edges, each with one of its operations other than `none`."""
+        """For each node two of its incoming edges, each with one of the operations that can be selected."""
         selectable = self.selectable[kind]
         chosen = []
         for incoming in self._incoming(kind):

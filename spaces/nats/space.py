@@ -7,25 +7,58 @@ import torch
 from torch import Tensor
 
 from spaces.base import Space
-from spaces.cells.genotype import Genotype, NatsGenotype
-from spaces.cells.network import NatsNetwork, Stem
-from spaces.cells.supernet import NatsSupernet
+from spaces.cells.genotype import Genotype
+from spaces.cells.network import Stem
+from spaces.cells.supernet import SupernetConfig
 from spaces.common.errors import InputError
+from spaces.common.settings import Value
+from spaces.nats.genotype import NatsGenotype
+from spaces.nats.network import NatsNetwork
+from spaces.nats.supernet import NatsSupernet
+from spaces.tabular.benchmark import NATS_TSS
 
 
 class NatsTopology(Space):
     """One kind of cell with six edges, each of which keeps its strongest operation; three stages of cells."""
 
     name = "nats-tss"
-    family = NatsSupernet
+    cells_per = "stage"
     notation = NatsGenotype
     operations: ClassVar[tuple[str, ...]] = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
+    # Its own searches with DARTS (Dong et al., 2021) differ from DARTS's on CIFAR-10: five cells a stage, no
+    # restriction of `none`, Nesterov momentum and more weight decay. The weights move first, as in its code.
+    search_defaults: ClassVar[Mapping[str, Value]] = {
+        "cells": 5,
+        "weight_decay": 5e-4,
+        "nesterov": True,
+        "order": "weights-alpha",
+    }
+    benchmark = NATS_TSS
+
+    def retraining(self, dataset: str) -> Mapping[str, Value]:
+        """The training of every architecture in the table (Dong et al., 2021, table 1), on all data sets."""
+        return {
+            "epochs": 200,
+            "batch_size": 256,
+            "channels": NATS_TSS.channels,
+            "cells": NATS_TSS.cells,
+            "learning_rate": 0.1,
+            "nesterov": True,
+            "weight_decay": 5e-4,
+            "drop_path": 0.0,
+            "auxiliary": 0.0,
+            "cutout": 0,
+        }
 
     def cells_of(self, kind: str, cells: int) -> int:
         """`cells` cells in each of three stages."""
         if cells < 1:
             raise InputError(f"cells: a stage of {self.name} has at least 1, not {cells}")
         return {"cell": 3 * cells}[kind]
+
+    def build_supernet(self, config: SupernetConfig) -> NatsSupernet:
+        """See `Space.supernet`."""
+        return NatsSupernet(self, config)
 
     def network(
         self,

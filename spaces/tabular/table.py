@@ -2,8 +2,8 @@
 
 Three forms are read, in this order: `nats-tss.parquet` (made by `import_table`), a table `nats*tss*.csv[.gz]`, the
 official archive (a folder `NATS-tss-v1_*-simple`, or one file `NATS-tss*.pickle.pbz2`). Accuracies are means over
-training seeds, in percent, rounded to 1e-6: finer differences are the archive's float noise. No torch here: a query
-must be quick.
+training seeds, in percent, rounded to 1e-6: finer differences are the archive's float noise. Nothing here imports
+torch, because a query must be quick.
 """
 
 import hashlib
@@ -14,35 +14,29 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from spaces.common.errors import InputError, unknown
-from spaces.common.files import write_whole
-from spaces.tabular.files import (
+from spaces.tabular.archive import ArchiveFolder, Progress, read_archive_file
+from spaces.tabular.columns import (
     ARCHITECTURES,
-    DATASETS,
     EPOCHS,
     MEASURES,
-    VERSION,
-    Archive,
-    Columns,
-    Progress,
-    Rows,
+    TESTED,
+    RowsInMemory,
+    TableRows,
     check_architecture,
     checked,
-    read_compact,
-    read_csv,
-    read_pickle,
 )
+from spaces.tabular.compact_file import COMPACT, read_compact, write_compact
+from spaces.tabular.csv_file import read_csv
 
 if TYPE_CHECKING:
     import pandas as pd
-
-COMPACT = "nats-tss.parquet"
 
 
 @dataclass(frozen=True)
 class Answer:
     """One number of the table: mean accuracy in percent over `seeds` trainings of `epochs` epochs.
 
-    `std` (ddof = 1) and `seeds` are `None` where the source does not say. `index` is the official number of the
+    `std` (ddof = 1) and `seeds` are `None` if the source lacks them. `index` is the official number of the
     architecture, `source` the file's name and origin in words.
     """
 
@@ -56,36 +50,41 @@ class Answer:
     index: int
 
 
-class Table:
-    """A tabular benchmark that is open. `source` says in words what was read."""
+class BenchmarkTable:
+    """An open NATS-Bench topology table. `source` says in words what was read."""
 
-    def __init__(self, source: str, rows: Rows) -> None:
+    def __init__(self, source: str, rows: TableRows) -> None:
         self.source = source
         self._rows = rows
 
     @classmethod
-    def open(cls, root: Path) -> "Table | None":
-        """The table in the data root, or `None` where there is none. Raises `InputError` where it is damaged."""
+    def open(cls, root: Path) -> "BenchmarkTable | None":
+        """The table in the data root, or `None` if there is none. Raises `InputError` if it is damaged."""
         if (path := root / COMPACT).is_file():
             table, made_from = read_compact(path)
-            return cls(f"{COMPACT}, made from {made_from}", Columns(table))
+            return cls(f"{COMPACT}, made from {made_from}", RowsInMemory(table))
         found = [path for pattern in ("nats*tss*.csv", "nats*tss*.csv.gz") for path in sorted(root.glob(pattern))]
         found += [path for path in sorted(root.glob("NATS-tss-v1_*-simple")) if path.is_dir()]
         found += sorted(root.glob("NATS-tss*.pickle.pbz2"))
         return _open_source(found[0]) if found else None
 
     def __len__(self) -> int:
-        """How many architectures the table knows; 15,625 when it is whole."""
+        """The number of architectures in the table."""
         return len(self._rows.positions)
+
+    @property
+    def whole(self) -> bool:
+        """Whether every architecture of the space is in the table."""
+        return len(self) == ARCHITECTURES
 
     @property
     def datasets(self) -> tuple[str, ...]:
         """The data sets whose test accuracies the benchmark holds."""
-        return DATASETS
+        return TESTED
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256, in hex, over all the numbers; over the file names and sizes of an official archive in a folder."""
+        """SHA-256, in hex, of all numbers; of the file names and sizes if it is an official archive in a folder."""
         return self._rows.digest
 
     def query(self, architecture: str, dataset: str, split: str = "test", epochs: int = 200) -> Answer:
@@ -93,7 +92,7 @@ class Table:
 
         `dataset` is cifar10, cifar100 or imagenet16-120; `split` is test or valid; `epochs` is 200 or 12. The valid
         split of cifar10 is that of the `cifar10-valid` trainings, and the answer says so.
-        Raises `InputError` for what the space, the benchmark or this table does not have.
+        Raises `InputError` for an architecture, a data set, a split or epochs that the table does not have.
         """
         check_architecture(architecture)
         if (dataset, split) == ("cifar10", "valid"):
@@ -129,8 +128,8 @@ class Table:
     def accuracies(self, architecture: str) -> dict[str, float]:
         """Every accuracy after 200 epochs that the table has of `architecture`: "DATASET.SPLIT" → percent.
 
-        The valid split of cifar10 is that of the `cifar10-valid` trainings. Raises `InputError` for what is no
-        architecture of the space.
+        The valid split of cifar10 is that of the `cifar10-valid` trainings. Raises `InputError` if `architecture` is
+        not one of the space.
         """
         check_architecture(architecture)
         index = self._rows.positions.get(architecture)
@@ -145,11 +144,11 @@ class Table:
 
     @cached_property
     def frame(self) -> "pd.DataFrame":
-        """The whole table, a row an architecture in official order.
+        """The whole table in official order, with a row for each architecture.
 
-        Columns: `index`, `architecture`; for each measure `DATASET.SPLIT.EPOCHS` in percent with `.std` and `.seeds`
-        beside it; `DATASET.params`, `DATASET.seconds` (training, 200 epochs). Reads an official archive whole, which
-        takes minutes.
+        Columns: `index`, `architecture`; for each measure `DATASET.SPLIT.EPOCHS` in percent, `DATASET.SPLIT.EPOCHS.std`
+        and `….seeds`; `DATASET.params`, `DATASET.seconds` (training, 200 epochs). An official archive is read whole,
+        which takes minutes.
         """
         return self._rows.arrow().to_pandas()
 
@@ -157,29 +156,21 @@ class Table:
 def import_table(source: Path, root: Path, progress: Progress = lambda done, total: None) -> Path:
     """Make `root`/nats-tss.parquet from the official archive (folder or file) or from a table (.csv, .csv.gz).
 
-    The table is checked first: every architecture an own one of the space, accuracies within 0 to 100, the all-skip
-    row as published. A part of the archive gives a part of the table. The file is written whole or not at all and
-    carries the source's name and SHA-256. `progress` is told how many architectures of how many were read.
-    Returns the file's path; raises `InputError` where `source` is missing, damaged or something else, and where the
-    table cannot be written.
+    The table is checked first: each row is another architecture of the space, accuracies are within 0 to 100, the
+    all-skip row is as published. A part of the archive makes a part of the table. The file is written whole or not at
+    all, with the source's name and SHA-256. `progress` is called with the architectures read and their total.
+    Returns the file's path. Raises `InputError` if `source` is missing, damaged or no table, or if the file cannot be
+    written.
     """
-    import pyarrow.parquet as pq
-
     if not source.exists():
         raise InputError(f"there is no {source}: check the name")
     try:
         table = _open_source(source, progress)._rows.arrow()
-        made_from = {"version": VERSION, "source": source.resolve().name, "sha256": _sha256(source)}
+        sha256 = _sha256(source)
     except OSError as error:
         raise InputError(f"{source} cannot be read: {error.strerror or error}") from error
-    table = table.replace_schema_metadata(made_from)
     path = root / COMPACT
-    try:
-        write_whole(path, lambda file: pq.write_table(table, file, compression="zstd", write_page_checksum=True))
-    except OSError as error:
-        raise InputError(
-            f"{path} cannot be written: {error.strerror or error}: name another folder with --data-root"
-        ) from error
+    write_compact(path, table, source.resolve().name, sha256)
     return path
 
 
@@ -192,13 +183,14 @@ def _sha256(source: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _open_source(source: Path, progress: Progress = lambda done, total: None) -> Table:
+def _open_source(source: Path, progress: Progress = lambda done, total: None) -> BenchmarkTable:
     if source.is_dir():
-        return Table(f"{source.resolve().name}, official archive", Archive(source, progress))
+        return BenchmarkTable(f"{source.resolve().name}, official archive", ArchiveFolder(source, progress))
     if source.name.endswith((".csv", ".csv.gz")):
-        return Table(source.name, Columns(checked(read_csv(source), str(source))))
+        return BenchmarkTable(source.name, RowsInMemory(checked(read_csv(source), str(source))))
     if source.name.endswith(".pickle.pbz2"):
-        return Table(f"{source.name}, official archive", Columns(checked(read_pickle(source, progress), str(source))))
+        table = checked(read_archive_file(source, progress), str(source))
+        return BenchmarkTable(f"{source.name}, official archive", RowsInMemory(table))
     raise InputError(
         f"{source} is no NATS-Bench table: give the official archive (a folder NATS-tss-…-simple or a file "
         "NATS-tss-….pickle.pbz2) or a table .csv or .csv.gz"

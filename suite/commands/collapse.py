@@ -62,13 +62,13 @@ def collapse(
 
 def whole_table(data_root: Path | None) -> "DataFrame":
     """The tabular benchmark as a data frame. Raises `InputError` where it is not installed."""
-    from spaces.tabular.table import Table
+    from spaces.tabular.benchmark import NATS_TSS
     from suite.data.root import data_root as root_of
 
     root = root_of(data_root)
-    table = Table.open(root)
+    table = NATS_TSS.open(root)
     if table is None:
-        raise InputError(f"{root} has no tabular benchmark: `dartboard data import nats-tss FILE` first")
+        raise InputError(f"there is no {NATS_TSS.title} table in {root}: {NATS_TSS.how_to_import}")
     return table.frame
 
 

@@ -2,9 +2,8 @@
 
 import sys
 from contextlib import redirect_stdout
-from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -12,14 +11,10 @@ from spaces.common.errors import InputError
 from suite.commands.options import DataRoot
 from suite.console import Json, console, emit, errors, plain_errors, table
 
+if TYPE_CHECKING:
+    from spaces.tabular.benchmark import TabularBenchmark
+
 ALL = "all"
-HOW_TO_IMPORT = "run `dartboard data import nats-tss FILE` on the NATS-Bench archive or a table made from it"
-
-
-class TableName(StrEnum):
-    """What can be imported."""
-
-    nats_tss = "nats-tss"
 
 
 def register(app: typer.Typer) -> None:
@@ -34,10 +29,12 @@ def register(app: typer.Typer) -> None:
 
 def status(as_json: Json = False, data_root: DataRoot = None) -> None:
     """Say which data sets and tables are here, verified by checksum, and how to get the rest."""
+    from spaces.tabular.benchmark import BENCHMARKS
     from suite.data import readers, root
 
     folder = root.data_root(data_root)
-    rows = [_data_set(name, folder) for name in readers.FILES] + [_table(folder)]
+    rows = [_data_set(name, folder) for name in readers.FILES]
+    rows += [_table(benchmark, folder) for benchmark in BENCHMARKS.values()]
 
     def show() -> None:
         console.print(f"data root: {folder}", markup=False, soft_wrap=True)
@@ -59,20 +56,18 @@ def _data_set(name: str, folder: Path) -> dict[str, Any]:
     return {"name": name, "state": "here", "detail": detail}
 
 
-def _table(folder: Path) -> dict[str, Any]:
-    from spaces.tabular.files import ARCHITECTURES
-    from spaces.tabular.table import Table
-
+def _table(benchmark: "TabularBenchmark", folder: Path) -> dict[str, Any]:
+    name = f"{benchmark.name} table"
     try:
-        found = Table.open(folder)
+        found = benchmark.open(folder)
     except InputError as error:
-        return {"name": "nats-tss table", "state": "damaged", "detail": str(error)}
+        return {"name": name, "state": "damaged", "detail": str(error)}
     if found is None:
-        return {"name": "nats-tss table", "state": "missing", "detail": HOW_TO_IMPORT}
+        return {"name": name, "state": "missing", "detail": benchmark.how_to_import}
     return {
-        "name": "nats-tss table",
-        "state": "here" if len(found) == ARCHITECTURES else "incomplete",
-        "detail": f"{len(found):,} of {ARCHITECTURES:,} architectures; {found.source}",
+        "name": name,
+        "state": "here" if found.whole else "incomplete",
+        "detail": f"{len(found):,} of {benchmark.architectures:,} architectures; {found.source}",
     }
 
 
@@ -96,7 +91,7 @@ def fetch(
 
 
 def import_(
-    name: Annotated[TableName, typer.Argument(help="The table to make.")],
+    name: Annotated[str, typer.Argument(help="The table to make, nats-tss.")],
     file: Annotated[Path, typer.Argument(help="The official archive (folder or file), or a table .csv or .csv.gz.")],
     as_json: Json = False,
     data_root: DataRoot = None,
@@ -104,14 +99,17 @@ def import_(
     """Make a small, quick table in the data root from the official archive or from a table."""
     from rich.progress import Progress
 
-    from spaces.tabular.table import import_table
+    from spaces.common.errors import unknown
+    from spaces.tabular.benchmark import BENCHMARKS
     from suite.data import root
 
+    if name not in BENCHMARKS:
+        raise unknown("table", name, BENCHMARKS)
     folder = root.data_root(data_root)
     with Progress(console=errors, transient=True, disable=not errors.is_terminal) as bar:
         task = bar.add_task(f"reading {file.name}", total=None)
-        path = import_table(file, folder, lambda done, total: bar.update(task, completed=done, total=total))
-    row = _table(folder)
+        path = BENCHMARKS[name].make(file, folder, lambda done, total: bar.update(task, completed=done, total=total))
+    row = _table(BENCHMARKS[name], folder)
     said = f"{path}: {row['detail']}"
     emit({"path": str(path), **row}, as_json, lambda: console.print(said, markup=False, soft_wrap=True))
 
@@ -127,14 +125,15 @@ def query(
     """Look an architecture of nats-tss up in the tabular benchmark."""
     from dataclasses import asdict
 
-    from spaces.tabular.table import Table
+    from spaces.tabular.benchmark import NATS_TSS
     from suite.data import root
 
     architecture = architecture.strip()
     folder = root.data_root(data_root)
-    found = Table.open(folder)
+    found = NATS_TSS.open(folder)
     if found is None:
-        raise InputError(f"there is no NATS-Bench table in {folder}: {HOW_TO_IMPORT}, or name another --data-root")
+        missing = f"there is no {NATS_TSS.title} table in {folder}"
+        raise InputError(f"{missing}: {NATS_TSS.how_to_import}, or name another --data-root")
     names = found.datasets if dataset == ALL else (dataset,)
     answers = [asdict(found.query(architecture, name, split, epochs)) for name in names]
 

@@ -1,7 +1,6 @@
 """`dartboard list` says what there is, `dartboard describe` what a genotype is."""
 
 import json
-from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -109,12 +108,8 @@ def _exhibits() -> list[dict[str, Any]]:
 def describe(
     genotype: Annotated[str, typer.Argument(help="A genotype's text, or a file that holds one.")],
     space: Annotated[str, typer.Option(help="The space it is of.")],
-    channels: Annotated[
-        int | None, typer.Option(min=1, help="Initial channels [the field's: 16 nats-tss, 36 darts].")
-    ] = None,
-    cells: Annotated[
-        int | None, typer.Option(min=1, help="Cells [the field's: 5 a stage nats-tss, 20 in all darts].")
-    ] = None,
+    channels: Annotated[int | None, typer.Option(min=1, help="Initial channels [as papers train on CIFAR-10].")] = None,
+    cells: Annotated[int | None, typer.Option(min=1, help="Cells [as papers train on CIFAR-10].")] = None,
     classes: Annotated[int, typer.Option(min=1, help="Classes.")] = 10,
     size: Annotated[int, typer.Option(min=1, help="Height and width of an image, pixels.")] = 32,
     stem: Annotated[Stem, typer.Option(help="The first layers.")] = Stem.cifar,
@@ -125,11 +120,10 @@ def describe(
     from reports.figures import cell_drawing
     from spaces import get_space
     from spaces.common.plural import counted
-    from suite.protocol import NATS_EVALUATION, Evaluation
+    from suite.protocol import evaluation, get_protocol
 
-    of, usual = get_space(space), Evaluation()
-    if space == "nats-tss":
-        usual = replace(usual, channels=int(NATS_EVALUATION["channels"]), cells=int(NATS_EVALUATION["cells"]))
+    of = get_space(space)
+    usual = evaluation(get_protocol("paper"), of, "cifar10", {})
     channels = usual.channels if channels is None else channels
     cells = usual.cells if cells is None else cells
     found = of.parse(_text(genotype))
@@ -140,7 +134,7 @@ def describe(
     except (ArithmeticError, RuntimeError, TypeError, ValueError) as error:  # torch, by the layer that it is stuck at
         reason = " ".join(str(error).split())[:200]
         raise InputError(
-            f"no {space} network of {counted(channels, 'channel')}, {counted(cells, 'cell')} and "
+            f"no {space} network of {counted(channels, 'channel')}, {of.count_cells(cells)} and "
             f"{counted(classes, 'class', 'classes')} can be made and run on images of {size} x {size} behind the "
             f"{stem.value} stem: change --channels or --size ({reason})"
         ) from error
@@ -172,10 +166,9 @@ def describe(
 
     def show() -> None:
         console.print(json.dumps(str(found)).strip('"'), markup=False, soft_wrap=True)
-        stage = " a stage" if space == "nats-tss" else ""
         console.print(
             f"{cost['params']:,} parameters (auxiliary head excluded), {cost['macs']:,} multiply-adds (convolutions "
-            f"and linear layers) at {counted(channels, 'channel')}, {counted(cells, 'cell')}{stage}, "
+            f"and linear layers) at {counted(channels, 'channel')}, {of.count_cells(cells)}, "
             f"{counted(classes, 'class', 'classes')}, {size} x {size}"
         )
         for kind, facts in kinds.items():

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from spaces import DEFAULT_SPACE
 from spaces.common.errors import InputError
 from spaces.common.plural import counted
 from suite.console import Json, console, emit, plain_errors, table
@@ -18,11 +19,9 @@ def register(app: typer.Typer) -> None:
 
 
 def latency(
-    space: Annotated[str, typer.Option(help="A search space of images.")] = "nats-tss",
+    space: Annotated[str, typer.Option(help="A search space of images.")] = DEFAULT_SPACE,
     channels: Annotated[int | None, typer.Option(min=1, help="Initial channels [as `rarts` searches: 16].")] = None,
-    cells: Annotated[
-        int | None, typer.Option(min=1, help="Cells [as `rarts` searches: 5 a stage nats-tss, 8 in all darts].")
-    ] = None,
+    cells: Annotated[int | None, typer.Option(min=1, help="Cells [as `rarts` searches on that space].")] = None,
     size: Annotated[int, typer.Option(min=1, help="Height and width of an image, pixels.")] = 32,
     batch: Annotated[int, typer.Option(min=1, help="Images a pass.")] = 1,
     device: Annotated[str, typer.Option(help="auto (cuda if it is here), cpu or cuda.")] = "auto",
@@ -41,13 +40,14 @@ def latency(
     from methods.search.settings import resolve
     from spaces import get_space
     from spaces.cells.latency import LatencyTable, measure
+    from spaces.common.streams import seeded
     from suite.environment import device_name, make_deterministic
     from suite.plan import pick_device
 
     searched, method = get_space(space), get_method("rarts")
-    if searched.scalar:
+    if not searched.trials:
         raise InputError(f"{space} has no operations that could take time: choose a space of images")
-    usual, _ = resolve(method.options, method.layers(space))
+    usual, _ = resolve(method.options, method.layers(searched))
     channels, cells = channels or usual.channels, cells or usual.cells
     for kind in searched.kinds:
         searched.cells_of(kind, cells)
@@ -56,11 +56,13 @@ def latency(
         raise InputError(f"{out} is a folder: name a file")
     make_deterministic(threads)
     try:
-        costs = measure(searched, channels, cells, size, batch, kind_of_device, repeats)
+        with seeded(0, "latency"):
+            net = searched.supernet(channels, cells, classes=10).to(kind_of_device)
+        costs = measure(net, size, batch, kind_of_device, repeats)
     except RuntimeError as error:  # torch: images that shrink to nothing, or more than the memory holds
         reason = " ".join(str(error).split())[:200]
         raise InputError(
-            f"no {space} supernet of {counted(channels, 'channel')} and {counted(cells, 'cell')} runs on "
+            f"no {space} supernet of {counted(channels, 'channel')} and {searched.count_cells(cells)} runs on "
             f"{counted(batch, 'image')} of {size} x {size}: "
             f"change --size, --batch or --channels ({reason})"
         ) from error
@@ -87,7 +89,8 @@ def latency(
         }
         for each in sorted(found.costs, key=lambda c: (searched.operations.index(c.operation), c.input[1:], c.output))
     ]
-    title = f"{space}, {counted(channels, 'channel')}, {counted(cells, 'cell')}, on {found.where}: milliseconds a pass"
+    size_in_words = f"{counted(channels, 'channel')}, {searched.count_cells(cells)}"
+    title = f"{space}, {size_in_words}, on {found.where}: milliseconds a pass"
 
     def show() -> None:
         console.print(table(title, rows))

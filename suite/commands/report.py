@@ -52,8 +52,7 @@ def build_report(
     from reports.records.blocks import blocks
     from reports.render import build
     from reports.tables import tables
-    from spaces.tabular.files import ARCHITECTURES
-    from spaces.tabular.table import Table
+    from spaces.tabular.benchmark import NATS_TSS
     from suite import exhibits
     from suite.data.root import data_root as root_of
     from suite.store import load_frames
@@ -62,9 +61,9 @@ def build_report(
     records, histories = load_frames(runs)
     if keys is not None:
         records, histories = (frame[frame["key"].isin(keys)].reset_index(drop=True) for frame in (records, histories))
-    # Where something was looked up in the table, and that is still here, its landscape is shown.
-    table = Table.open(root or root_of(None)) if "tabular" in set(records["evaluation"]) else None
-    whole = table.frame if table and len(table) == ARCHITECTURES else None
+    # The landscape of the table is shown if a record was looked up in it and the table is still here.
+    table = NATS_TSS.open(root or root_of(None)) if "tabular" in set(records["evaluation"]) else None
+    whole = table.frame if table and table.whole else None
     page = build(records, histories, out, table=whole, recipes=registry(), solved=exhibits.solved(shown), own=shown)
     mains = [tables.main(block, tables.comparison(block)) for block in blocks(records)]
     document = {

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.markup import escape
 
+from spaces import DEFAULT_SPACE
 from spaces.common.errors import InputError
 from spaces.common.plural import counted
 from suite.commands.options import (
@@ -41,7 +42,7 @@ def search(
     method: Annotated[
         str | None, typer.Argument(help="A method's name (`dartboard list methods`), or path/to/file.py:NAME.")
     ] = None,
-    space: Annotated[str, typer.Option(help="A search space.")] = "nats-tss",
+    space: Annotated[str, typer.Option(help="A search space.")] = DEFAULT_SPACE,
     dataset: Annotated[str | None, typer.Option(help="A data set [digits].")] = None,
     seed: Annotated[int, typer.Option(help="The seed of all of the trial's random streams.")] = 0,
     protocol: Annotated[str | None, typer.Option(help="The scale [quick].")] = None,
@@ -70,7 +71,7 @@ def search(
     from suite.plan import plan
     from suite.trial import run_trial
 
-    if get_space(space).scalar:
+    if not get_space(space).trials:
         images = {"dataset": dataset, "protocol": protocol, "out": out, "data-root": data_root, "download": download}
         computed = {"device": device != "auto", "engine": engine != "fast", "precision": precision != "fp32"}
         computed["graphs"] = graphs

@@ -76,7 +76,7 @@ def search(
     """A first-order search over so many random images for the weights and as many for alpha; `sizes` are settings."""
     method = get_method("darts-1st")
     chosen = {**sizes, "batch_size": batch}
-    settings, _ = resolve(method.options, {**method.layers(space), "benchmark": chosen})
+    settings, _ = resolve(method.options, {**method.layers(get_space(space)), "benchmark": chosen})
     loaders = [
         Loader(
             torch.randint(0, 256, (images, 3, size, size), dtype=torch.uint8),

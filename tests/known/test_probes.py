@@ -27,7 +27,7 @@ class Double(Loader):
 def test_probes(golden, tmp_path: Path) -> None:
     method, dataset = get_method("darts-1st"), load_data("digits", 32, 0, tmp_path)
     sizes = {"epochs": 1, "batch_size": 8, "channels": 4, "cells": 2}
-    settings = resolve(method.options, {**method.layers("nats-tss"), "test": sizes})[0]
+    settings = resolve(method.options, {**method.layers(get_space("nats-tss")), "test": sizes})[0]
     loaders = [
         Double(
             dataset.x_train[split],

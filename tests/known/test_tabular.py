@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from spaces.tabular.files import EPOCHS, MEASURES
-from spaces.tabular.table import Table
+from spaces.tabular.columns import EPOCHS, MEASURES
+from spaces.tabular.table import BenchmarkTable
 
 ARCHITECTURES = (
     "|avg_pool_3x3~0|+|nor_conv_1x1~0|skip_connect~1|+|nor_conv_1x1~0|skip_connect~1|skip_connect~2|",
@@ -22,7 +22,7 @@ ARCHITECTURES = (
 
 @pytest.mark.known
 def test_tabular(golden) -> None:
-    table = Table.open(Path(os.environ.get("DARTBOARD_DATA", "no-such-root")))
+    table = BenchmarkTable.open(Path(os.environ.get("DARTBOARD_DATA", "no-such-root")))
     if table is None:
         pytest.skip("no NATS-Bench table in $DARTBOARD_DATA: docs/data.md says where to get one")
     answers = {

@@ -43,7 +43,7 @@ class RandomImages:
 
 def small_settings(chosen: Method, space: str, **changes: Any) -> Any:
     sizes = {"epochs": 2, "batch_size": 8, **SIZES.get(space, {"channels": 4, "cells": 4}), **changes}
-    return resolve(chosen.options, {**chosen.layers(space), "test": sizes})[0]
+    return resolve(chosen.options, {**chosen.layers(get_space(space)), "test": sizes})[0]
 
 
 @pytest.fixture

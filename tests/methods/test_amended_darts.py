@@ -15,6 +15,7 @@ from methods.amended_darts import amended, amended_exact, g2_amended, g2_amended
 from methods.darts import first_order
 from methods.search.settings import resolve
 from methods.search.step import Alpha, Batch, Step
+from spaces import get_space
 from spaces.common.streams import NoiseStream
 
 
@@ -163,6 +164,6 @@ def test_gradients_leave_everything_alone(make_step: Callable[..., Step]) -> Non
 def test_settings_are_the_papers() -> None:
     """Section 4.1.1; sections 4.1.1 and 4.2 for η and the epochs."""
     recipe: Any = get_method("amended-darts")
-    s = resolve(recipe.options, recipe.layers("darts"))[0]
+    s = resolve(recipe.options, recipe.layers(get_space("darts")))[0]
     assert (s.options["eta"], s.epochs, s.batch_size, s.channels) == (0.1, 100, 96, 16)
     assert (s.alpha_learning_rate, s.alpha_weight_decay, s.alpha_beta1, s.alpha_beta2) == (3e-4, 1e-3, 0.5, 0.999)

@@ -36,6 +36,7 @@ from methods.search.layer_gradients import (
 )
 from methods.search.settings import Settings, resolve
 from methods.search.step import Batch, Step
+from spaces import get_space
 from spaces.common.errors import InputError
 
 MEASURES = pytest.mark.parametrize("measure", [COSINE, SIGN], ids=["Λ", "Λ±"])
@@ -316,7 +317,7 @@ def test_an_unknown_difference_is_refused(make_search: Callable[..., Search]) ->
 
 def settings_of(method: str, space: str) -> tuple[Settings, dict[str, Any]]:
     recipe = get_method(method)
-    settings, _ = resolve(recipe.options, recipe.layers(space))
+    settings, _ = resolve(recipe.options, recipe.layers(get_space(space)))
     return settings, settings.flat()
 
 

@@ -288,7 +288,7 @@ def test_gradient_is_the_derivative_with_dropout_and_auxiliary_skips(
 
 def test_settings_are_those_of_the_paper() -> None:
     """Chen et al. (2019), the search on CIFAR-10."""
-    settings, _ = resolve(P_DARTS.options, P_DARTS.layers("darts"))
+    settings, _ = resolve(P_DARTS.options, P_DARTS.layers(get_space("darts")))
     s = settings.flat()
     assert (s["epochs"], s["batch_size"], s["channels"], s["cells"]) == (75, 96, 16, 5)
     assert (s["learning_rate"], s["learning_rate_min"], s["momentum"], s["weight_decay"]) == (0.025, 0.0, 0.9, 3e-4)
@@ -299,11 +299,11 @@ def test_settings_are_those_of_the_paper() -> None:
         (25, 11, 5, 0.4),
         (25, 17, 3, 0.7),
     ]
-    assert resolve(DARTS_MINUS.options, DARTS_MINUS.layers("darts"))[0] == Settings()
+    assert resolve(DARTS_MINUS.options, DARTS_MINUS.layers(get_space("darts")))[0] == Settings()
 
 
 def test_declarations_say_what_is_run() -> None:
-    settings, _ = resolve({}, {**P_DARTS.layers("nats-tss"), "protocol": {"epochs": 4}})
+    settings, _ = resolve({}, {**P_DARTS.layers(get_space("nats-tss")), "protocol": {"epochs": 4}})
     said = P_DARTS.declaration(settings)
     assert said["stages"].startswith("2 epochs at depth 1, 8 of 8 operations; 1 epochs at depth 2, 5 of 8 operations;")
     assert "(0.0, 0.4, 0.7)" in said["skip dropout"]

@@ -44,7 +44,7 @@ LOW, HIGH = -0.1, 1.1
 def moment(space: str, tau: float = 1.0, seed: int = 0, **options: Any) -> StepContext:
     """A moment at temperature `tau`, whatever the epoch."""
     changes = {"epochs": 3, "tau_start": tau, "tau_end": tau, **options}
-    resolved = resolve(PR_DARTS.options, {**PR_DARTS.layers(space), "test": changes})[0]
+    resolved = resolve(PR_DARTS.options, {**PR_DARTS.layers(get_space(space)), "test": changes})[0]
     return StepContext(get_space(space), resolved, seed=seed, epoch=1, number=2, progress=0.4)
 
 
@@ -140,7 +140,7 @@ def test_draws_are_shared_within_a_half_and_fresh_elsewhere() -> None:
 
 
 def test_temperature_falls_linearly_over_the_epochs() -> None:
-    resolved = resolve(PR_DARTS.options, {**PR_DARTS.layers("darts"), "test": {}})[0]
+    resolved = resolve(PR_DARTS.options, {**PR_DARTS.layers(get_space("darts")), "test": {}})[0]
     at = StepContext(get_space("darts"), resolved, 0, 0, 0, 0.0)
     taus = [temperature(replace(at, epoch=epoch)) for epoch in range(200)]
     assert (taus[0], taus[-1]) == (10, pytest.approx(0.1))
@@ -308,7 +308,7 @@ def test_gradient_is_the_derivative_of_the_sampled_validation_loss(make_step: Ca
 def test_hyper_parameters_are_the_papers() -> None:
     """Section 5.1; the last line's are the authors' code's, on which the paper is silent."""
     for space in SPACES:
-        s = resolve(PR_DARTS.options, PR_DARTS.layers(space))[0]
+        s = resolve(PR_DARTS.options, PR_DARTS.layers(get_space(space)))[0]
         o = s.options
         assert (s.epochs, s.batch_size, s.weights_share) == (200, 128, 0.5)
         assert (s.channels, s.cells) == (16, 5 if space == "nats-tss" else 8)

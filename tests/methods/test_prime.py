@@ -303,7 +303,7 @@ def test_settings_are_those_of_sections_4_2_and_4_3(space: str) -> None:
     assert len(ROWS) == 10
     for name in ROWS:
         recipe: Any = get_method(name)
-        s, _ = resolve(recipe.options, recipe.layers(space))
+        s, _ = resolve(recipe.options, recipe.layers(get_space(space)))
         scheduled = "fimt" in name or "prime" in name or "cs10" in name
         assert s.weights_share == (10 / 11 if scheduled else 0.5)
         assert not scheduled or s.order == "weights-alpha"  # algorithm 1

@@ -88,7 +88,7 @@ def test_settings_are_the_published_ones(method: str) -> None:
     darts, nats = LISTED[method]
     listed = {"darts": darts, "nats-tss": {**darts, **NATS, **nats}}
     for space in set(listed) & set(chosen.spaces):
-        settings, _ = resolve(chosen.options, chosen.layers(space))
+        settings, _ = resolve(chosen.options, chosen.layers(get_space(space)))
         assert settings.flat() == {**Settings().flat(), **listed[space]}
 
 

@@ -147,7 +147,7 @@ def test_latency_is_measured_once_for_each_operation_and_shape() -> None:
 def test_settings_are_the_papers() -> None:
     """Section IV-A."""
     recipe: Any = get_method("rarts")
-    on = {space: resolve(recipe.options, recipe.layers(space))[0] for space in ("darts", "nats-tss")}
+    on = {space: resolve(recipe.options, recipe.layers(get_space(space)))[0] for space in ("darts", "nats-tss")}
     for s in on.values():
         assert (s.batch_size, s.learning_rate, s.momentum, s.nesterov) == (64, 0.025, 0.9, False)
         assert (s.alpha_learning_rate, s.alpha_weight_decay, s.order) == (3e-4, 1e-3, "weights-alpha")

@@ -14,6 +14,7 @@ from methods.darts import softmax
 from methods.sdarts import distribution, noise_radius, random_smoothing
 from methods.search.settings import Settings, resolve
 from methods.search.step import Step
+from spaces import get_space
 
 
 @examples(deadline=None, max_examples=30)
@@ -101,7 +102,7 @@ def test_settings_are_those_of_the_paper() -> None:
     recipe = get_method("sdarts-rs")
     assert dict(recipe.options) == {"noise_start": 0.03, "noise_end": 0.3}
     for space in ("darts", "s1", "s2", "s3", "s4"):
-        settings, _ = resolve(recipe.options, recipe.layers(space))
+        settings, _ = resolve(recipe.options, recipe.layers(get_space(space)))
         assert replace(settings, options={}) == Settings()
     assert recipe.removes("darts") == ("none",)
     assert recipe.removes("s3") == recipe.removes("nats-tss") == ()

@@ -9,7 +9,8 @@ import pandas as pd
 import pytest
 from scipy.stats import binom
 
-from spaces.cells.genotype import DartsGenotype, NatsGenotype
+from spaces.darts.genotype import DartsGenotype
+from spaces.nats.genotype import NatsGenotype
 
 NATS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
 DARTS = ("none", "max_pool_3x3", "avg_pool_3x3", "skip_connect")

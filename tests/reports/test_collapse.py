@@ -10,8 +10,8 @@ from reports.collapse.definition import COLLAPSED, HEALTHY, UNKNOWN, Criterion, 
 from reports.records.blocks import blocks
 from reports.statistics.survival import kaplan_meier
 from spaces import get_space
-from spaces.cells.genotype import NatsGenotype
 from spaces.common.errors import InputError
+from spaces.nats.genotype import NatsGenotype
 
 
 def cell(idle: int, operation: str = "skip_connect") -> str:

@@ -11,9 +11,9 @@ import pytest
 from reports.collapse import landscape
 from reports.pages.landscape_page import gather
 from reports.records.blocks import blocks
-from spaces.cells.genotype import NatsGenotype
 from spaces.common.errors import InputError
-from spaces.tabular.table import Table
+from spaces.nats.genotype import NatsGenotype
+from spaces.tabular.table import BenchmarkTable
 
 OPERATIONS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
 
@@ -110,7 +110,7 @@ def test_a_part_of_the_table_is_refused(table: pd.DataFrame) -> None:
 
 def test_the_real_table() -> None:
     """Published: the best mean test accuracies, and that of all skip-connections (Dong et al., 2021)."""
-    table = Table.open(Path(os.environ.get("DARTBOARD_DATA", "/nonexistent")))
+    table = BenchmarkTable.open(Path(os.environ.get("DARTBOARD_DATA", "/nonexistent")))
     if table is None or len(table) != 5**6:
         pytest.skip("the tabular benchmark is not installed")
     composed = landscape.composition(table.frame)

@@ -10,7 +10,7 @@ from reports.collapse.definition import Criterion, trials
 from reports.collapse.early_warning import alarms, direction, left_out, scores, statements
 from reports.collapse.stopping_rules import EIGENVALUE, EigenvalueRule, SkipRule
 from reports.records.blocks import blocks
-from spaces.cells.genotype import NatsGenotype
+from spaces.nats.genotype import NatsGenotype
 
 PROBE = "probe.alignment.cosine.valid"
 

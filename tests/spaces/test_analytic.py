@@ -7,13 +7,9 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from spaces import IMAGE_SPACES, SPACES, get_space
-from spaces.analytic import (
-    AMENDED_TOY,
-    RARTS_MODEL,
-    Analytic,
-    Problem,
-    rest_of_relaxed,
-)
+from spaces.analytic.problems import AMENDED_TOY, RARTS_MODEL, Problem
+from spaces.analytic.rest_points import rest_of_relaxed
+from spaces.analytic.space import Analytic
 from spaces.common.errors import InputError
 
 alphas = st.floats(-10, 10)
@@ -42,7 +38,7 @@ def test_supernet_computes_the_written_losses(alpha: float, w: float) -> None:
     }
     for problem, expected in losses.items():
         space = Analytic(problem=Problem(problem.train, problem.valid, start=(alpha, w, 0.0)))
-        net = space.supernet()
+        net = space.supernet(channels=1, cells=1, classes=1)
         for split, value in zip(space.splits(), expected, strict=True):
             images, labels = split.batch(0, 0)
             assert space.loss(net(images, space.alpha(0)), labels).item() == pytest.approx(value, abs=1e-9)

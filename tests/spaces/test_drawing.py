@@ -8,7 +8,8 @@ from matplotlib.patches import FancyBboxPatch
 from matplotlib.text import Text
 
 from reports.figures import cell_drawing
-from spaces.cells.genotype import DartsGenotype, NatsGenotype
+from spaces.darts.genotype import DartsGenotype
+from spaces.nats.genotype import NatsGenotype
 
 LONG = ("dil_conv_5x5", "sep_conv_5x5", "max_pool_3x3", "skip_connect")
 DENSE = tuple((LONG[i % 4], source) for i, source in enumerate((0, 1, 1, 2, 2, 3, 3, 4)))

@@ -509,7 +509,7 @@ def search(method: str, space: str, *, graphs: bool = False) -> Search:
     """Four epochs of four steps through the smallest supernet."""
     recipe = get_method(method)
     sizes = {"channels": 4, "cells": 1 if space == "nats-tss" else 3, "batch_size": 4, "epochs": 4}
-    settings, _ = resolve(recipe.options, {**recipe.layers(space), "test": sizes})
+    settings, _ = resolve(recipe.options, {**recipe.layers(get_space(space)), "test": sizes})
     images = torch.randint(0, 256, (16, 3, 8, 8), generator=generator(0, "images"), dtype=torch.uint8)
     loaders = [
         Loader(

@@ -16,8 +16,8 @@ from nats_bench.api_utils import ResultsCount
 
 from spaces import get_space
 from spaces.common.errors import InputError
-from spaces.tabular.files import ALL_SKIP, OPERATIONS, check_architecture
-from spaces.tabular.table import EPOCHS, MEASURES, Answer, Table, import_table
+from spaces.tabular.columns import ALL_SKIP, EPOCHS, MEASURES, OPERATIONS, check_architecture
+from spaces.tabular.table import Answer, BenchmarkTable, import_table
 
 # Official numbers of three architectures; runs (in percent) made up except those of all-skip.
 FIRST = "|avg_pool_3x3~0|+|nor_conv_1x1~0|skip_connect~1|+|nor_conv_1x1~0|skip_connect~1|skip_connect~2|"
@@ -94,8 +94,8 @@ def write_archive(root: Path) -> Path:
     return folder
 
 
-def opened(root: Path) -> Table:
-    table = Table.open(root)
+def opened(root: Path) -> BenchmarkTable:
+    table = BenchmarkTable.open(root)
     assert table is not None
     return table
 
@@ -112,8 +112,8 @@ def test_the_operations_are_those_of_the_space():
 
 
 def test_no_table_is_none(tmp_path):
-    assert Table.open(tmp_path) is None
-    assert Table.open(tmp_path / "no-such-folder") is None
+    assert BenchmarkTable.open(tmp_path) is None
+    assert BenchmarkTable.open(tmp_path / "no-such-folder") is None
 
 
 def test_an_answer_says_what_it_is(table):
@@ -216,7 +216,7 @@ def test_what_a_query_cannot_answer_is_one_line(table, asked, words):
 
 def said(root: Path) -> str:
     with pytest.raises(InputError) as caught:
-        Table.open(root)
+        BenchmarkTable.open(root)
     assert str(root) in str(caught.value)
     assert "\n" not in str(caught.value)
     return str(caught.value)
@@ -333,8 +333,8 @@ def test_all_architectures_of_the_space_pass_the_check():
 def test_a_query_needs_neither_torch_nor_pandas(tmp_path):
     import_table(write_csv(tmp_path / "table.csv", csv_rows()), tmp_path)
     code = (
-        "import sys; from pathlib import Path; from spaces.tabular.table import Table; "
-        f"Table.open(Path({str(tmp_path)!r})).query({ALL_SKIP!r}, 'cifar10'); "
+        "import sys; from pathlib import Path; from spaces.tabular.table import BenchmarkTable; "
+        f"BenchmarkTable.open(Path({str(tmp_path)!r})).query({ALL_SKIP!r}, 'cifar10'); "
         "print([name for name in ('torch', 'pandas') if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -346,7 +346,7 @@ BEST = {"cifar10": 94.37, "cifar100": 73.51, "imagenet16-120": 47.31}
 
 
 @pytest.mark.known
-@pytest.mark.skipif(Table.open(REAL) is None, reason="no NATS-Bench table in $DARTBOARD_DATA")
+@pytest.mark.skipif(BenchmarkTable.open(REAL) is None, reason="no NATS-Bench table in $DARTBOARD_DATA")
 def test_the_real_table_has_the_published_numbers():
     table = opened(REAL)
     if len(table) < 15_625:

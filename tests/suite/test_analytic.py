@@ -8,7 +8,8 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from spaces.analytic import AMENDED_TOY, Analytic
+from spaces.analytic.problems import AMENDED_TOY
+from spaces.analytic.space import Analytic
 from spaces.common.errors import InputError
 from suite import analytic, commands
 from suite.cli import app

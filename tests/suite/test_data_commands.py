@@ -8,7 +8,7 @@ import pytest
 import typer
 from typer.testing import CliRunner, Result
 
-from spaces.tabular.files import ALL_SKIP
+from spaces.tabular.columns import ALL_SKIP
 from suite.commands import data
 
 PUBLISHED = {"c10_test": 54.30, "c100_test": 15.61, "in16_test": 16.32}

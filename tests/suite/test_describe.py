@@ -74,7 +74,7 @@ def test_help_keeps_its_square_brackets() -> None:
     assert "[accuracy]" in " ".join(shown.split())
     if not app.registered_commands:
         register(app)
-    for name, words in (("describe", "[the field's: 16 nats-tss"), ("run", "[as many as fit the cores]")):
+    for name, words in (("describe", "[as papers train on CIFAR-10]"), ("run", "[as many as fit the cores]")):
         text = CliRunner().invoke(app, [name, "--help"], env={"COLUMNS": "200"}).stdout
         assert words in " ".join(text.split())
     assert "[$DARTBOARD_DATA]" in " ".join(CliRunner().invoke(app, ["data", "status", "--help"]).stdout.split())

@@ -182,7 +182,7 @@ def search(method: str, space: str, device: str, engine: str = "fast") -> Search
     """Two epochs of three steps through the smallest supernet."""
     recipe = get_method(method)
     sizes = {"channels": 4, "cells": 1 if space == "nats-tss" else 3, "batch_size": 4, "epochs": 2}
-    settings, _ = resolve(recipe.options, {**recipe.layers(space), "test": sizes})
+    settings, _ = resolve(recipe.options, {**recipe.layers(get_space(space)), "test": sizes})
     images = torch.randint(0, 256, (12, 3, 8, 8), generator=streams.generator(0, "images"), dtype=torch.uint8)
     splits = [
         Loader(

@@ -1,0 +1,1 @@
+"""Bilevel problems in two numbers, with solutions in closed form, as a search space."""
