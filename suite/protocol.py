@@ -111,15 +111,26 @@ def get_protocol(name: str) -> Protocol:
     return PROTOCOLS[name]
 
 
-def evaluation(protocol: Protocol, space: str, overrides: Mapping[str, Any]) -> Evaluation:
-    """The retraining settings of `protocol` on `space` after the user's `overrides`; raises `InputError`."""
+def evaluation(protocol: Protocol, space: str, overrides: Mapping[str, Any]) -> tuple[Evaluation, dict[str, str]]:
+    """The retraining settings of `protocol` on `space` after the user's `overrides`, and which layer set what.
+
+    The second has, for each setting that is not at its base value, the layer as `methods.core.settings.resolve` names
+    layers. Raises `InputError` for a value of the wrong type or range.
+    """
     base = Evaluation()
     values: dict[str, Value] = {f.name: getattr(base, f.name) for f in fields(base)}
-    if space == "nats-tss":
-        values.update(NATS_EVALUATION)
-    values.update(protocol.evaluation)
-    values.update(protocol.evaluation_on.get(space, {}))
-    for key, value in overrides.items():
-        values[key] = convert(f"evaluate.{key}", value, values[key], "settings")
-    check_ranges(values, lambda key: "settings", prefix="evaluate.")
-    return replace(base, **values)  # type: ignore[arg-type]
+    layers: dict[str, Mapping[str, Any]] = {
+        f"space {space}": NATS_EVALUATION if space == "nats-tss" else {},
+        f"protocol {protocol.name}": protocol.evaluation,
+        f"protocol {protocol.name} on {space}": protocol.evaluation_on.get(space, {}),
+        "settings": overrides,
+    }
+    origin: dict[str, str] = {}
+    for layer, own in layers.items():
+        for key, value in own.items():
+            converted = convert(f"evaluate.{key}", value, values[key], layer)
+            if converted != values[key]:
+                origin[key] = layer
+            values[key] = converted
+    check_ranges(values, lambda key: origin.get(key, "settings"), prefix="evaluate.")
+    return replace(base, **values), origin  # type: ignore[arg-type]
