@@ -47,7 +47,7 @@ class Plan:
     size: int
     threads: int
     files: Mapping[str, str]  # digest of the file that an option of the method names
-    origin: Mapping[str, str]  # which layer set a key that is not at its base value
+    origin: Mapping[str, str]  # which layer set a key that is not at its base value, of search, retraining and trial
     probes: Mapping[str, int] = field(default_factory=dict)  # asked for beside the recipe's own, each with its stride
 
     def determines(self) -> dict[str, Any]:
@@ -138,6 +138,7 @@ def plan(
         if every < 1:
             raise InputError(f"probe_every = {every} must be 1 (every epoch) or more")
     retraining = {k.removeprefix("evaluate."): given.pop(k) for k in list(given) if k.startswith("evaluate.")}
+    retrain, retrain_origin = evaluation(scale, searched, dataset, retraining)
     settings, origin = resolve(
         chosen.options,
         {
@@ -162,12 +163,17 @@ def plan(
         precision=one_of(get_args(Precision), precision, "precision"),
         graphs=graphs,
         settings=settings,
-        evaluation=evaluation(scale, searched, dataset, retraining),
+        evaluation=retrain,
         images=images,
         size=size,
         threads=threads,
         files={option: file.digest for option, file in chosen.reads(searched, settings).items()},
-        origin={**origin, **dict.fromkeys(overrides or {}, "settings")},
+        origin={
+            **origin,
+            **{f"evaluate.{key}": layer for key, layer in retrain_origin.items()},
+            **dict.fromkeys(("images", "threads"), f"protocol {protocol}"),  # which has both, whatever their values
+            **dict.fromkeys(overrides or {}, "settings"),
+        },
         probes=dict(sorted((probes or {}).items())),
     )
 

@@ -109,16 +109,27 @@ def get_protocol(name: str) -> Protocol:
     return PROTOCOLS[name]
 
 
-def evaluation(protocol: Protocol, space: Space, dataset: str, overrides: Mapping[str, Any]) -> Evaluation:
-    """The settings with which `protocol` retrains networks of `space` on `dataset`, after the user's `overrides`.
+def evaluation(
+    protocol: Protocol, space: Space, dataset: str, overrides: Mapping[str, Any]
+) -> tuple[Evaluation, dict[str, str]]:
+    """The settings with which `protocol` retrains networks of `space` on `dataset`, and which layer set what.
 
-    Raises `InputError` for a value of another type or out of range.
+    The second has, for each setting that is not at its base value, the layer as `methods.search.settings.resolve` names
+    layers. Raises `InputError` for a value of the wrong type or range.
     """
     base = Evaluation()
     values: dict[str, Value] = {f.name: getattr(base, f.name) for f in fields(base)}
-    values.update(space.retraining(dataset))
-    values.update(protocol.evaluation_on(space))
-    for key, value in overrides.items():
-        values[key] = convert(f"evaluate.{key}", value, values[key], "settings")
-    check_ranges(values, lambda key: "settings", prefix="evaluate.")
-    return replace(base, **values)  # type: ignore[arg-type]
+    layers: dict[str, Mapping[str, Any]] = {
+        f"space {space.name}": space.retraining(dataset),
+        f"protocol {protocol.name}": protocol.evaluation_on(space),
+        "settings": overrides,
+    }
+    origin: dict[str, str] = {}
+    for layer, own in layers.items():
+        for key, value in own.items():
+            converted = convert(f"evaluate.{key}", value, values[key], layer)
+            if converted != values[key]:
+                origin[key] = layer
+            values[key] = converted
+    check_ranges(values, lambda key: origin.get(key, "settings"), prefix="evaluate.")
+    return replace(base, **values), origin  # type: ignore[arg-type]

@@ -159,13 +159,19 @@ def run_trial(
                     "size": plan.size,
                     "threads": plan.threads,
                 },
-                "origin": dict(plan.origin),
+                "origin": _origin(plan, retrained=table is None),
                 "environment": environment(),
             },
             history,
         )
         discard([folder / "search.pt", folder / "evaluate.pt"])
     return record
+
+
+def _origin(plan: Plan, *, retrained: bool) -> dict[str, str]:
+    """Who set what of the record's settings, and whatever was given for the trial."""
+    own = {key: layer for key, layer in plan.origin.items() if retrained or not key.startswith("evaluate.")}
+    return own | {key: layer for key, layer in plan.origin.items() if layer == "settings"}
 
 
 def declared(files: Mapping[str, FileRead]) -> dict[str, str]:

@@ -59,8 +59,9 @@ COLUMNS = [
         "verdict",
         "why",
     ),
-    *("protocol", "scale", "stand_in", "seeds"),
+    *("protocol", "scale", "stand_in", "seeds", "solved"),
 ]
+"""Of a row. `solved`: the report itself solved what the claim is about, the closed form beside it; no trial ran."""
 
 
 @dataclass(frozen=True)
@@ -348,6 +349,7 @@ def _row(exhibit: Exhibit, question: Question, judged: Judged) -> dict[str, Any]
         "scale": brief(mine) if len(mine) else part.title,
         "stand_in": part.stand_in,
         "seeds": judged.seeds,
+        "solved": set((mine if len(mine) else part.records)["evaluation"]) == {EXACT},
     }
 
 
@@ -376,4 +378,5 @@ def _unmeasured(exhibit: Exhibit, claim: Claim) -> dict[str, Any]:
         "scale": "",
         "stand_in": False,
         "seeds": 0,
+        "solved": False,
     }

@@ -8,7 +8,7 @@ import pandas as pd
 
 from reports.exhibits import exhibit_figures, exhibit_tables, verdicts
 from reports.exhibits.exhibit import Exhibit, catalogue
-from reports.exhibits.exhibit_data import Part, filled, parts
+from reports.exhibits.exhibit_data import EXACT, Part, filled, parts
 from reports.exhibits.verdicts import UNMEASURED, VERDICTS
 from reports.figures.figure import Drawn
 from reports.published.published_numbers import PAPERS, numbers
@@ -38,7 +38,8 @@ NOTES = (
 class Shown:
     """One exhibit: its tables, published alone or a table a scale; its figures; its verdicts; what it lacks.
 
-    `curves` are all figures but `cells`; `protocols` are those at which there are trials, whether or not they fill it.
+    `curves` are all figures but `cells`; `protocols` are those at which there are trials, whether or not they fill it;
+    `solved`: it was measured by no run, but solved by the report.
     """
 
     exhibit: Exhibit
@@ -48,8 +49,8 @@ class Shown:
     verdicts: pd.DataFrame
     lacks: list[str]
     measured: bool
-
     protocols: list[str]
+    solved: bool
 
     @property
     def commands(self) -> list[str]:
@@ -139,28 +140,55 @@ def gather(
     each = [table.frame for paper in papers for table in (paper.verdicts, paper.open)]
     frame = pd.concat(each, ignore_index=True) if each else pd.DataFrame()
     told = frame[frame["verdict"] != UNMEASURED].reset_index(drop=True)
-    caption = "Every claim for which there are trials, at the scale at which they ran"
+    caption = "Every claim for which there are trials, at the scale at which they ran, or that the report solved itself"
     by_claim = claims(told, caption, "verdicts", paper=True)
     return Papers(papers, counted(frame), by_claim, listed(shown), headline(frame))
 
 
 def headline(frame: pd.DataFrame) -> str:
-    """The verdicts in a sentence or two: how many at all scales, and what those of a mere check cannot mean."""
-    made = len(frame.drop_duplicates(["exhibit", "claim"]))
-    told = frame[frame["verdict"] != UNMEASURED]
+    """The verdicts in sentences: how many the runs have at all scales, what those of a mere check cannot mean.
+
+    What the report solved itself is no run's, and told apart.
+    """
     papers = frame["paper"].nunique()
-    whose = f"{made} claims of {papers} papers" if papers > 1 else in_words(made, "claim")
+    made = _claims(frame)
+    said = [f"{f'{made} claims of {papers} papers' if papers > 1 else in_words(made, 'claim')} can be tested."]
+    told, solved = frame[_run(frame)], frame[_solved(frame)]
     if told.empty:
-        return f"{whose} can be tested; these runs tell of none of them."
-    by = told["verdict"].value_counts()
-    words = ", ".join(f"{by.get(name, 0)} {name}" for name in VERDICTS[:-1])
-    seeds = sorted(set(told["seeds"]))
-    told_of = len(told.drop_duplicates(["exhibit", "claim"]))
-    said = (
-        f"{whose} can be tested. These runs tell of {told_of}, a verdict a scale: {words}, with "
-        f"{ranged(seeds[0], seeds[-1], 'seed')} of a method."
-    )
-    return f"{said} {CHECKED}" if "quick" in set(told["protocol"]) else said
+        said.append("These runs tell of none of them.")
+    else:
+        seeds = sorted(set(told["seeds"]))
+        said.append(
+            f"These runs tell of {_claims(told)}, a verdict a scale: {_by_verdict(told)}, with "
+            f"{ranged(seeds[0], seeds[-1], 'seed')} of a method."
+        )
+    if "quick" in set(told["protocol"]):
+        said.append(CHECKED)
+    if len(solved):
+        said.append(f"{SOLVED} That tells of {_claims(solved)}: {_by_verdict(solved)}.")
+    return " ".join(said)
+
+
+SOLVED = "Apart from these runs, the report itself solves a model of two numbers whose closed form is known."
+
+
+def _run(frame: pd.DataFrame) -> pd.Series:
+    """Which verdicts rest on trials."""
+    return frame["verdict"].ne(UNMEASURED) & ~frame["solved"].astype(bool)
+
+
+def _solved(frame: pd.DataFrame) -> pd.Series:
+    """Which verdicts rest on what the report solved."""
+    return frame["verdict"].ne(UNMEASURED) & frame["solved"].astype(bool)
+
+
+def _claims(frame: pd.DataFrame) -> int:
+    return len(frame.drop_duplicates(["exhibit", "claim"]))
+
+
+def _by_verdict(frame: pd.DataFrame) -> str:
+    by = frame["verdict"].value_counts()
+    return ", ".join(f"{by.get(name, 0)} {name}" for name in VERDICTS[:-1])
 
 
 CHECKED = (
@@ -170,24 +198,25 @@ CHECKED = (
 
 
 def counted(frame: pd.DataFrame) -> Table:
-    """How many claims of each paper have which verdict at which scale, a row a paper and protocol."""
+    """How many claims of each paper have which verdict at which scale, a row a paper and protocol.
+
+    What the report solved itself was run at no protocol and with no seeds: its row says so.
+    """
     rows = []
     for paper, mine in frame.groupby("paper", sort=False):
-        for protocol, at in mine.groupby("protocol", sort=True):
-            if not protocol and len(mine["protocol"].unique()) > 1:
+        scales = dict(iter(mine.groupby(["solved", "protocol"], sort=True)))
+        for (solved, protocol), at in scales.items():
+            if not protocol and len(scales) > 1:
                 continue
             told = at["verdict"].value_counts()
-            claims_made = mine.drop_duplicates(["exhibit", "claim"])
-            judged = at[at["verdict"] != UNMEASURED].drop_duplicates(["exhibit", "claim"])
-            unmeasured = len(claims_made) - len(judged)
-            seeds = at.loc[at["seeds"] > 0, "seeds"]
+            seeds = at.loc[at["seeds"].gt(0) & ~_solved(at), "seeds"]
             rows.append(
                 {
                     "paper": PAPERS[str(paper)],
-                    "protocol": protocol or NOTHING,
+                    "protocol": "none: solved by the report" if solved else protocol or NOTHING,
                     "seeds": "–".join(str(n) for n in dict.fromkeys((seeds.min(), seeds.max()))) if len(seeds) else "",
                     **{name: int(told.get(name, 0)) for name in VERDICTS[:-1]},
-                    UNMEASURED: unmeasured,
+                    UNMEASURED: _claims(mine) - _claims(at[at["verdict"] != UNMEASURED]),
                 }
             )
     columns = (
@@ -230,7 +259,7 @@ def listed(shown: list[Shown]) -> Table:
 
 def _state(shown: Shown) -> str:
     if shown.measured:
-        return "measured"
+        return "solved by the report" if shown.solved else "measured"
     if shown.protocols:
         return "trials that do not fill it"
     return "can be run" if shown.exhibit.trials else "published numbers only" if shown.tables else "described only"
@@ -243,7 +272,7 @@ def claims(frame: pd.DataFrame, caption: str, slug: str, *, paper: bool = False)
         Column("Exhibit", lambda row: str(row["number"]), numeric=False),
         Column("Claim", lambda row: str(row["claim"]), numeric=False),
         Column("Verdict", lambda row: str(row["verdict"]), numeric=False),
-        Column("Seeds", lambda row: str(row["seeds"]) if row["seeds"] else NOTHING),
+        Column("Seeds", lambda row: str(row["seeds"]) if row["seeds"] and not row["solved"] else NOTHING),
         Column("Scale", lambda row: str(row["scale"]) or NOTHING, numeric=False),
         Column("Why", lambda row: str(row["why"]), numeric=False),
     )
@@ -278,4 +307,5 @@ def _shown(
     filled_in |= exhibit.layout == "cells" and bool(found)
     judged = verdicts.judged(exhibit, found, space_of)
     protocols = [part.protocol for part in found]
-    return Shown(exhibit, tables, curves, drawings, judged, lacks, filled_in, protocols)
+    solved = bool(found) and all(part.records["evaluation"].eq(EXACT).all() for part in found)
+    return Shown(exhibit, tables, curves, drawings, judged, lacks, filled_in, protocols, solved)

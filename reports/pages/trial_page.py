@@ -197,11 +197,8 @@ SETTINGS = (
 
 
 def _settings(block: Block, record: Row) -> Table:
-    origin = record.get("origin")
-    unset = "base" if isinstance(origin, Mapping) else "not recorded"
-    layers = origin if isinstance(origin, Mapping) else {}
     rows = [
-        {"setting": name, "value": value, "origin": layers.get(name, unset)}
+        {"setting": name, "value": value, "origin": rerun_command.set_by(record, str(name))}
         for name, value in record["settings"].items()
     ]
     return Table(

@@ -11,6 +11,9 @@ from reports.tables.tables import Row
 OWN = "settings"
 """What a record's `origin` calls whoever set a value on the command line or in a study."""
 
+UNRECORDED = "not recorded"
+"""Stands for the layer of a record that does not tell it."""
+
 
 def search_command(record: Row) -> str:
     """The line for a shell that gives the trial of `record` again: one with the same key, so the same bits.
@@ -42,6 +45,17 @@ def given(record: Row) -> list[str]:
     if not isinstance(origin, Mapping):
         return []
     return sorted(name for name, layer in origin.items() if layer == OWN and name in record["settings"])
+
+
+def set_by(record: Row, name: str) -> str:
+    """The layer that set a setting of the trial: a recipe, a space, a protocol or `OWN`; `base` where none did."""
+    origin = record.get("origin")
+    if not isinstance(origin, Mapping):
+        return UNRECORDED
+    # Records from before these had layers lack the ones of `images` and `threads`, which every trial has.
+    of_protocols = name.startswith("evaluate.") or name in ("images", "size", "threads")
+    told = not of_protocols or {"images", "threads"} <= set(origin)
+    return str(origin.get(name, "base" if told else UNRECORDED))
 
 
 def doubts(record: Row, known: bool) -> list[str]:

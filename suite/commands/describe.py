@@ -123,7 +123,7 @@ def describe(
     from suite.protocol import evaluation, get_protocol
 
     of = get_space(space)
-    usual = evaluation(get_protocol("paper"), of, "cifar10", {})
+    usual, _ = evaluation(get_protocol("paper"), of, "cifar10", {})
     channels = usual.channels if channels is None else channels
     cells = usual.cells if cells is None else cells
     found = of.parse(_text(genotype))

@@ -4,7 +4,7 @@ import shlex
 
 import pytest
 
-from reports.records.rerun_command import doubts, search_command
+from reports.records.rerun_command import OWN, UNRECORDED, doubts, search_command, set_by
 
 RECORD = {
     **{"method": "lambda-darts", "space": "s2", "dataset": "npz:my set", "seed": 3, "protocol": "cpu"},
@@ -44,6 +44,22 @@ def test_an_unusual_engine_is_named(engine, extra):
 def test_probes_are_asked_for_at_a_stride_that_has_all():
     found = options(search_command({**RECORD, "probes": {"hessian": 4, "cell": 6}}))[1]
     assert found[-2:] == [("--probes", "cell,hessian"), ("--probe-every", "2")]
+
+
+def test_whoever_set_a_value_is_named_and_base_is_said_of_what_nobody_set():
+    origin = {"cells": "recipe x on s2", "evaluate.epochs": "space s2", "images": "protocol cpu", "threads": OWN}
+    record = {"origin": origin}
+    assert [set_by(record, name) for name in origin] == ["recipe x on s2", "space s2", "protocol cpu", OWN]
+    assert [set_by(record, name) for name in ("momentum", "evaluate.momentum", "size")] == ["base"] * 3
+
+
+def test_a_record_that_does_not_tell_its_protocols_values_does_not_call_them_base():
+    """As records were before their origin had more than the search's settings."""
+    record = {"origin": {"cells": "protocol cpu", "evaluate.epochs": OWN, "images": OWN}}
+    assert [set_by(record, name) for name in ("cells", "evaluate.epochs", "images")] == ["protocol cpu", OWN, OWN]
+    assert [set_by(record, name) for name in ("evaluate.cells", "size", "threads")] == [UNRECORDED] * 3
+    assert set_by(record, "momentum") == "base"
+    assert set_by({}, "momentum") == UNRECORDED
 
 
 def test_what_the_command_cannot_know_is_said():

@@ -1,5 +1,6 @@
 """Exhibits from records made by hand: the numbers and verdicts that come out are those that went in."""
 
+import re
 import statistics
 from pathlib import Path
 from typing import Any
@@ -473,3 +474,55 @@ def test_an_exhibit_of_ones_own_stands_on_its_papers_page(tmp_path):
     # The same cells of the same trials are the same rows.
     assert mine.tables[0].rows() == bundled.tables[0].rows()
     assert mine.tables[0].slug != bundled.tables[0].slug
+
+
+# What the report solves itself
+
+
+def solved() -> list[dict[str, Any]]:
+    """Two searches of the solvable model as the report makes them: one ends where it is claimed, one does not."""
+    names = {"space": "analytic", "dataset": "two losses", "protocol": "paper", "evaluation": "exact"}
+    return [trial(method, 0, 0.0, settings={}, key=f"solved {method}", **names) for method in ("darts-1st", "milenas")]
+
+
+def solved_beside(rows: list[dict[str, Any]]) -> papers_page.Papers:
+    made = [catalogue()["lambda-darts/table1"], catalogue()["rarts/figure1"]]
+    records, histories = frames([*rows, *solved()])
+    ends = {"solved darts-1st": 2.0, "solved milenas": 1.0}
+    return papers_page.gather(records, histories.assign(alpha=histories["key"].map(ends)), get_space, None, made)
+
+
+def numbers_in(text: str) -> list[int]:
+    return [int(number) for number in re.findall(r"\d+", text)]
+
+
+def test_what_the_report_solved_is_not_counted_as_what_runs_tell():
+    """Trials of one method tell of Λ-DARTS's Table 1; the two searches of the model are the report's own."""
+    found = solved_beside(runs({"darts-1st": [60.0, 61.0, 65.0]}))
+    runs_tell, _, solves = found.headline.partition(papers_page.SOLVED)
+    (judged_by_runs,) = (paper.verdicts.frame for paper in found.papers if paper.key == "lambda-darts")
+    assert len(judged_by_runs)
+    assert f"These runs tell of {len(judged_by_runs)}, " in runs_tell
+    assert numbers_in(solves) == [2, 1, 1, 0]  # claims, supported, not supported, undecided
+    rows = {(row[0], row[1]): row[2:] for row in found.counts.rows()}
+    assert rows["RARTS", "none: solved by the report"][:4] == ["–", "1", "1", "0"]
+    assert ("RARTS", "paper") not in rows
+    states = {row[0]: row[2] for row in found.listed.rows()}
+    assert states == {"Λ-DARTS, Table 1": "measured", "RARTS, Figure 1": "solved by the report"}
+
+
+def test_runs_that_tell_nothing_are_said_to_although_the_report_solved_something():
+    found = solved_beside(runs({"random": [60.0, 61.0]}))
+    runs_tell, _, solves = found.headline.partition(papers_page.SOLVED)
+    assert "These runs tell of none" in runs_tell
+    assert numbers_in(solves) == [2, 1, 1, 0]
+    (paper,) = (paper for paper in found.papers if paper.key == "rarts")
+    assert "These runs tell of none" in paper.headline
+    assert [row[3] for row in paper.verdicts.rows()] == ["–", "–"]  # seeds: nothing is drawn
+
+
+def test_without_anything_solved_nothing_is_said_of_it(exhibit):
+    found = papers_page.gather(
+        *frames(runs({"darts-1st": [60.0]})), get_space, exhibits=[exhibit(claim("resists").replace("lambda-", ""))]
+    )
+    assert papers_page.SOLVED not in found.headline
