@@ -1,81 +1,101 @@
 """How is an architecture searched: the loop, its pieces and the recipes.
 
-`METHODS` names every recipe and where it stands; a module is imported when its name is asked for, so that
-importing this package costs nothing.
+`METHODS` finds every method that a module of this package defines, at the first look into it: importing the package
+imports none.
 """
 
+import ast
+from collections.abc import Iterator, Mapping
+from functools import cached_property
 from importlib import import_module
 from pathlib import Path
+from pkgutil import walk_packages
 from typing import TYPE_CHECKING, Any
 
 from spaces.common.errors import InputError, unknown
 
 if TYPE_CHECKING:
     from methods.search.loop import Search
-    from methods.search.recipe import Method
+    from methods.search.method import Method
 
-METHODS: dict[str, str] = {
-    "darts-1st": "methods.darts:DARTS_1ST",
-    "darts-2nd": "methods.darts:DARTS_2ND",
-    "darts-2nd-exact": "methods.darts:DARTS_2ND_EXACT",
-    "darts+es": "methods.darts_plus:DARTS_ES",
-    "sdarts-rs": "methods.sdarts:SDARTS_RS",
-    "lambda-darts": "methods.lambda_darts:LAMBDA_DARTS",
-    "lambda-darts-sign": "methods.lambda_darts:LAMBDA_DARTS_SIGN",
-    "lambda-darts-outer": "methods.lambda_darts:LAMBDA_DARTS_OUTER",
-    "lambda-sdarts-rs": "methods.lambda_darts:LAMBDA_SDARTS_RS",
-    "lambda-p-darts": "methods.lambda_darts:LAMBDA_P_DARTS",
-    "pr-darts": "methods.pr_darts:PR_DARTS",
-    "pr-darts-gates": "methods.pr_darts:PR_DARTS_GATES",
-    "pr-darts-path": "methods.pr_darts:PR_DARTS_PATH",
-    "amended-darts": "methods.amended_darts:AMENDED",
-    "amended-darts-exact": "methods.amended_darts:AMENDED_EXACT",
-    "rarts": "methods.rarts:RARTS",
-    "milenas": "methods.rarts:MILENAS",
-    "darts+cs10": "methods.darts_prime:DARTS_CS10",
-    "darts+fimt": "methods.darts_prime:DARTS_FIMT",
-    "darts+pr": "methods.darts_prime:DARTS_PR",
-    "darts-prime": "methods.darts_prime:DARTS_PRIME",
-    "darts+crb": "methods.prime_supplement:DARTS_CRB",
-    "darts+fimt+crb": "methods.prime_supplement:DARTS_FIMT_CRB",
-    "prime+crb": "methods.prime_supplement:PRIME_CRB",
-    "darts+admm": "methods.prime_supplement:DARTS_ADMM",
-    "darts+admm+fimt": "methods.prime_supplement:DARTS_ADMM_FIMT",
-    "darts+admm+fimt+crb": "methods.prime_supplement:DARTS_ADMM_FIMT_CRB",
-    "darts-minus": "methods.darts_minus:DARTS_MINUS",
-    "p-darts": "methods.p_darts:P_DARTS",
-    "p-darts-no-priors": "methods.p_darts:P_DARTS_NO_PRIORS",
-    "p-darts-auxiliary-skip": "methods.p_darts:P_DARTS_AUXILIARY_SKIP",
-    "r-darts-es": "methods.r_darts:R_DARTS_ES",
-    "r-darts-ada": "methods.r_darts:R_DARTS_ADA",
-    "r-darts-l2": "methods.r_darts:R_DARTS_L2",
-    "random": "methods.random_search:RANDOM",
-    "fixed-skips-0": "methods.fixed_architectures:SKIPS_0",
-    "fixed-skips-37.5": "methods.fixed_architectures:SKIPS_37",
-    "fixed-skips-62.5": "methods.fixed_architectures:SKIPS_62",
-    "fixed-deep": "methods.fixed_architectures:DEEP",
-    "fixed-shallow": "methods.fixed_architectures:SHALLOW",
-}
+MACHINERY = ("methods.search", "methods.probes")
+"""Packages that define no method."""
+
+
+class Registry(Mapping[str, "Method"]):
+    """Name → method: every `Method` that a module of `package` assigns to a name at its top level.
+
+    The order is that of the modules' names, then of the definitions. Raises `ValueError` for a name that two have.
+    """
+
+    def __init__(self, package: str, path: list[str], left_out: tuple[str, ...] = ()) -> None:
+        self.package, self.path, self.left_out = package, path, left_out
+
+    @cached_property
+    def _found(self) -> dict[str, tuple["Method", str]]:
+        from methods.search.method import Method
+
+        found: dict[str, tuple[Method, str]] = {}
+        for module in self._modules():
+            defined = vars(import_module(module))
+            for variable in _assigned(Path(defined["__file__"])):
+                method = defined.get(variable)
+                if not isinstance(method, Method):
+                    continue
+                if method.name in found:
+                    raise ValueError(f"two methods are called {method.name}: in {found[method.name][1]} and {module}")
+                found[method.name] = method, module
+        return found
+
+    def _modules(self) -> list[str]:
+        names = (module.name for module in walk_packages(self.path, f"{self.package}."))
+        return sorted(name for name in names if not f"{name}.".startswith(tuple(f"{own}." for own in self.left_out)))
+
+    def module(self, name: str) -> str:
+        """The module that defines the method called `name`."""
+        return self._found[name][1]
+
+    def __getitem__(self, name: str) -> "Method":
+        return self._found[name][0]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._found)
+
+    def __len__(self) -> int:
+        return len(self._found)
+
+
+def _assigned(file: Path) -> list[str]:
+    """The names that the module in `file` assigns at its top level, in order; those that it imports are none."""
+    statements = ast.parse(file.read_text(encoding="utf-8")).body
+    targets = [
+        target
+        for statement in statements
+        if isinstance(statement, ast.Assign | ast.AnnAssign)
+        for target in (statement.targets if isinstance(statement, ast.Assign) else [statement.target])
+    ]
+    return [node.id for target in targets for node in ast.walk(target) if isinstance(node, ast.Name)]
+
+
+METHODS = Registry(__name__, __path__, MACHINERY)
 
 
 def get_method(name: str) -> "Method":
-    """The recipe called `name`, or NAME of the Python file in ``path/to/file.py:NAME``.
+    """The method called `name`, or NAME of the Python file in ``path/to/file.py:NAME``.
 
-    Raises `InputError` with the nearest name if there is none, or as `methods.search.external_recipe.recipe_from`. The file is
-    run: it is the caller's own code.
+    Raises `InputError` with the nearest name if there is none, or as `recipe_from` does. The file is run: it is the
+    caller's own code.
     """
     if name.endswith(".py"):
         raise InputError(f"{name}: which of its recipes? Name a method as {name}:NAME")
     path, _, attribute = name.rpartition(":")
     if path.endswith(".py"):
-        from methods.search.external_recipe import recipe_from
+        from methods.search.external.recipe_file import recipe_from
 
         return recipe_from(Path(path), attribute, METHODS)
     if name not in METHODS:
         raise unknown("method", name, METHODS)
-    module, attribute = METHODS[name].split(":")
-    method: Method = getattr(import_module(module), attribute)
-    return method
+    return METHODS[name]
 
 
 def __getattr__(name: str) -> Any:
@@ -86,4 +106,4 @@ def __getattr__(name: str) -> Any:
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
-__all__ = ["METHODS", "Search", "get_method"]
+__all__ = ["METHODS", "Registry", "Search", "get_method"]

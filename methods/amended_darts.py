@@ -4,7 +4,7 @@ Where the weights are optimal, the gradient of DARTS's outer problem is g = g1 +
 
     g1 = ∇_α L_val(ω, α),     g2 = -∇²_{α,ω} L_train · H⁻¹ · ∇_ω L_val,     H = ∇²_ω L_train .
 
-H⁻¹ is out of reach. First-order DARTS leaves g2 out, second-order DARTS puts the identity in its place; this puts H,
+H⁻¹ cannot be computed. First-order DARTS drops g2, second-order DARTS replaces H⁻¹ by the identity; this method by H,
 
     g2' = -η ∇²_{α,ω} L_train · H · ∇_ω L_val                                                             (eq. 6)
 
@@ -17,18 +17,28 @@ import torch
 from torch import Tensor
 
 from methods.darts import softmax
+from methods.search.options import Option
 from methods.search.recipe import Recipe
-from methods.search.settings import Value
 from methods.search.step import Alpha, Step, gradients
+from spaces.common.settings import Value
 
 Vector = tuple[Tensor, ...]  # one tensor a parameter, in the order of step.parameters()
+
+ETA = Option("eta", 0.1, "η: factor of the amended term g2' (eq. 6).", at_least=0, at_most=1e3)
+RADIUS = Option(
+    "radius",
+    0.001,
+    "Radius of both central differences, times ‖v‖: ε = radius / ‖v‖ (appendix A.2, which names no value).",
+    above=0,
+    at_most=1e3,
+)
 
 
 def outer_gradients(step: Step) -> tuple[Alpha, Vector]:
     """g1 = ∇_α L_val and v = ∇_ω L_val, of one pass."""
     alpha, parameters = list(step.alpha.values()), list(step.parameters().values())
-    found = gradients(step.loss(step.valid), [*alpha, *parameters])
-    return dict(zip(step.alpha, found[: len(alpha)], strict=True)), found[len(alpha) :]
+    both = gradients(step.loss(step.valid), [*alpha, *parameters])
+    return dict(zip(step.alpha, both[: len(alpha)], strict=True)), both[len(alpha) :]
 
 
 def shifted(step: Step, direction: Vector, by: float | Tensor) -> dict[str, Tensor]:
@@ -52,7 +62,7 @@ def curved(step: Step, v: Vector) -> tuple[Vector, Tensor]:
     second one is taken over ε ‖H v‖, which is longer, and would be wrong by a fifth. Where v = 0 so is H v.
     """
     norm = torch.stack([d.square().sum() for d in v]).sum().sqrt()
-    epsilon = float(step.settings.options["radius"]) / norm.clamp_min(torch.finfo(norm.dtype).tiny)
+    epsilon = RADIUS.of(step.settings) / norm.clamp_min(torch.finfo(norm.dtype).tiny)
     sides = (weight_gradient_at(step, shifted(step, v, sign * epsilon)) for sign in (1, -1))
     return tuple((plus - minus) / 2 for plus, minus in zip(*sides, strict=True)), epsilon
 
@@ -63,7 +73,7 @@ def g2_amended(step: Step, v: Vector) -> Alpha:
     The appendix ends with a difference of ∇_ω L_val, a misprint: it has not alpha's shape. The mixed derivative of
     eq. 6 is one of L_train, so that g2' = -η (∇_α L_train(ω3, α) - ∇_α L_train(ω4, α)) / (2ε).
     """
-    eta = float(step.settings.options["eta"])
+    eta = ETA.of(step.settings)
     direction, epsilon = curved(step, v)
     plus, minus = (
         step.alpha_gradient(step.loss(step.train, parameters=shifted(step, direction, sign))) for sign in (1, -1)
@@ -74,11 +84,11 @@ def g2_amended(step: Step, v: Vector) -> Alpha:
 def g2_amended_exact(step: Step, v: Vector) -> Alpha:
     """g2' (eq. 6) by double backward: H v, then its mixed product."""
     parameters = list(step.parameters().values())
-    slope = gradients(step.loss(step.train), parameters, create_graph=True)
-    along = torch.stack([(s * d).sum() for s, d in zip(slope, v, strict=True)]).sum()
+    training = gradients(step.loss(step.train), parameters, create_graph=True)
+    along = torch.stack([(g * d).sum() for g, d in zip(training, v, strict=True)]).sum()
     product = torch.autograd.grad(along, parameters, retain_graph=True, allow_unused=True, materialize_grads=True)
-    mixed = step.alpha_gradient(torch.stack([(s * d).sum() for s, d in zip(slope, product, strict=True)]).sum())
-    return {kind: -float(step.settings.options["eta"]) * m for kind, m in mixed.items()}
+    mixed = step.alpha_gradient(torch.stack([(g * d).sum() for g, d in zip(training, product, strict=True)]).sum())
+    return {kind: -ETA.of(step.settings) * m for kind, m in mixed.items()}
 
 
 def amended(step: Step) -> Alpha:
@@ -107,7 +117,7 @@ AMENDED = Recipe(
     source="Stabilizing DARTS with Amended Gradient Estimation on Architectural Parameters, 2019",
     relaxation=softmax,
     gradient=amended,
-    options={"eta": 0.1, "radius": 0.001},
+    options=(ETA, RADIUS),
     settings=SETTINGS,
 )
 
@@ -116,5 +126,5 @@ AMENDED_EXACT = replace(
     name="amended-darts-exact",
     title="Amended-DARTS (double backward)",
     gradient=amended_exact,
-    options={"eta": 0.1},
+    options=(ETA,),
 )

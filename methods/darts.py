@@ -15,8 +15,17 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from methods.search.options import Option
 from methods.search.recipe import Recipe
 from methods.search.step import Alpha, Step, StepContext, Weights, gradients
+
+RADIUS = Option(
+    "radius",
+    0.01,  # section 2.3, in a footnote
+    "Radius of the finite difference, times ‖∇w' L_val(w', α)‖: ε = radius / ‖∇w' L_val(w', α)‖ (eq. 8).",
+    above=0,
+    at_most=1e3,
+)
 
 
 def softmax(alpha: Alpha, at: StepContext, split: str) -> Weights:
@@ -30,11 +39,11 @@ def first_order(step: Step) -> Alpha:
     return step.alpha_gradient(step.loss(step.valid))
 
 
-def unroll(step: Step, slope: tuple[Tensor, ...]) -> dict[str, Tensor]:
-    """The weights after the optimiser's next step along `slope`: weight decay and momentum as it applies them."""
+def unroll(step: Step, training: tuple[Tensor, ...]) -> dict[str, Tensor]:
+    """The weights after the optimiser's next step on the gradient `training`, with its weight decay and momentum."""
     s = step.settings
     moved = {}
-    for (name, w), gradient, momentum in zip(step.parameters().items(), slope, step.momenta(), strict=True):
+    for (name, w), gradient, momentum in zip(step.parameters().items(), training, step.momenta(), strict=True):
         decayed = gradient + s.weight_decay * w.detach()
         velocity = s.momentum * momentum + decayed
         direction = decayed + s.momentum * velocity if s.nesterov else velocity
@@ -50,18 +59,18 @@ def second_order(step: Step) -> Alpha:
     moved = {name: w.requires_grad_() for name, w in unroll(step, training).items()}
 
     loss = step.loss(step.valid, parameters=moved)
-    found = gradients(loss, [*step.alpha.values(), *moved.values()])
-    outer, vector = found[: len(step.alpha)], found[len(step.alpha) :]
+    both = gradients(loss, [*step.alpha.values(), *moved.values()])
+    outer, vector = both[: len(step.alpha)], both[len(step.alpha) :]
 
     norm = torch.stack([v.square().sum() for v in vector]).sum().sqrt()
-    # Where v vanishes so does the product: any finite radius says so.
-    radius = float(step.settings.options["radius"]) / norm.clamp(min=torch.finfo(norm.dtype).tiny)
+    # Where v is zero so is the product, which any finite radius gives.
+    radius = RADIUS.of(step.settings) / norm.clamp(min=torch.finfo(norm.dtype).tiny)
     sides = []
     for sign in (1, -1):
         shifted = {n: w.detach() + sign * radius * v for (n, w), v in zip(parameters.items(), vector, strict=True)}
         sides.append(step.alpha_gradient(step.loss(step.train, parameters=shifted)))
     plus, minus = sides
-    # Nesterov's step takes the newest gradient once more, so w' leans on it by that much more.
+    # Nesterov's step adds the newest gradient once more, so w' moves by that much more along it.
     reach = step.learning_rate * (1 + step.settings.momentum if step.settings.nesterov else 1)
     return {
         kind: g - reach * (plus[kind] - minus[kind]) / (2 * radius)
@@ -86,13 +95,12 @@ DARTS_1ST = Recipe(
     gradient=first_order,
 )
 
-# Radius: 0.01 / ‖v‖, section 2.3, in a footnote.
 DARTS_2ND = replace(
     DARTS_1ST,
     name="darts-2nd",
     title="DARTS, second order (finite differences)",
     gradient=second_order,
-    options={"radius": 0.01},
+    options=(RADIUS,),
 )
 
 DARTS_2ND_EXACT = replace(

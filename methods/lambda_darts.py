@@ -31,12 +31,12 @@ from methods.search.layer_gradients import (
     norm,
     sign_agreement,
 )
-from methods.search.settings import Value
+from methods.search.options import Option
 from methods.search.step import Alpha, Batch, Step, gradients
-from spaces.common.errors import unknown
+from spaces.common.settings import Value
 
 # --- The derivative of layer alignment (eqs. 10, 12) ------------------------------------------------------------------
-# The gradients of the layers, Λ (eq. 5) and Λ± (eq. 7) stand in methods/search/layer_gradients.py, since probes measure them too.
+# The gradients of the layers, Λ (eq. 5) and Λ± (eq. 7) are in methods/search/layer_gradients.py: probes use them too.
 
 
 def cosine_delta(own: Tensor, other: Tensor) -> Tensor:
@@ -69,6 +69,10 @@ def directions(gradients: Tensor, measure: Measure) -> Tensor:
     return deltas.masked_fill(itself[..., None], 0).sum(1)
 
 
+EPSILON0 = Option(
+    "epsilon0", 1e-4, "ε0: step of the differences along Δ / ‖Δ‖_F (eqs. 13, 24, 25).", above=0, at_most=1e3
+)
+
 # --- The gradient of the alignment (section 4.2, A.8) ----------------------------------------------------------------
 # By the chain rule (eq. 9) it is ∇ of L's derivative along Δ, divided by binom(L, 2), for weights as for alpha.
 
@@ -77,7 +81,7 @@ def _step_along(gradients: Tensor, measure: Measure) -> tuple[Tensor, Tensor]:
     """Δ / ‖Δ‖_F [cells, edges, operations], and ‖Δ‖_F / binom(L, 2).
 
     A step of ε = ε0 / ‖Δ‖_F along Δ is one of ε0 along the first, and dividing by ε is multiplying by the norm and
-    dividing by ε0. Written so, layers that agree already (Δ = 0) give 0, and no device is waited for.
+    dividing by ε0. In this form layers that agree already (Δ = 0) give 0, without synchronising with the device.
     """
     delta = directions(gradients.flatten(1), measure).view_as(gradients)
     length = torch.linalg.vector_norm(delta)
@@ -97,7 +101,7 @@ def central(step: Step, batch: Batch, leaves: Sequence[Tensor], measure: Measure
     """A central difference (eq. 13) of radius ε0 / ‖Δ‖_F."""
     layers, _ = _here(step, batch, ())
     unit, scale = _step_along(layers, measure)
-    radius = float(step.settings.options["epsilon0"])
+    radius = EPSILON0.of(step.settings)
     plus, minus = (gradients(loss_at(step, batch, side * radius * unit), leaves) for side in (1, -1))
     return [scale * (p - m) / (2 * radius) for p, m in zip(plus, minus, strict=True)]
 
@@ -108,7 +112,7 @@ def interleaved(step: Step, batch: Batch, leaves: Sequence[Tensor], measure: Mea
     step.memory["lambda-darts side"] = -side
     layers, here = _here(step, batch, leaves)
     unit, scale = _step_along(layers, measure)
-    radius = float(step.settings.options["epsilon0"])
+    radius = EPSILON0.of(step.settings)
     there = gradients(loss_at(step, batch, side * radius * unit), leaves)
     return [scale * side * (t - h) / radius for t, h in zip(there, here, strict=True)]
 
@@ -122,24 +126,32 @@ def exact(step: Step, batch: Batch, leaves: Sequence[Tensor], measure: Measure) 
 
 DIFFERENCES = {"central": central, "interleaved": interleaved, "exact": exact}
 
+LAMBDA = Option(
+    "lambda", 0.25, "λ: strength of the alignment at the end of the search (eq. 8).", at_least=0, at_most=1e6
+)
+DIFFERENCE = Option(
+    "difference",
+    "central",
+    "Gradient of the alignment: by eq. 13, by eqs. 24 and 25 in turn, or by double backward.",
+    choices=tuple(DIFFERENCES),
+)
+
 
 # --- The regulariser (eq. 8) -----------------------------------------------------------------------------------------
 
 
 def strength(step: Step) -> float:
     """λ_t = λ t / T, t the epochs that lie behind: the first epoch is plain DARTS, as in the authors' code."""
-    return float(step.settings.options["lambda"]) * step.epoch / step.settings.epochs
+    return LAMBDA.of(step.settings) * step.epoch / step.settings.epochs
 
 
 def regulariser(step: Step, batch: Batch, leaves: Sequence[Tensor], measure: Measure) -> list[Tensor]:
     """The gradient of -λ_t Λ on `batch` for `leaves`, by the difference that the settings name."""
-    name = str(step.settings.options["difference"])
-    if name not in DIFFERENCES:
-        raise unknown("difference", name, DIFFERENCES)
-    no_shift(step)  # says at once, and not in the second epoch, where there is nothing to align
+    difference = DIFFERENCES[DIFFERENCE.of(step.settings)]
+    no_shift(step)  # raises in the first epoch, not in the second, if there is nothing to align
     if strength(step) == 0:
         return [leaf.new_zeros(()) for leaf in leaves]
-    return [-strength(step) * gradient for gradient in DIFFERENCES[name](step, batch, leaves, measure)]
+    return [-strength(step) * gradient for gradient in difference(step, batch, leaves, measure)]
 
 
 def aligned_layers(step: Step) -> list[Tensor]:
@@ -154,8 +166,8 @@ def aligned_signs(step: Step) -> list[Tensor]:
 
 def aligned_layers_of_alpha(step: Step) -> Alpha:
     """Minus λ_t times layer alignment Λ, on the validation batch, for alpha (A.4)."""
-    slopes = regulariser(step, step.valid, list(step.alpha.values()), COSINE)
-    return dict(zip(step.alpha, slopes, strict=True))
+    each = regulariser(step, step.valid, list(step.alpha.values()), COSINE)
+    return dict(zip(step.alpha, each, strict=True))
 
 
 # --- Recipes ---------------------------------------------------------------------------------------------------------
@@ -176,7 +188,7 @@ LAMBDA_DARTS = replace(
     inner=(aligned_layers,),
     layerwise=True,
     without={"darts": ("none",)},
-    options={"lambda": 0.25, "epsilon0": 1e-4, "difference": "central"},
+    options=(LAMBDA, EPSILON0, DIFFERENCE),
     per_space={"nats-tss": ON_NATS},
 )
 
@@ -185,7 +197,7 @@ LAMBDA_DARTS_SIGN = replace(
     name="lambda-darts-sign",
     title="Λ-DARTS, alignment of signs",
     inner=(aligned_signs,),
-    options={**LAMBDA_DARTS.options, "lambda": 0.125},
+    options=(replace(LAMBDA, default=0.125), EPSILON0, DIFFERENCE),
 )
 
 # Table 5: 50 epochs on NATS-Bench. Alpha's learning rate is that which A.9.4 gives for 50 epochs, A.4 not saying.
@@ -205,7 +217,7 @@ LAMBDA_SDARTS_RS = replace(
     name="lambda-sdarts-rs",
     title="Λ-DARTS with SmoothDARTS's random smoothing",
     perturbation=SDARTS_RS.perturbation,
-    options={**LAMBDA_DARTS.options, **SDARTS_RS.options},
+    options=(*LAMBDA_DARTS.options, *SDARTS_RS.options),
 )
 
 # A.5.1, Table 6: Λ in the place of P-DARTS's priors on skip-connections.

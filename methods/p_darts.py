@@ -14,12 +14,13 @@ from torch import Tensor
 
 from methods.darts import first_order, softmax
 from methods.darts_minus import fading
-from methods.search.recipe import Recipe, strongest
-from methods.search.settings import Value
+from methods.search.pieces import strongest
+from methods.search.recipe import Recipe
 from methods.search.stages import Stage
 from methods.search.step import Step, StepContext, Weights
 from spaces.base import Space
 from spaces.cells.genotype import Genotype
+from spaces.common.settings import Value
 
 # The paper's search on CIFAR-10, its dropout too; the command in the public code's README has 0.1, 0.4, 0.7. On spaces
 # of other than 8 operations, and at other depths, the proportions hold (see `methods.search.stages`).
@@ -61,21 +62,21 @@ def two_skips(space: Space, weights: Weights) -> Genotype:
     table = table.mean(0) if table.dim() == 3 else table
     while True:
         genotype = space.discretize({**weights, kind: table})
-        found = _skips(space, kind, genotype, table)
-        if len(found) <= SKIPS or not any(table[at] for at in found[SKIPS:]):
+        surplus = _skips(space, kind, genotype, table)[SKIPS:]
+        if not any(table[at] for at in surplus):
             return genotype
-        for at in found[SKIPS:]:
+        for at in surplus:
             table[at] = 0.0
 
 
 def _skips(space: Space, kind: str, genotype: Genotype, table: Tensor) -> list[tuple[int, int]]:
     """(Edge, operation) of the skip-connections of a kind of cell, the one of largest weight first."""
-    found = [
+    skips = [
         (space.edges[kind].index((source, target)), space.operations.index(operation))
         for source, target, operation in genotype.edges(kind)
         if operation == "skip_connect"
     ]
-    return sorted(found, key=lambda at: -float(table[at]))
+    return sorted(skips, key=lambda at: -float(table[at]))
 
 
 # The paper's search on CIFAR-10: batch 96, learning rate 0.025 annealed to 0 in each stage, alpha's 6e-4, 16 channels.

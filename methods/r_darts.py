@@ -1,25 +1,36 @@
 """R-DARTS: Understanding and Robustifying Differentiable Architecture Search (Zela et al., ICLR 2020).
 
-Architectures that generalize badly are found where the validation loss is sharply curved in alpha: there discretizing
-costs most. The dominant eigenvalue of ∇²_α L_val tells (section 4), and a search either stops before it grows
-(DARTS-ES, section 4.3), raises the inner objective's weight decay when it does (DARTS-ADA, section 5), or is
+Searches find architectures that generalize badly where the validation loss is sharply curved in alpha: there
+discretizing costs most. The dominant eigenvalue of ∇²_α L_val measures the curvature (section 4). A search stops before
+it grows (DARTS-ES, section 4.3), raises the inner objective's weight decay when it does (DARTS-ADA, section 5), or is
 regularized more from its start (R-DARTS, section 5).
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from math import ceil
-from typing import Any
 
 from methods.darts import DARTS_2ND
 from methods.probes.curvature import HESSIAN
+from methods.search.options import Option
+from methods.search.pieces import History
 from methods.search.probe import Watched
-from methods.search.settings import Settings, Value
-
-History = Sequence[Mapping[str, Any]]
+from methods.search.settings import Settings
 
 EVERY = 2
 """Epochs between two eigenvalues."""
+
+WINDOW = Option("window", 5, "Eigenvalues in the local average λ̄ (section 4.3).", at_least=1, at_most=10_000)
+DELTA = Option(
+    "delta", 4, "k: measurements between the two averages compared (section 4.3).", at_least=0, at_most=10_000
+)
+RATIO = Option(
+    "ratio", 0.75, "An alarm is raised where λ̄(t - k) / λ̄(t) is below it (section 4.3).", above=0, at_most=1e12
+)
+START_EPOCH = Option("start_epoch", 10, "First epoch to which the search may go back.", at_least=0, at_most=1_000_000)
+DECAY_FACTOR = Option("decay_factor", 10.0, "Factor of the weight decay at each alarm.", above=0, at_most=1e6)
+DECAY_MAX = Option("decay_max", 0.03, "Largest weight decay that alarms lead to.", above=0, at_most=1e3)
+EXPONENT = Option("k", 3, "k: the weight decay is that of the settings times 3^k (section 5).", at_least=0, at_most=20)
 
 # --- The signal (section 4.3) ----------------------------------------------------------------------------------------
 
@@ -34,8 +45,8 @@ def local_averages(values: Sequence[float], window: int) -> list[float | None]:
     """The mean of each value and those before it, `window` in all; of fewer at the start, None below half of them."""
     averages: list[float | None] = []
     for end in range(1, len(values) + 1):
-        seen = values[max(0, end - window) : end]
-        averages.append(sum(seen) / len(seen) if len(seen) >= ceil(window / 2) else None)
+        recent = values[max(0, end - window) : end]
+        averages.append(sum(recent) / len(recent) if len(recent) >= ceil(window / 2) else None)
     return averages
 
 
@@ -43,16 +54,15 @@ def alarms(measured: Sequence[tuple[int, float]], settings: Settings) -> Iterato
     """Where λ̄(t - k) / λ̄(t) < 0.75 in `measured`: the number of the measurement, and that of the one to go back to.
 
     λ̄ is a local average (`window`), k is `delta` measurements. An average is centred half a window back, and the
-    search goes back to the centre of the older one; nothing is called that would go back to before `start_epoch`.
+    search goes back to the centre of the older one. There is no alarm that leads to before `start_epoch`.
     """
-    options = settings.options
-    window, delta = int(options["window"]), int(options["delta"])
+    window, delta = WINDOW.of(settings), DELTA.of(settings)
     averages = local_averages([value for _, value in measured], window)
     for now in range(delta, len(measured)):
         before, here, back = averages[now - delta], averages[now], now - delta - window // 2
         if before is None or here is None or here <= 0 or back < 0:
             continue
-        if measured[back][0] >= int(options["start_epoch"]) and before / here < float(options["ratio"]):
+        if measured[back][0] >= START_EPOCH.of(settings) and before / here < RATIO.of(settings):
             yield now, back
 
 
@@ -82,7 +92,7 @@ def before_the_growth(history: History, settings: Settings) -> int:
 def raised_at_each_alarm(history: History, settings: Settings) -> float:
     """Ten times the weight decay after each alarm, up to a maximum; eigenvalues are compared afresh from there on."""
     decay = settings.weight_decay
-    factor, most = float(settings.options["decay_factor"]), float(settings.options["decay_max"])
+    factor, most = DECAY_FACTOR.of(settings), DECAY_MAX.of(settings)
     measured = eigenvalues(history)
     while (alarm := next(alarms(measured, settings), None)) is not None and decay < most:
         decay = min(decay * factor, most)
@@ -92,13 +102,13 @@ def raised_at_each_alarm(history: History, settings: Settings) -> float:
 
 def three_to_the_k(history: History, settings: Settings) -> float:
     """The weight decay times 3^k, throughout."""
-    return settings.weight_decay * 3 ** int(settings.options["k"])
+    return settings.weight_decay * 3 ** EXPONENT.of(settings)
 
 
 # --- Recipes ---------------------------------------------------------------------------------------------------------
 
 SOURCE = "Zela et al., Understanding and Robustifying Differentiable Architecture Search, ICLR 2020"
-SIGNAL: dict[str, Value] = {"window": 5, "delta": 4, "ratio": 0.75, "start_epoch": 10}
+SIGNAL = (WINDOW, DELTA, RATIO, START_EPOCH)
 
 # Second order, as the authors ran all of them; 7 operations on the DARTS space, S3 and S4 as they are made.
 R_DARTS_ES = replace(
@@ -110,7 +120,7 @@ R_DARTS_ES = replace(
     select_epoch=before_the_growth,
     probes=(Watched(HESSIAN, EVERY),),
     without={"darts": ("none",)},
-    options={**DARTS_2ND.options, **SIGNAL},
+    options=(*DARTS_2ND.options, *SIGNAL),
 )
 
 R_DARTS_ADA = replace(
@@ -120,7 +130,7 @@ R_DARTS_ADA = replace(
     stop=DARTS_2ND.stop,
     select_epoch=DARTS_2ND.select_epoch,
     weight_decay=raised_at_each_alarm,
-    options={**R_DARTS_ES.options, "decay_factor": 10.0, "decay_max": 0.03},
+    options=(*R_DARTS_ES.options, DECAY_FACTOR, DECAY_MAX),
 )
 
 # R-DARTS (L2) runs k = 0, 1, 2, 3 and keeps the architecture that validates best; one search has one k.
@@ -131,5 +141,5 @@ R_DARTS_L2 = replace(
     source=SOURCE,
     weight_decay=three_to_the_k,
     without={"darts": ("none",)},
-    options={**DARTS_2ND.options, "k": 3},
+    options=(*DARTS_2ND.options, EXPONENT),
 )

@@ -1,7 +1,7 @@
 """RARTS: An Efficient First-Order Relaxed Architecture Search Method (Xue, Qi & Xin, IEEE Access 2022).
 
-Two networks share alpha and hold each other close: the primary one with weights y on the validation half, the
-auxiliary one with weights w on the training half,
+Two networks share alpha and hold each other close: the primary one with weights y on the architecture split, the
+auxiliary one with weights w on the weight split,
 
     L(y, w, α) = L_v(y, α) + λ L_t(w, α) + β/2 ‖y - w‖²  [+ ⟨softmax(α), Lat⟩]                       (eq. 4 [eq. 5])
 
@@ -24,20 +24,35 @@ import torch
 from torch import Tensor
 
 from methods.darts import softmax
-from methods.search.learner import SupernetLearner, Task
+from methods.search.learners.learner import SearchSetup
+from methods.search.learners.supernet import SupernetLearner
+from methods.search.learners.training import descend, sgd
+from methods.search.options import Option
+from methods.search.pieces import Pieces
 from methods.search.recipe import Recipe
-from methods.search.settings import Settings, Value
+from methods.search.settings import Settings
 from methods.search.step import Alpha, Parameters, Step, gradients
-from methods.search.training import descend, sgd
 from spaces.base import Space
 from spaces.cells.cost import cost_tables, multiply_adds, operation_costs
 from spaces.cells.latency import read_table
 from spaces.common.errors import InputError
+from spaces.common.settings import Value
+
+LAMBDA = Option("lambda", 1.0, "λ: weight of the training loss L_t (eq. 4).", at_least=0, at_most=1e6)
+BETA = Option("beta", 1.0, "β: strength of the pull between the two sets of weights (eq. 4).", at_least=0, at_most=1e6)
+LATENCY_WEIGHT = Option(
+    "latency_weight", 0.0, "Weight of the latency penalty ⟨softmax(α), Lat⟩ (eq. 5).", at_least=0, at_most=1e6
+)
+LATENCY_TABLE = Option(
+    "latency_table",
+    "",
+    "File of `dartboard latency` with Lat in milliseconds; if none is named, Lat is in relative multiply-adds.",
+)
 
 
 def auxiliary_gradient(step: Step, training: Sequence[Tensor]) -> list[Tensor]:
     """∇_w L of eq. 4 from `training` = ∇_w L_t(w, α): its λ-fold, and the pull towards y."""
-    penalty, coupling = (float(step.settings.options[key]) for key in ("lambda", "beta"))
+    penalty, coupling = LAMBDA.of(step.settings), BETA.of(step.settings)
     return [
         penalty * gradient + coupling * (w.detach() - y.detach())
         for gradient, w, y in zip(training, step.parameters().values(), second_weights(step).values(), strict=True)
@@ -46,7 +61,7 @@ def auxiliary_gradient(step: Step, training: Sequence[Tensor]) -> list[Tensor]:
 
 def primary_gradient(step: Step, alpha: Alpha) -> list[Tensor]:
     """∇_y L of eq. 4 at this `alpha`: ∇_y L_v(y, α), and the pull towards w, which has moved already."""
-    coupling, y = float(step.settings.options["beta"]), second_weights(step)
+    coupling, y = BETA.of(step.settings), second_weights(step)
     loss = step.loss(step.valid, alpha=alpha, parameters=y)
     return [
         gradient + coupling * (held.detach() - w.detach())
@@ -60,7 +75,7 @@ def mixed(step: Step, y: Parameters | None) -> Alpha:
     """λ ∇_α L_t(w, α) + ∇_α L_v(y, α); without `y`, both at w."""
     training = step.alpha_gradient(step.loss(step.train))
     validation = step.alpha_gradient(step.loss(step.valid, parameters=y))
-    return {kind: v + float(step.settings.options["lambda"]) * training[kind] for kind, v in validation.items()}
+    return {kind: v + LAMBDA.of(step.settings) * training[kind] for kind, v in validation.items()}
 
 
 def relaxed(step: Step) -> Alpha:
@@ -84,7 +99,7 @@ def second_weights(step: Step) -> Parameters:
 
 def latency(step: Step) -> Alpha:
     """latency_weight · ∇_α ⟨softmax(α), Lat⟩ (eqs. 5 and 8), Lat measured or in relative multiply-adds."""
-    weight = float(step.settings.options["latency_weight"])
+    weight = LATENCY_WEIGHT.of(step.settings)
     if weight == 0:
         return {kind: torch.zeros_like(a) for kind, a in step.alpha.items()}
     if step.space.scalar:
@@ -102,7 +117,7 @@ def measured(step: Step) -> Alpha:
     The mean over the cells of a kind, since alpha has one entry for all of them ("the dimension of Lat is the same as
     that of α"). Raises `InputError` for a table of another supernet or other images.
     """
-    if not (path := str(step.settings.options["latency_table"])):
+    if not (path := LATENCY_TABLE.of(step.settings)):
         return {}
     table, s = read_table(Path(path)), step.settings
     table.fits(Path(path), step.space, s.channels, s.cells, step.train.images.shape[-1])
@@ -125,7 +140,7 @@ def latency_file(path: Path, space: Space, settings: Settings) -> str:
     """What a latency table was measured with. Raises `InputError` where it is of another supernet, or not asked for."""
     table = read_table(path)
     table.fits(path, space, settings.channels, settings.cells)
-    if not settings.options["latency_weight"]:
+    if not LATENCY_WEIGHT.of(settings):
         raise InputError(f"{path}: latency_table is not used while latency_weight is 0: set both, or neither")
     images = f"{table.batch} x {table.size} x {table.size} images"
     return f"milliseconds on {table.where}, {images}, torch {table.torch}, {table.date}"
@@ -134,11 +149,11 @@ def latency_file(path: Path, space: Space, settings: Settings) -> str:
 class RartsLearner(SupernetLearner):
     """Trains both networks. Only w's has running statistics, and it is measured: y has seen the architecture split."""
 
-    def __init__(self, recipe: Recipe, task: Task) -> None:
-        super().__init__(recipe, task)
+    def __init__(self, recipe: Pieces, setup: SearchSetup) -> None:
+        super().__init__(recipe, setup)
         # "Can have different weight initialization" (III-A): which, the paper leaves open; the space says.
-        self.primary = task.space.second_weights(self.net)
-        self.primary_optimiser = sgd(self.primary, task.settings)
+        self.primary = setup.space.second_weights(self.net)
+        self.primary_optimiser = sgd(self.primary, setup.settings)
         self.second_weights = dict(self.primary.named_parameters())
 
     def _weight_step(self, step: Step) -> tuple[Tensor, Tensor]:
@@ -146,8 +161,8 @@ class RartsLearner(SupernetLearner):
         training, loss, hits = self._inner_gradients(step)
         descend(self.optimiser, auxiliary_gradient(step, training), step.settings.gradient_clip)
         self.primary_optimiser.param_groups[0]["lr"] = step.learning_rate
-        slope = primary_gradient(step, self.recipe.perturbation(step))
-        descend(self.primary_optimiser, slope, step.settings.gradient_clip)
+        validation = primary_gradient(step, self.recipe.perturbation(step))
+        descend(self.primary_optimiser, validation, step.settings.gradient_clip)
         return loss, hits
 
     def state_dict(self) -> dict[str, Any]:
@@ -162,13 +177,13 @@ class RartsLearner(SupernetLearner):
         self.primary_optimiser.load_state_dict(state["primary_optimiser"])
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class RartsRecipe(Recipe):
     """A recipe that trains two sets of weights."""
 
-    def learner(self, task: Task) -> RartsLearner:
+    def learner(self, setup: SearchSetup) -> RartsLearner:
         """The learner of both."""
-        return RartsLearner(self, task)
+        return RartsLearner(self, setup)
 
 
 # Eqs. 3 and 6 move the weights first.
@@ -185,8 +200,8 @@ RARTS = RartsRecipe(
     relaxation=softmax,
     gradient=relaxed,
     outer=(latency,),
-    options={"lambda": 1.0, "beta": 1.0, "latency_weight": 0.0, "latency_table": ""},
-    files={"latency_table": latency_file},
+    options=(LAMBDA, BETA, LATENCY_WEIGHT, LATENCY_TABLE),
+    files={LATENCY_TABLE.name: latency_file},
     settings=FIRST_WEIGHTS,
     per_space={
         "darts": {"latency_weight": 0.002},
@@ -202,6 +217,6 @@ MILENAS = Recipe(
     source="He et al., MiLeNAS: Efficient Neural Architecture Search via Mixed-Level Reformulation, CVPR 2020",
     relaxation=softmax,
     gradient=mixed_level,
-    options={"lambda": 1.0},
+    options=(LAMBDA,),
     settings=FIRST_WEIGHTS,
 )

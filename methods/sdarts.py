@@ -1,6 +1,6 @@
 """SmoothDARTS with random smoothing, SDARTS-RS (Chen & Hsieh, ICML 2020).
 
-The weights are trained for a neighbourhood of the architecture and not for one point of it,
+The network weights are trained for a neighbourhood of the architecture, not for one point,
 
     min_A L_val(w̄(A), A)   with   w̄(A) = argmin_w E_{δ ~ U[-ε, ε]} L_train(w, A + δ),
 
@@ -15,18 +15,24 @@ import torch
 from torch import Tensor
 
 from methods.darts import DARTS_1ST
-from methods.search.recipe import unperturbed
+from methods.search.options import Option
+from methods.search.pieces import unperturbed
 from methods.search.step import Alpha, Step
+
+NOISE_START = Option("noise_start", 0.03, "Radius ε of the noise in the first epoch.", at_least=0, at_most=1e3)
+NOISE_END = Option(
+    "noise_end", 0.3, "Radius ε of the noise that the epochs approach linearly.", at_least=0, at_most=1e3
+)
 
 
 def noise_radius(step: Step) -> float:
     """ε of this epoch: linear from `noise_start` towards `noise_end`, 0.03 to 0.3."""
-    start, end = float(step.settings.options["noise_start"]), float(step.settings.options["noise_end"])
+    start, end = NOISE_START.of(step.settings), NOISE_END.of(step.settings)
     return start + (end - start) * step.epoch / step.settings.epochs
 
 
 def distribution(rows: Tensor, mask: Tensor) -> Tensor:
-    """Rows [edges, operations] clipped to [0, 1] and normalised; where nothing is left, the largest takes all."""
+    """Rows [edges, operations] clipped to [0, 1] and normalised; a row of no positive entry is 1 at its largest."""
     clipped = rows.clamp(0, 1).masked_fill(~mask, 0)
     total = clipped.sum(-1, keepdim=True)
     largest = rows.masked_fill(~mask, -torch.inf).argmax(-1)
@@ -39,14 +45,14 @@ def random_smoothing(step: Step) -> Alpha:
     radius = noise_radius(step)
     if radius == 0:
         return unperturbed(step)
-    seen = {}
+    perturbed = {}
     for kind, weights in step.relaxation(unperturbed(step), step, step.train.split).items():
         # Drawn in float32 on the host, for the same noise on every device and in every precision.
         drawn = torch.rand(weights.shape, generator=step.generator("sdarts noise", kind), dtype=torch.float32)
         noise = (radius * (2 * drawn - 1)).to(weights, non_blocking=True)
         mask = step.space.mask[kind].to(weights.device, non_blocking=True)
-        seen[kind] = distribution(weights + noise, mask).log()
-    return seen
+        perturbed[kind] = distribution(weights + noise, mask).log()
+    return perturbed
 
 
 # The paper has no search on NATS-Bench: there the settings are those that DARTS has in this suite.
@@ -59,5 +65,5 @@ SDARTS_RS = replace(
     "ICML 2020",
     perturbation=random_smoothing,
     without={"darts": ("none",)},
-    options={"noise_start": 0.03, "noise_end": 0.3},
+    options=(NOISE_START, NOISE_END),
 )

@@ -9,8 +9,10 @@ from itertools import pairwise
 from typing import Any
 
 from methods import Search, get_method
+from methods.amended_darts import ETA
+from methods.rarts import BETA, LAMBDA
 from methods.search.loop import Row
-from methods.search.settings import Settings, Value, resolve
+from methods.search.settings import Settings, resolve
 from spaces.analytic.rest_points import (
     Point,
     rest_of_amended,
@@ -21,22 +23,19 @@ from spaces.analytic.rest_points import (
 )
 from spaces.analytic.space import Analytic
 from spaces.common.errors import InputError
+from spaces.common.settings import Value
 
 AT_REST = 1e-5  # alpha, w and y move in a step by less than this times their rate: the slope is flat
-
-
-def _option(settings: Settings, key: str) -> float:
-    return float(settings.options[key])
 
 
 REST: Mapping[str, Callable[[Settings], Point]] = {
     "darts-1st": lambda s: rest_of_first_order(),
     "darts-2nd": lambda s: rest_of_second_order(s.learning_rate),
     "darts-2nd-exact": lambda s: rest_of_second_order(s.learning_rate),
-    "amended-darts": lambda s: rest_of_amended(_option(s, "eta")),
-    "amended-darts-exact": lambda s: rest_of_amended(_option(s, "eta")),
+    "amended-darts": lambda s: rest_of_amended(ETA.of(s)),
+    "amended-darts-exact": lambda s: rest_of_amended(ETA.of(s)),
     "milenas": lambda s: rest_of_mixed_level(),
-    "rarts": lambda s: rest_of_relaxed(_option(s, "lambda"), _option(s, "beta")),
+    "rarts": lambda s: rest_of_relaxed(LAMBDA.of(s), BETA.of(s)),
 }
 """Where a method comes to rest. These are the methods that make sense here: their pieces ask for two losses and the
 gradients of them; the others' ask for cells, for operations to choose among, or for networks to train."""
@@ -62,8 +61,8 @@ def settings_for(method: str, overrides: Mapping[str, Any]) -> Settings:
     if method not in REST:
         raise InputError(f"{method} makes no sense on analytic, where alpha is one number: take {', '.join(REST)}")
     layers = {**recipe.layers(Analytic()), "plain gradient descent": DESCENT}
-    options = resolve(recipe.options, {**layers, "settings": overrides})[0].options
-    bend = 2 * abs(float(options.get("lambda", 1.0))) + abs(float(options.get("beta", 0.0)))
+    first = resolve(recipe.options, {**layers, "settings": overrides})[0]
+    bend = 2 * (LAMBDA.of(first) if LAMBDA in recipe.options else 1) + (BETA.of(first) if BETA in recipe.options else 0)
     rate = min(0.01, 1 / max(bend, 1.0))
     constant = overrides.get("learning_rate", rate)
     rates = {"learning_rate": rate, "learning_rate_min": constant, "alpha_learning_rate": rate}

@@ -4,7 +4,7 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from math import gcd
 from pathlib import Path
 from typing import Any, get_args
@@ -13,15 +13,16 @@ import torch
 
 from methods import METHODS, get_method
 from methods.probes import get_probe
-from methods.search.external_recipe import own_errors
-from methods.search.settings import Settings, convert, resolve
+from methods.search.external.own_errors import own_errors
+from methods.search.options import Option
+from methods.search.settings import COMMON, Settings, resolve
 from spaces import get_space
 from spaces.cells.mixed_cell import Engine
 from spaces.cells.supernet import Precision
 from spaces.common.errors import InputError, unknown
 from spaces.common.files import file_digest
 from spaces.common.plural import counted
-from suite.protocol import Evaluation, evaluation, get_protocol
+from suite.protocol import RETRAINING, Evaluation, evaluation, get_protocol
 
 CODE = 3  # raised by hand whenever a change of the code changes what the same plan gives
 
@@ -86,7 +87,13 @@ class Plan:
         return f"{self.protocol}: {search}{f'; retraining {size}' if retrained else ''}"
 
 
-MOST_THREADS = 1024
+SEED = Option("seed", 0, "Seed of all random streams of a trial.", at_least=0, at_most=2**63 - 1)
+IMAGES = Option("images", 0, "Training images used, a class-balanced subset; 0: all.", at_least=0, at_most=10**9)
+SIZE = Option(
+    "size", 0, "Height and width to which images are shrunk, pixels; 0: as they are.", at_least=0, at_most=10_000
+)
+THREADS = Option("threads", 1, "Threads of a trial on a CPU; they set the order of sums.", at_least=1, at_most=1024)
+OF_TRIALS = (IMAGES, SIZE, THREADS)
 
 
 @own_errors()
@@ -115,24 +122,19 @@ def plan(
         raise InputError(f"{space} has no images, so no trials: run `dartboard search {method} --space {space}`")
     if space not in chosen.spaces:
         raise InputError(f"{method} makes no sense on {space}: choose {', '.join(chosen.spaces)}")
+    SEED.check(seed, "trial")
     given = dict(overrides or {})
-    of_trials = [*(f"evaluate.{own.name}" for own in fields(Evaluation)), "images", "size", "threads"]
+    of_trials = [*(f"evaluate.{own.name}" for own in RETRAINING), *(own.name for own in OF_TRIALS)]
     for option in chosen.options:
-        if option in of_trials:
-            raise InputError(f"{method}: options: {option} is a setting of every trial: call the option otherwise")
-    known = [*Settings().flat(), *chosen.options, *of_trials]
+        if option.name in of_trials:
+            raise InputError(f"{method}: options: {option.name} is a setting of every trial: call the option otherwise")
+    known = [*(own.name for own in (*COMMON, *chosen.options)), *of_trials]
     for key in given:
         if key not in known:
             raise InputError(f"settings: {unknown('setting', key, known)}")
-    images = int(convert("images", given.pop("images", scale.images), 0, "settings"))
-    size = int(convert("size", given.pop("size", 0), 0, "settings"))
-    threads = int(convert("threads", given.pop("threads", scale.threads), 1, "settings"))
-    if images < 0:
-        raise InputError(f"settings: images = {images} must be 0 (all) or more")
-    if size < 0:
-        raise InputError(f"settings: size = {size} must be 0 (as they are) or more")
-    if not 1 <= threads <= MOST_THREADS:
-        raise InputError(f"settings: threads = {threads} must lie between 1 and {MOST_THREADS}")
+    images = IMAGES.read(given.pop("images", scale.images), "settings")
+    size = SIZE.read(given.pop("size", SIZE.default), "settings")
+    threads = THREADS.read(given.pop("threads", scale.threads), "settings")
     for name, every in (probes or {}).items():
         get_probe(name)
         if every < 1:

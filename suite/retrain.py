@@ -10,7 +10,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
-from methods.search.training import accuracy, cosine, descend, weight_gradients
+from methods.search.learners.training import accuracy, cosine, descend, weight_gradients
 from spaces.base import Space
 from spaces.cells.genotype import Genotype
 from spaces.cells.network import Network

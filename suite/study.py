@@ -12,37 +12,74 @@ set = { epochs = 5 }             # overrides, as with `dartboard search --set`
 probes = ["cell", "hessian"]     # what is watched (`dartboard list probes`), none by default
 probe_every = 1                  # after every epoch, or every second, …
 when_available = false           # true: leave out, in words, a data set that is not in the data root
+
+[[trials]]
+methods = "*"                    # every registered method, on the spaces and with the seeds of its `quick`
+datasets = ["digits"]
 """
 
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
 from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
+from methods import METHODS
 from spaces.common.errors import InputError, unknown
 from spaces.common.toml import read_toml
 from suite.data.sets import available
 from suite.plan import Plan, plan, united
 
+EVERY = "*"
+"""Stands for all registered methods."""
+
 STUDIES = Path(__file__).parent / "studies"
 
 
 class Block(BaseModel):
-    """One product of methods, spaces, data sets and seeds."""
+    """One product of methods, spaces, data sets and seeds.
+
+    With `methods` = ``"*"`` the methods are all registered ones, and each says on which spaces and, unless `seeds` are
+    given, with which seeds.
+    """
 
     model_config = ConfigDict(extra="forbid", strict=True, populate_by_name=True)
 
     methods: list[str] = Field(min_length=1)
-    spaces: list[str] = Field(min_length=1)
+    spaces: list[str] = Field(default_factory=list, validate_default=True)
     datasets: list[str] = Field(min_length=1)
-    seeds: list[Annotated[int, Field(ge=0)]] = Field(min_length=1)
+    seeds: list[Annotated[int, Field(ge=0)]] = Field(default_factory=list, validate_default=True)
     overrides: dict[str, Any] = Field(default_factory=dict, alias="set")
     probes: list[str] = Field(default_factory=list)
     probe_every: int = Field(default=1, ge=1)
     when_available: bool = False
+
+    @field_validator("methods", mode="before")
+    @classmethod
+    def _every(cls, methods: Any) -> Any:
+        return [EVERY] if methods == EVERY else methods
+
+    @field_validator("spaces", "seeds")
+    @classmethod
+    def _given_unless_every(cls, entries: list[Any], info: ValidationInfo) -> list[Any]:
+        every = info.data.get("methods") == [EVERY]
+        if not entries and not every:
+            raise ValueError("list should have at least 1 item")
+        if entries and every and info.field_name == "spaces":
+            raise ValueError('leave it out: methods = "*" runs each method on its own spaces')
+        return entries
+
+    def combinations(self) -> Iterator[tuple[str, str, int]]:
+        """Method, space and seed of each trial on a data set."""
+        if self.methods != [EVERY]:
+            yield from product(self.methods, self.spaces, self.seeds)
+            return
+        for name, method in METHODS.items():
+            for space, seeds in method.quick_trials.items():
+                yield from ((name, space, seed) for seed in self.seeds or seeds)
 
 
 class Study(BaseModel):
@@ -133,7 +170,7 @@ def expand(
             if block.when_available and not here:
                 left_out.append(f"{dataset}: not in the data root {root} (trials block {number})")
                 continue
-            for method, space, seed in product(block.methods, block.spaces, block.seeds):
+            for method, space, seed in block.combinations():
                 try:
                     made = plan(
                         method,

@@ -10,9 +10,9 @@ from filelock import FileLock
 
 from methods import Search, get_method
 from methods.probes import get_probe
-from methods.search.external_recipe import own_errors
+from methods.search.external.own_errors import own_errors
+from methods.search.method import FileRead, Method
 from methods.search.probe import Watched
-from methods.search.recipe import FileRead, Method
 from spaces import get_space
 from spaces.base import Space
 from spaces.cells.genotype import Genotype

@@ -1,6 +1,7 @@
 """What all tests share: one thread, published architectures, and options.
 
-`--engine reference` runs them all on the plain construction; `--update-golden "why"` renews known numbers.
+`--engine reference` runs them all on the plain construction; `--update-golden "why"` renews known numbers, and
+`--add-golden "why"` adds those of a new method.
 """
 
 import pytest
@@ -53,12 +54,16 @@ def published() -> dict[str, str]:
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--engine", choices=["fast", "reference"], default="fast", help="what computes supernets")
     parser.addoption("--update-golden", metavar="WHY", help="renew the known numbers that moved, and keep this reason")
+    parser.addoption("--add-golden", metavar="WHY", help="add the known numbers that are new, and keep this reason")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    reason = config.getoption("--update-golden")
-    if reason is not None and not reason.strip():
-        raise pytest.UsageError('--update-golden wants the reason, which the file keeps: --update-golden "why"')
+    reasons = {flag: config.getoption(flag) for flag in ("--update-golden", "--add-golden")}
+    for flag, reason in reasons.items():
+        if reason is not None and not reason.strip():
+            raise pytest.UsageError(f'{flag} wants the reason, which the file keeps: {flag} "why"')
+    if None not in reasons.values():
+        raise pytest.UsageError("--update-golden renews what moved and adds what is new: leave --add-golden out")
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -1,7 +1,7 @@
 """The gradients of the layers as Λ-DARTS watches them (Movahedi et al., ICLR 2023); its equations and figures.
 
-All of them are of the aligned kind of cell (`methods.search.layer_gradients.aligned_kind`) and need two such cells: where a
-supernet has fewer, nothing is measured.
+All of them are of the aligned kind of cell (`methods.search.layer_gradients.aligned_kind`) and need two such cells:
+where a supernet has fewer, nothing is measured.
 """
 
 import torch

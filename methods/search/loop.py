@@ -6,12 +6,12 @@ from typing import Any
 
 import torch
 
-from methods.search.learner import Task
+from methods.search.learners.learner import SearchSetup
+from methods.search.learners.training import Batches
+from methods.search.method import Method
 from methods.search.probe import BATCH, Number, View, Watch, Watched
-from methods.search.recipe import Method
 from methods.search.settings import Settings, resolve
 from methods.search.step import Batch, Step
-from methods.search.training import Batches
 from spaces.base import Space
 from spaces.cells.genotype import Genotype
 from spaces.cells.mixed_cell import Engine
@@ -46,10 +46,10 @@ class Search:
     ) -> None:
         if settings is None:
             settings, _ = resolve(method.options, method.layers(space))
-        self.task = Task(
+        self.setup = SearchSetup(
             space, settings, train, valid, classes, in_channels, seed, torch.device(device), engine, precision, graphs
         )
-        self.learner = method.learner(self.task)
+        self.learner = method.learner(self.setup)
         self.watch = Watch(method.probes, probes)
         self.history: list[Row] = []
         self.epoch = 0
@@ -58,18 +58,18 @@ class Search:
 
     def _no_totals(self) -> torch.Tensor:
         """Sums over the epoch's weight steps: loss, hits, images. On the device: no step waits for the host."""
-        return torch.zeros(3, dtype=torch.float64, device=self.task.device)
+        return torch.zeros(3, dtype=torch.float64, device=self.setup.device)
 
     @property
     def steps_taken(self) -> int:
         """Steps behind this search."""
-        return self.epoch * self.task.steps + self.number
+        return self.epoch * self.setup.steps + self.number
 
     @property
     def done(self) -> bool:
         """All epochs taken, or stopped by the method."""
         return self.number == 0 and (
-            self.epoch >= self.task.settings.epochs or (self.epoch > 0 and self.learner.stop(self.history))
+            self.epoch >= self.setup.settings.epochs or (self.epoch > 0 and self.learner.stop(self.history))
         )
 
     @property
@@ -85,16 +85,16 @@ class Search:
 
     def advance(self) -> Row | None:
         """Take one step; at the end of an epoch, measure and return its history row."""
-        train = Batch(*self.task.train.batch(self.epoch, self.number), split="train")
-        # The architecture split runs on by epochs of its own, so that a shorter one is cycled (a longer one is not cut).
-        valid = Batch(*self.task.valid.batch(*divmod(self.steps_taken, len(self.task.valid))), split="valid")
-        if self.watch.following and (step := self._seen(self.epoch, self.number, train, valid)):
+        train = Batch(*self.setup.train.batch(self.epoch, self.number), split="train")
+        # The architecture split has epochs of its own, so that a shorter one is cycled and a longer one is not cut.
+        valid = Batch(*self.setup.valid.batch(*divmod(self.steps_taken, len(self.setup.valid))), split="valid")
+        if self.watch.following and (step := self._step_for_probes(self.epoch, self.number, train, valid)):
             self.watch.follow(step)
         loss, hits = self.learner.step(self.epoch, self.number, train, valid)
         size = len(train.labels)
         self._totals += torch.stack([loss.double() * size, hits.double(), torch.full_like(hits, size).double()])
         self.number += 1
-        if self.number < self.task.steps:
+        if self.number < self.setup.steps:
             return None
         self.history.append(self._close_epoch())
         self.learner.on_epoch_end(self.history)
@@ -126,22 +126,22 @@ class Search:
         if not self.watch.due(self.epoch):
             return {}
         weights = self.learner.weights()
-        train = Batch(*self.task.train.batch(BATCH, 0), split="train")
-        valid = Batch(*self.task.valid.batch(BATCH, 0), split="valid")
+        train = Batch(*self.setup.train.batch(BATCH, 0), split="train")
+        valid = Batch(*self.setup.valid.batch(BATCH, 0), split="valid")
         view = View(
-            space=self.task.space,
+            space=self.setup.space,
             genotype=genotype,
             weights=weights,
             before={kind: self.history[-1][f"weights.{kind}"] for kind in weights} if self.history else None,
             # One step beyond the epoch's last: what a probe draws, no step draws.
-            step=self._seen(self.epoch - 1, self.task.steps, train, valid),
+            step=self._step_for_probes(self.epoch - 1, self.setup.steps, train, valid),
             discrete_accuracy=measured["discrete_accuracy"],
             accuracy=self.learner.accuracy,
         )
         return self.watch.columns(self.epoch, view)
 
-    def _seen(self, epoch: int, number: int, train: Batch, valid: Batch) -> Step | None:
-        """A step for probes, whose passes are no passes of the search: they are not looked for among its graphs."""
+    def _step_for_probes(self, epoch: int, number: int, train: Batch, valid: Batch) -> Step | None:
+        """A step for probes. Its passes are not those of the search, so no CUDA graph of the search fits them."""
         step = self.learner.make_step(epoch, number, train, valid)
         return step and replace(step, graphs=None)
 
@@ -165,7 +165,7 @@ class Search:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue where `state` was taken."""
         self.epoch, self.number = state["epoch"], state["number"]
-        self._totals = state["totals"].to(self.task.device)
+        self._totals = state["totals"].to(self.setup.device)
         self.history = list(state["history"])
         self.learner.load_state_dict(state["learner"])
         self.watch.load_state_dict(state["probes"])

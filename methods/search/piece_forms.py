@@ -1,9 +1,9 @@
-"""The pieces of a recipe: what each is given, what it is called, where it stands, and what it gave, in words."""
+"""The form of a piece (a function that a recipe is made of), and how one is named in records and in errors."""
 
 import inspect
 import reprlib
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import MISSING, dataclass, field
 from functools import partial
 from types import CodeType
 from typing import Any
@@ -15,52 +15,48 @@ from spaces.common.plural import counted
 
 @dataclass(frozen=True)
 class Form:
-    """The arguments of a piece in order, whether a recipe has a tuple of them, and whether None stands for none."""
+    """What a piece is given, what it returns, and when it is called, in words.
+
+    `several`: a recipe has a tuple of them. `optional`: None stands for no piece.
+    """
 
     given: tuple[str, ...]
+    returns: str
+    called: str
     several: bool = False
     optional: bool = False
 
     @property
     def words(self) -> str:
-        """What the field may be."""
+        """What the field of a recipe may be."""
         one = f"of ({', '.join(self.given)})"
         if self.several:
             return f"a tuple of functions {one}, such as (term,)"
         return f"a function {one}{' or None' if self.optional else ''}"
 
 
-PIECES: Mapping[str, Form] = {
-    "relaxation": Form(("alpha", "context", "split")),
-    "gradient": Form(("step",)),
-    "start": Form(("space", "seed")),
-    "schedule": Form(("step",)),
-    "watch": Form(("step", "gradients"), several=True),
-    "log": Form(("memory",), several=True),
-    "inner": Form(("step",), several=True),
-    "outer": Form(("step",), several=True),
-    "constraint": Form(("step",)),
-    "perturbation": Form(("step",)),
-    "selection": Form(("space", "weights")),
-    "stop": Form(("history", "settings")),
-    "select_epoch": Form(("history", "settings")),
-    "weight_decay": Form(("history", "settings")),
-    "skip_dropout": Form(("context",)),
-    "auxiliary_skip": Form(("context",), optional=True),
-}
-"""Field of `methods.search.recipe.Recipe` → the form of its piece or pieces."""
-
-FILE = Form(("path", "space", "settings"))
-"""The form of what looks into a file that an option names."""
+def piece(
+    given: str,
+    returns: str,
+    called: str,
+    default: Any = MISSING,
+    *,
+    several: bool = False,
+    optional: bool = False,
+) -> Any:
+    """A field of `Pieces` that holds a piece, or several. `given`: the names of its arguments, in order."""
+    form = Form(tuple(given.split()), returns, called, several, optional)
+    return field(default=() if several else default, metadata={"form": form})
 
 
-def pieces_of(recipe: Any) -> list[tuple[str, Any]]:
-    """Field and function of every piece of a recipe."""
-    found: list[tuple[str, Any]] = []
-    for name, form in PIECES.items():
-        value = getattr(recipe, name)
-        found += [(name, piece) for piece in value] if form.several else [(name, value)] if value is not None else []
-    return [*found, *(("files", piece) for piece in recipe.files.values())]
+FILE = Form(("path", "space", "settings"), "what the file holds, in words", "before a trial runs")
+"""The form of a function that reads a file which an option names."""
+
+
+def describe(piece: Callable[..., Any]) -> str:
+    """A piece's name and the first line of its docstring."""
+    summary = (function_of(piece).__doc__ or "").strip().splitlines()
+    return f"{name_of(piece)}: {summary[0]}" if summary else name_of(piece)
 
 
 def function_of(piece: Any) -> Any:

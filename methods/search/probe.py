@@ -1,8 +1,8 @@
 """Probes: quantities that are watched during a search and never touch it.
 
-A probe is a pure function of a search as it stands after an epoch. It draws from streams that no step draws from, sees
-batches that no step sees, and its passes leave running statistics alone: the rest of a history is the same, bit for
-bit, with it and without.
+A probe is a pure function of the state of a search after an epoch. Its random streams and its batches are not those of
+any step, and its passes do not change running statistics, so all other columns of a history are the same, bit for bit,
+with it and without it.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -28,8 +28,8 @@ class View:
 
     `step` has the supernet, alpha and a fixed batch of each split; None where there is no supernet (random search).
     `weights` are those that `genotype` is selected from, `before` the same after the previous epoch, None after the
-    first. `discrete_accuracy` is the history's, and `accuracy` gives it of other weights: of the supernet on the alpha
-    half, in %, with the batch's own statistics.
+    first. `discrete_accuracy` is the history's; `accuracy` gives it of other weights: of the supernet on the
+    architecture split, in %, with the batch's own statistics.
     """
 
     space: Space
@@ -49,15 +49,15 @@ class View:
 
 
 Measure = Callable[[View], Mapping[str, Number]]
-"""Names → numbers, or lists of them. A number that does not exist here, such as a mean over no pair, has no name."""
+"""Names → numbers, or lists of them. A number that is not defined here, such as a mean over no pair, is left out."""
 
 Follow = Callable[[Step, Memory], None]
-"""Is shown every step before it is taken, for what is summed over a whole search."""
+"""Is called with every step before it is taken, for sums over a whole search."""
 
 
 @dataclass(frozen=True)
 class Probe:
-    """A named quantity. Where `supernet` is set it needs one, and is left out of a search that has none."""
+    """A named quantity. One with `supernet` needs a supernet and is left out of a search that has none."""
 
     name: str
     measure: Measure
@@ -74,20 +74,20 @@ class Watched:
 
 
 class Watch:
-    """The probes of one search: those that its recipe leans on, and those that were asked for beside."""
+    """The probes of one search: those required by its method, and those requested by the user."""
 
-    def __init__(self, own: Sequence[Watched], asked: Sequence[Watched]) -> None:
-        self.own, self.asked = tuple(own), tuple(asked)
-        self.following = list(dict.fromkeys(w.probe for w in (*own, *asked) if w.probe.follow is not None))
+    def __init__(self, required: Sequence[Watched], requested: Sequence[Watched]) -> None:
+        self.required, self.requested = tuple(required), tuple(requested)
+        self.following = list(dict.fromkeys(w.probe for w in (*required, *requested) if w.probe.follow is not None))
         self.memory: dict[str, Memory] = {probe.name: {} for probe in self.following}
-        self.seconds = 0.0  # spent on what was asked for, in this process
+        self.seconds = 0.0  # spent on requested probes in this process
 
     def due(self, epoch: int) -> bool:
-        """Is anything measured after this epoch (from 1)?"""
-        return any(epoch % watched.every == 0 for watched in (*self.own, *self.asked))
+        """Whether a probe is measured after this epoch (from 1)."""
+        return any(epoch % watched.every == 0 for watched in (*self.required, *self.requested))
 
     def follow(self, step: Step) -> None:
-        """Show a step, before it is taken, to the probes that sum over steps."""
+        """Pass a step, before it is taken, to the probes that sum over steps."""
         start = perf_counter()
         for probe in self.following:
             assert probe.follow is not None
@@ -97,10 +97,10 @@ class Watch:
     def columns(self, epoch: int, view: View) -> dict[str, Number]:
         """The history columns ``probe.<probe>.<number>`` of the probes that are due after `epoch` (from 1)."""
         found: dict[str, Number] = {}
-        for watched in self.own:
+        for watched in self.required:
             self._measure(watched, epoch, view, found)
         start = perf_counter()
-        for watched in self.asked:
+        for watched in self.requested:
             self._measure(watched, epoch, view, found)
         self.seconds += perf_counter() - start
         return found
@@ -116,7 +116,7 @@ class Watch:
                 found[f"probe.{probe.name}.{name}"] = value
 
     def state_dict(self) -> dict[str, Memory]:
-        """What the probes that follow the steps keep."""
+        """The memory of the probes that follow the steps."""
         return self.memory
 
     def load_state_dict(self, state: Mapping[str, Memory]) -> None:

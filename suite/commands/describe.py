@@ -3,13 +3,16 @@
 import json
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.markup import escape
 
 from spaces.common.errors import InputError
 from suite.console import Json, console, emit, plain_errors, table
+
+if TYPE_CHECKING:
+    from methods.search.method import Method
 
 
 class What(StrEnum):
@@ -37,8 +40,17 @@ def register(app: typer.Typer) -> None:
     app.command()(plain_errors(describe))
 
 
-def list_names(what: Annotated[What, typer.Argument(help="What to list.")], as_json: Json = False) -> None:
+def list_names(
+    what: Annotated[What, typer.Argument(help="What to list.")],
+    name: Annotated[str | None, typer.Argument(help="A method, to show what it is made of and its options.")] = None,
+    as_json: Json = False,
+) -> None:
     """List what there is."""
+    if name is not None:
+        if what is not What.methods:
+            raise InputError(f"{what.value} {name}: only a method has details: leave {name} out")
+        _show_method(name, as_json)
+        return
     rows = {
         What.methods: _methods,
         What.spaces: _spaces,
@@ -48,19 +60,41 @@ def list_names(what: Annotated[What, typer.Argument(help="What to list.")], as_j
         What.studies: _studies,
         What.exhibits: _exhibits,
     }[what]()
-    # A terminal has room for less of an exhibit than JSON; its name says paper and number.
-    columns = ("name", "title", "state", "lacks") if what is What.exhibits else None
+    # A terminal has room for less than JSON.
+    columns = {What.exhibits: ("name", "title", "state", "lacks"), What.methods: ("name", "title", "source")}.get(what)
     emit(rows, as_json, lambda: console.print(table(what.value, rows, columns)))
 
 
 def _methods() -> list[dict[str, Any]]:
-    from methods import METHODS, get_method
+    from methods import METHODS
 
-    rows = []
-    for name in METHODS:
-        declared = get_method(name).declaration()
-        rows.append({"name": name, "title": declared["title"], "source": declared["source"]})
-    return rows
+    return [_method(method) for method in METHODS.values()]
+
+
+def _method(method: "Method") -> dict[str, Any]:
+    """What a method declares of itself, but for its pieces."""
+    options = [
+        {"name": o.name, "type": o.kind, "default": o.default, "allowed": o.allowed, "what": o.words}
+        for o in method.options
+    ]
+    facts = {"name": method.name, "title": method.title, "source": method.source}
+    return {**facts, "spaces": list(method.spaces), "options": options}
+
+
+def _show_method(name: str, as_json: bool) -> None:
+    from methods import get_method
+
+    method = get_method(name)
+    facts, declared = _method(method), method.declaration()
+    rows = [{"what": key, "value": value} for key, value in declared.items()]
+    rows.append({"what": "spaces", "value": ", ".join(method.spaces)})
+
+    def show() -> None:
+        for title, shown in ((method.name, rows), ("options", facts["options"])):
+            if shown:
+                console.print(table(title, [{key: escape(str(cell)) for key, cell in row.items()} for row in shown]))
+
+    emit({**facts, "declaration": declared}, as_json, show)
 
 
 def _spaces() -> list[dict[str, Any]]:
@@ -82,7 +116,7 @@ def _datasets() -> list[dict[str, Any]]:
 
 def _probes() -> list[dict[str, Any]]:
     from methods.probes import PROBES, get_probe
-    from methods.search.recipe import describe as described
+    from methods.search.piece_forms import describe as described
 
     return [{"name": name, "what": described(get_probe(name).measure).partition(": ")[2]} for name in PROBES]
 

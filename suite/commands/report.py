@@ -95,7 +95,7 @@ def registry() -> "DataFrame":
                 "title": declared["title"],
                 "source": declared["source"],
                 "spaces": list(method.spaces),
-                "options": dict(method.options),
+                "options": {option.name: option.default for option in method.options},
                 "declaration": declared,
             }
         )

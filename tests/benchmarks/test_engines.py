@@ -146,7 +146,7 @@ def test_what_the_loop_adds(
     count = batch * (2 * rounds + 4)  # so that no epoch ends, which would measure accuracies
     search = make_search(space, count, **sizes[space], batch=batch, epochs=100)
     net, alpha = search.learner.net, search.learner.alpha()  # type: ignore[attr-defined]
-    given = [split.batch(0, 0) for split in (search.task.train, search.task.valid)]
+    given = [split.batch(0, 0) for split in (search.setup.train, search.setup.valid)]
     parameters = list(net.parameters())
 
     def passes() -> None:

@@ -1,5 +1,7 @@
 """Known numbers: files of golden values, compared with what is measured now, renewed by `--update-golden "why"`.
 
+`--add-golden "why"` adds entries that are new and changes no other.
+
 docs/known-numbers.md describes the files. A file of truths (`truth = "whose numbers they are"`) is never renewed.
 """
 
@@ -61,6 +63,11 @@ class Move:
     now: str
     difference: str
     tolerance: str
+
+    @property
+    def new(self) -> bool:
+        """Whether the file has no such entry."""
+        return (self.golden, self.now, self.tolerance) == ("-", "new", "")
 
 
 def platform_key(engine: str) -> str:
@@ -148,6 +155,18 @@ class Golden:
         for title, group in self.groups.items():
             group.values.clear()
             group.values.update({name: kept(value) for name, value in measured.get(title, {}).items()})
+        self._write(reason, key)
+
+    def add(self, measured: Measured, reason: str, key: str) -> None:
+        """Write what was measured and had no entry, and why. All other entries stay as they are."""
+        if self.renewals and self.renewals[0]["platform"] != key:
+            raise AssertionError(f"{self.path.name} is of another platform ({self.source}): add there, or renew it all")
+        for title, group in self.groups.items():
+            new = {name: kept(value) for name, value in measured.get(title, {}).items() if name not in group.values}
+            group.values.update(new)
+        self._write(reason, key)
+
+    def _write(self, reason: str, key: str) -> None:
         now = {"date": date.today(), "version": own_version(), "platform": key, "reason": reason}
         self.renewals = [now, *self.renewals][:REASONS]
         write_whole(self.path, lambda file: file.write("\n".join(self.lines()).encode()))
@@ -194,11 +213,11 @@ def table(title: str, moves: Sequence[Move]) -> str:
 
 @pytest.fixture
 def golden(request: pytest.FixtureRequest) -> Callable[[str, Measured], None]:
-    """`golden(topic, measured)` compares with TOPIC.toml beside the test, or renews it."""
+    """`golden(topic, measured)` compares with TOPIC.toml beside the test, or renews it, or adds to it."""
 
     def check(topic: str, measured: Measured) -> None:
         file = Golden(request.path.with_name(f"{topic}.toml"))
-        reason = request.config.getoption("--update-golden")
+        renewal, addition = (request.config.getoption(flag) for flag in ("--update-golden", "--add-golden"))
         key = "" if file.truth else platform_key(request.config.getoption("--engine"))
         moved = file.moves(measured, key)
         if not moved:
@@ -206,9 +225,13 @@ def golden(request: pytest.FixtureRequest) -> Callable[[str, Measured], None]:
         said = table(f"{topic}.toml, {file.source}: {len(moved)} moved", moved)
         if file.truth:
             pytest.fail(f"{said}\nThese numbers are not ours to renew.", pytrace=False)
-        if reason is None:
-            pytest.fail(f'{said}\nIf it is meant: pytest -m known --update-golden "why"', pytrace=False)
-        file.renew(measured, reason, key)
+        if renewal is not None:
+            file.renew(measured, renewal, key)
+        elif addition is not None and all(move.new for move in moved):
+            file.add(measured, addition, key)
+        else:
+            flag = "--add-golden" if all(move.new for move in moved) else "--update-golden"
+            pytest.fail(f'{said}\nIf it is meant: pytest -m known {flag} "why"', pytrace=False)
         request.node.user_properties.append(("renewed", said))
 
     return check

@@ -167,6 +167,57 @@ def test_a_renewal_wants_a_reason(project: Project) -> None:
         'ERROR: --update-golden wants the reason, which the file keeps: --update-golden "why"'
     ]
     assert project.file.read_text() == FILE
+    assert project.run("--update-golden", "a", "--add-golden", "b").ret == pytest.ExitCode.USAGE_ERROR
+
+
+def test_an_addition_changes_no_other_entry(project: Project) -> None:
+    project.renewed()
+    before = tomllib.loads(project.file.read_text())
+    more = {**VALUES, "count": {**VALUES["count"], "new one": 3}}
+    project.measure(more)
+    result = project.run()
+    result.assert_outcomes(passed=1, failed=1)
+    result.stdout.fnmatch_lines(['*pytest -m known --add-golden "why"'])
+    result = project.run("--add-golden", "a new method")
+    result.assert_outcomes(passed=2)
+    result.stdout.fnmatch_lines(["count new one * - * new"])
+    after = tomllib.loads(project.file.read_text())
+    assert after["count"]["values"].pop("new one") == 3
+    assert [renewal["reason"] for renewal in after.pop("renewal")] == ["a new method", "first"]
+    del before["renewal"]
+    before["loss"]["values"].pop("shaky c"), after["loss"]["values"].pop("shaky c")  # not a number
+    assert after == before
+    project.run().assert_outcomes(passed=2)
+
+
+@pytest.mark.parametrize("count", [{"seven": 8, "word": 'a "quoted" λ', "new one": 3}, {"seven": 7, "new one": 3}])
+def test_nothing_is_added_while_another_entry_moved_or_is_gone(project: Project, count: dict[str, object]) -> None:
+    project.renewed()
+    before = project.file.read_bytes()
+    project.measure({**VALUES, "count": count})
+    result = project.run("--add-golden", "a new method")
+    result.assert_outcomes(passed=1, failed=1)
+    result.stdout.fnmatch_lines(['*pytest -m known --update-golden "why"'])
+    assert project.file.read_bytes() == before
+
+
+def test_numbers_of_another_platform_are_not_added(project: Project) -> None:
+    project.renewed()
+    text = project.file.read_text().replace("torch ", "torch 0.")
+    project.file.write_text(text)
+    project.measure({**VALUES, "count": {**VALUES["count"], "new one": 3}})
+    result = project.run("--add-golden", "a new method")
+    result.assert_outcomes(passed=1, failed=1)
+    result.stdout.fnmatch_lines(["*example.toml is of another platform*"])
+    assert project.file.read_text() == text
+
+
+def test_a_truth_is_not_added_to(project: Project) -> None:
+    (project.folder / "test_truth.py").write_text(
+        "def test_truth(golden):\n    golden('truth', {'sums': {'2 + 2': 4, '2 + 3': 5}})\n"
+    )
+    project.run("--add-golden", "more").assert_outcomes(passed=1, failed=1)
+    assert (project.folder / "truth.toml").read_text() == TRUTH
 
 
 def test_what_has_no_stated_tolerance_is_not_taken(project: Project) -> None:

@@ -9,9 +9,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from methods import Search, get_method
-from methods.search.learner import Task
+from methods.search.learners.learner import SearchSetup
+from methods.search.method import Method
 from methods.search.probe import Watched
-from methods.search.recipe import Method
 from methods.search.settings import resolve
 from methods.search.step import Batch, Step
 from spaces import get_space
@@ -81,8 +81,8 @@ def make_step() -> Callable[..., Step]:
         splits = RandomImages("train", dtype, size), RandomImages("valid", dtype, size)
         settings = small_settings(chosen, space, **changes)
         searched = get_space(space, without=chosen.removes(space))
-        task = Task(searched, settings, *splits, classes=3, in_channels=3, seed=0, device=torch.device("cpu"))
-        learner: Any = chosen.learner(task)
+        setup = SearchSetup(searched, settings, *splits, classes=3, in_channels=3, seed=0, device=torch.device("cpu"))
+        learner: Any = chosen.learner(setup)
         for net in (learner.net, getattr(learner, "primary", None)):
             if net is not None:
                 net.to(dtype)
@@ -93,7 +93,7 @@ def make_step() -> Callable[..., Step]:
             Batch(*split.batch(0, 0), split=name) for split, name in zip(splits, ("train", "valid"), strict=True)
         )
         step = Step(
-            space=task.space,
+            space=setup.space,
             net=learner.net,
             alpha=learner._alpha,
             relaxation=learner.recipe.relaxation,

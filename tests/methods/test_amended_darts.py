@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from methods import Search, get_method
-from methods.amended_darts import amended, amended_exact, g2_amended, g2_amended_exact, outer_gradients
+from methods.amended_darts import AMENDED, amended, amended_exact, g2_amended, g2_amended_exact, outer_gradients
 from methods.darts import first_order
 from methods.search.settings import resolve
 from methods.search.step import Alpha, Batch, Step
@@ -50,7 +50,7 @@ def step_on(hessian: Tensor, mixed: Tensor, slope: Tensor, eta: float = 0.1) -> 
         net=Bilevel(hessian, mixed, slope),
         alpha={"cell": torch.ones(mixed.shape[1], dtype=torch.float64, requires_grad=True)},
         relaxation=lambda alpha, at, split: alpha,
-        settings=resolve({"eta": eta, "radius": 0.01}, {})[0],
+        settings=resolve(AMENDED.options, {"test": {"eta": eta, "radius": 0.01}})[0],
         seed=0,
         epoch=0,
         number=0,

@@ -310,11 +310,6 @@ def test_a_supernet_with_one_layer_is_refused(
         make_search("lambda-darts", space, cells=cells).advance()
 
 
-def test_an_unknown_difference_is_refused(make_search: Callable[..., Search]) -> None:
-    with pytest.raises(InputError, match="did you mean 'central'"):
-        make_search("lambda-darts", "s2", difference="centre").advance()
-
-
 def settings_of(method: str, space: str) -> tuple[Settings, dict[str, Any]]:
     recipe = get_method(method)
     settings, _ = resolve(recipe.options, recipe.layers(get_space(space)))

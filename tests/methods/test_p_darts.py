@@ -25,7 +25,8 @@ from methods.p_darts import (
     decaying_dropout,
     two_skips,
 )
-from methods.search.recipe import Recipe, every_step, strongest
+from methods.search.pieces import every_step, strongest
+from methods.search.recipe import Recipe
 from methods.search.settings import Settings, resolve
 from methods.search.stages import WHOLE, Stage, bounds, depth, prune, stage_of
 from methods.search.step import Step, StepContext
@@ -47,7 +48,7 @@ def at(stage: Stage, share: float) -> Any:
 def run(make_search: Callable[..., Search], recipe: Recipe, space: str = "nats-tss", **changes: Any) -> Search:
     """A search of `recipe` with the small settings of its registered namesake."""
     search = make_search(recipe.name, space, **changes)
-    search.learner = recipe.learner(search.task)
+    search.learner = recipe.learner(search.setup)
     return search
 
 
@@ -303,7 +304,7 @@ def test_settings_are_those_of_the_paper() -> None:
 
 
 def test_declarations_say_what_is_run() -> None:
-    settings, _ = resolve({}, {**P_DARTS.layers(get_space("nats-tss")), "protocol": {"epochs": 4}})
+    settings, _ = resolve((), {**P_DARTS.layers(get_space("nats-tss")), "protocol": {"epochs": 4}})
     said = P_DARTS.declaration(settings)
     assert said["stages"].startswith("2 epochs at depth 1, 8 of 8 operations; 1 epochs at depth 2, 5 of 8 operations;")
     assert "(0.0, 0.4, 0.7)" in said["skip dropout"]

@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from methods import Search, pr_darts
+from methods import Search
 from methods.darts import first_order, softmax
-from methods.pr_darts import (
+from methods.pr_darts.gates import (
     PR_DARTS,
     activation,
     deep_path,
@@ -29,13 +29,12 @@ from methods.pr_darts import (
     temperature,
     two_operations,
 )
-from methods.search.recipe import strongest
+from methods.search.pieces import strongest
 from methods.search.settings import resolve
 from methods.search.step import Alpha, Step, StepContext
 from spaces import get_space
 from spaces.cells.genotype import PARAMETRIC
 from spaces.common import streams
-from spaces.common.errors import InputError
 
 SPACES = ["nats-tss", "darts", "s1", "s2", "s3", "s4"]
 LOW, HIGH = -0.1, 1.1
@@ -332,23 +331,8 @@ def test_switching_a_component_off_is_the_other_alone(
 
 
 def test_without_gates_and_regularisers_it_is_first_order_darts(
-    make_search: Callable[..., Search], monkeypatch: pytest.MonkeyPatch
+    make_search: Callable[..., Search],
 ) -> None:
-    monkeypatch.setattr(pr_darts, "PR_DARTS", replace(PR_DARTS, relaxation=softmax, outer=(), selection=strongest))
-    bare = make_search("pr-darts", "nats-tss", batch_norm="running")
+    recipe = replace(PR_DARTS, relaxation=softmax, outer=(), selection=strongest)
+    bare = make_search(recipe, "nats-tss", batch_norm="running")
     assert list(bare) == list(make_search("darts-1st", "nats-tss"))
-
-
-@pytest.mark.parametrize(
-    ("options", "said"),
-    [
-        ({"gate_low": 0.1}, "beyond"),
-        ({"gate_high": 0.9}, "beyond"),
-        ({"tau_end": 0.0}, "positive"),
-        ({"sampled_operations": 0}, "at least 1"),
-    ],
-)
-def test_impossible_options(options: dict[str, float], said: str) -> None:
-    at = moment("nats-tss", **options)
-    with pytest.raises(InputError, match=said):
-        sampled_gates(spread("nats-tss"), at, "train")

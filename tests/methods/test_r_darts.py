@@ -33,7 +33,7 @@ def test_local_averages_by_hand() -> None:
 
 
 def test_settings_are_those_of_the_paper() -> None:
-    options = get_method("r-darts-ada").options
+    options = {option.name: option.default for option in get_method("r-darts-ada").options}
     assert (options["window"], options["delta"], options["ratio"], options["start_epoch"]) == (5, 4, 0.75, 10)
     assert (options["decay_factor"], options["decay_max"]) == (10, 0.03)
     assert get_method("r-darts-es").probes == (Watched(get_probe("hessian"), 2),)

@@ -18,7 +18,7 @@ from methods.rarts import (
     relaxed,
     second_weights,
 )
-from methods.search.learner import SupernetLearner
+from methods.search.learners.supernet import SupernetLearner
 from methods.search.settings import resolve
 from methods.search.step import Alpha, Step
 from spaces import get_space

@@ -100,7 +100,7 @@ def test_terms_see_the_alpha_of_the_weight_step(make_search: Callable[..., Searc
 def test_settings_are_those_of_the_paper() -> None:
     """ε from 0.03 to 0.3 and the settings of DARTS (Chen & Hsieh, 2020, section 5)."""
     recipe = get_method("sdarts-rs")
-    assert dict(recipe.options) == {"noise_start": 0.03, "noise_end": 0.3}
+    assert {option.name: option.default for option in recipe.options} == {"noise_start": 0.03, "noise_end": 0.3}
     for space in ("darts", "s1", "s2", "s3", "s4"):
         settings, _ = resolve(recipe.options, recipe.layers(get_space(space)))
         assert replace(settings, options={}) == Settings()

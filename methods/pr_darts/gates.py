@@ -17,11 +17,27 @@ import torch
 from torch import Tensor
 
 from methods.darts import first_order
+from methods.search.options import Option
 from methods.search.recipe import Recipe
 from methods.search.step import Alpha, Step, StepContext, Weights
 from spaces.base import Space
 from spaces.cells.genotype import PARAMETRIC, Genotype
-from spaces.common.errors import InputError
+
+# Section 5.1.
+LAMBDA1 = Option("lambda1", 0.01, "λ1: strength of the sparsity of skip-connections (4.2).", at_least=0, at_most=1e6)
+LAMBDA2 = Option("lambda2", 0.005, "λ2: strength of the sparsity of other operations (4.2).", at_least=0, at_most=1e6)
+LAMBDA3 = Option("lambda3", 0.005, "λ3: strength of the path regulariser L_path (eq. 8).", at_least=0, at_most=1e6)
+TAU_START = Option("tau_start", 10.0, "τ: temperature of the gates in the first epoch (5.1).", above=0, at_most=1e6)
+TAU_END = Option("tau_end", 0.1, "τ: temperature of the gates in the last epoch (5.1).", above=0, at_most=1e6)
+GATE_LOW = Option("gate_low", -0.1, "a: lower end to which gates are stretched (4.1).", at_least=-1e3, below=0)
+GATE_HIGH = Option("gate_high", 1.1, "b: upper end to which gates are stretched (4.1).", above=1, at_most=1e3)
+SAMPLED = Option(
+    "sampled_operations",
+    2,
+    "Operations on each edge that a pass computes, drawn uniformly (5.1).",
+    at_least=1,
+    at_most=100,
+)
 
 # 4.1 Group-structured sparse operation gates
 
@@ -31,18 +47,13 @@ def temperature(at: StepContext) -> float:
 
     The paper does not say whether τ moves by epochs or by steps; by epochs in the authors' code, as in GDAS.
     """
-    start, end = float(at.settings.options["tau_start"]), float(at.settings.options["tau_end"])
-    if min(start, end) <= 0:
-        raise InputError(f"tau_start = {start}, tau_end = {end}: temperatures are positive")
+    start, end = TAU_START.of(at.settings), TAU_END.of(at.settings)
     return start + (end - start) * at.epoch / max(at.settings.epochs - 1, 1)
 
 
 def stretch(at: StepContext) -> tuple[float, float]:
     """(a, b), the interval that gates are stretched to before they are cut back to [0, 1]."""
-    low, high = float(at.settings.options["gate_low"]), float(at.settings.options["gate_high"])
-    if not (low < 0 and high > 1):
-        raise InputError(f"gate_low = {low}, gate_high = {high}: gates are stretched beyond [0, 1] on both sides")
-    return low, high
+    return GATE_LOW.of(at.settings), GATE_HIGH.of(at.settings)
 
 
 def gate(alpha: Tensor, noise: Tensor, tau: float, low: float, high: float) -> Tensor:
@@ -72,9 +83,7 @@ def two_operations(kind: str, at: StepContext, split: str) -> Tensor:
     authors' code takes the two largest of the sampled gates instead, after dropping some at random.
     """
     mask = at.space.mask[kind]
-    count = int(at.settings.options["sampled_operations"])
-    if count < 1:
-        raise InputError(f"sampled_operations = {count}: an edge computes at least 1 operation")
+    count = SAMPLED.of(at.settings)
     order = torch.rand(mask.shape, generator=at.generator("pr-darts operations", split, kind), device="cpu")
     drawn = order.masked_fill(~mask, -1).topk(min(count, mask.shape[1])).indices
     return torch.zeros_like(mask).scatter(1, drawn, True) & mask
@@ -83,7 +92,7 @@ def two_operations(kind: str, at: StepContext, split: str) -> Tensor:
 def sampled_gates(alpha: Alpha, at: StepContext, split: str) -> Weights:
     """Hard-concrete gates on two operations an edge (eq. 7); to select: activation probabilities (Theorem 3).
 
-    (Eq. 7 sums over 1 ≤ i; node 0 is an input too, as eq. 1 has it.) Within a step, passes on one half share their
+    (Eq. 7 sums over 1 ≤ i; node 0 is an input too, as eq. 1 has it.) Within a step, passes on one split share their
     draws. Drawn in float64 on the host, so that every device and precision sees the same gates.
     """
     if split == "select":
@@ -155,17 +164,17 @@ def path_probability(alpha: Alpha, at: StepContext) -> Tensor:
 
 def skip_sparsity(step: Step) -> Alpha:
     """∇α of λ1 L_skip: the mean activation probability of the skip-connections (section 4.1)."""
-    return step.alpha_gradient(float(step.settings.options["lambda1"]) * group_sparsity(step.alpha, step, skip=True))
+    return step.alpha_gradient(LAMBDA1.of(step.settings) * group_sparsity(step.alpha, step, skip=True))
 
 
 def non_skip_sparsity(step: Step) -> Alpha:
     """∇α of λ2 L_non-skip: the mean activation probability of all other operations (section 4.1)."""
-    return step.alpha_gradient(float(step.settings.options["lambda2"]) * group_sparsity(step.alpha, step, skip=False))
+    return step.alpha_gradient(LAMBDA2.of(step.settings) * group_sparsity(step.alpha, step, skip=False))
 
 
 def path_depth(step: Step) -> Alpha:
     """∇α of -λ3 L_path: convolutions along the deepest path are encouraged (eq. 8)."""
-    return step.alpha_gradient(-float(step.settings.options["lambda3"]) * path_probability(step.alpha, step))
+    return step.alpha_gradient(-LAMBDA3.of(step.settings) * path_probability(step.alpha, step))
 
 
 def most_active(space: Space, weights: Weights) -> Genotype:
@@ -189,16 +198,7 @@ PR_DARTS = Recipe(
     gradient=first_order,
     outer=(skip_sparsity, non_skip_sparsity, path_depth),
     selection=most_active,
-    options={
-        "lambda1": 0.01,
-        "lambda2": 0.005,
-        "lambda3": 0.005,
-        "tau_start": 10.0,
-        "tau_end": 0.1,
-        "gate_low": -0.1,
-        "gate_high": 1.1,
-        "sampled_operations": 2,
-    },
+    options=(LAMBDA1, LAMBDA2, LAMBDA3, TAU_START, TAU_END, GATE_LOW, GATE_HIGH, SAMPLED),
     settings={
         "epochs": 200,
         "batch_size": 128,

@@ -1,55 +1,57 @@
-"""Is a method what `methods.search.recipe` says that it may be? Every field is checked before anything runs.
+"""The check of every field of a method before anything runs.
 
-`validate` raises `InputError` with one line, ``FIELD must be …: it is …``; whoever knows the file puts it in front.
+`validate` raises `InputError` with one line, ``FIELD must be …: it is …``; the caller puts the file in front.
 """
 
 import inspect
-import re
+from collections import Counter
 from collections.abc import Collection, Mapping
 from math import isfinite
 from typing import Any
 
-from methods.search.piece_forms import FILE, PIECES, Form, name_of, shown
+from methods.search.method import Method
+from methods.search.options import PLAIN, Option
+from methods.search.piece_forms import FILE, Form, name_of, shown
+from methods.search.pieces import FORMS
 from methods.search.probe import Probe, Watched
-from methods.search.recipe import Method, Recipe
-from methods.search.settings import RANGES, Settings, check_ranges, resolve
+from methods.search.recipe import Recipe
+from methods.search.settings import COMMON, resolve
 from methods.search.stages import Stage
 from spaces import IMAGE_SPACES, SPACES, get_space
 from spaces.common.errors import InputError, unknown
 
-PLAIN = (bool, int, float, str)
-"""The types of a setting. A subclass (`numpy.float64`) is none: what the command line gives is read as that type."""
-
 
 def validate(method: Method) -> None:
-    """Check every field of `method`, the settings that it resolves to and what it leaves of each space.
+    """Check every field of `method`, the settings that it resolves to and the operations that it leaves each space.
 
-    Raises `InputError` for the first that is not what it may be.
+    Raises `InputError` for the first field that is not what it may be.
     """
-    for name in ("name", "options", "probes", "spaces", "removes", "layers", "reads", "declaration", "learner"):
-        if not hasattr(method, name):
-            raise InputError(f"{name} is missing: a method has it (methods/search/recipe.py, Method)")
+    for field in ("name", "title", "source"):
+        _text(field, getattr(method, field))
     _name(method.name)
     _options(method.options)
+    _files(method)
     _spaces(method.spaces)
+    _without(method.without)
     _probes(method.probes)
+    _quick(method)
     if isinstance(method, Recipe):
-        _recipe(method)
-        _settings(method)
-        _without(method.without)
-    else:
-        for space in method.spaces:
-            get_space(space, without=method.removes(space))
-            resolve(method.options, method.layers(space))
+        _pieces(method)
+    _settings(method)
+    for space in method.spaces:
+        resolve(method.options, method.layers(get_space(space, without=method.removes(space))))
 
 
 def _must(field: str, may: str, value: Any) -> InputError:
     return InputError(f"{field} must be {may}: it is {shown(value)}")
 
 
-def _name(name: Any) -> None:
-    if not isinstance(name, str):
-        raise _must("name", "text, such as 'my-darts'", name)
+def _text(field: str, value: Any) -> None:
+    if not isinstance(value, str):
+        raise _must(field, "text", value)
+
+
+def _name(name: str) -> None:
     if not name.strip():
         raise InputError("name is blank: give the method one")
     if name != name.strip() or not name.isprintable():
@@ -57,15 +59,28 @@ def _name(name: Any) -> None:
 
 
 def _options(options: Any) -> None:
-    _plain("options", options, "{'lambda': 50.0}")
-    for name, value in options.items():
-        if name in Settings().flat():
-            raise InputError(f"options: {name} is a setting of every search: call the option otherwise")
-        if not re.fullmatch(r"[^\s=]+", name):
-            raise InputError(f"options: {name!r} must be a name that --set NAME=VALUE can give: no blank, no '='")
-        if name in RANGES and isinstance(value, bool | str):
-            raise InputError(f"options: {name} must be a number: it is {shown(value)}")
-    check_ranges(options, lambda key: "options")
+    may = "a tuple of options, such as (Option('lambda', 50.0, 'λ: strength of the term.'),)"
+    if not isinstance(options, tuple | list):
+        raise _must("options", may, options)
+    for option in options:
+        if not isinstance(option, Option):
+            raise InputError(f"options must be {may}: one is {shown(option)}")
+        if option.name in {common.name for common in COMMON}:
+            raise InputError(f"options: {option.name} is a setting of every search: call the option otherwise")
+    for name, times in Counter(option.name for option in options).items():
+        if times > 1:
+            raise InputError(f"options: {name} is declared {times} times")
+
+
+def _files(method: Method) -> None:
+    may = f"a mapping of options to functions of ({', '.join(FILE.given)})"
+    if not isinstance(method.files, Mapping):
+        raise _must("files", may, method.files)
+    text = {option.name for option in method.options if isinstance(option.default, str)}
+    for option, reader in method.files.items():
+        if option not in text:
+            raise InputError(f"files: {option!r} must be one of the options, with text as its default, such as ''")
+        _function(f"files[{option!r}]", FILE, reader)
 
 
 def _plain(field: str, given: Any, example: str) -> None:
@@ -106,23 +121,26 @@ def _probes(probes: Any) -> None:
             raise InputError(f"probes: the stride of {watched.probe.name} must be 1 or more: it is {watched.every!r}")
 
 
-def _recipe(recipe: Recipe) -> None:
-    """The fields that only a recipe has, but for its settings and operations."""
-    for field in ("title", "source"):
-        if not isinstance(getattr(recipe, field), str):
-            raise _must(field, "text", getattr(recipe, field))
+def _quick(method: Method) -> None:
+    may = "a mapping of spaces to seeds, such as {'s2': (0, 1)}, or None"
+    if method.quick is None:
+        return
+    if not isinstance(method.quick, Mapping):
+        raise _must("quick", may, method.quick)
+    for space, seeds in method.quick.items():
+        if space not in method.spaces:
+            raise _unknown_space("quick", space, method.spaces)
+        if not isinstance(seeds, tuple | list) or not all(type(seed) is int and seed >= 0 for seed in seeds):
+            raise InputError(f"quick must be {may}: its {space!r} is {shown(seeds)}")
+
+
+def _pieces(recipe: Recipe) -> None:
+    """The fields that only a recipe has."""
     if type(recipe.layerwise) is not bool:
         raise _must("layerwise", "True or False", recipe.layerwise)
-    for field, form in PIECES.items():
+    for field, form in FORMS.items():
         _piece(field, form, getattr(recipe, field))
     _stages(recipe.stages)
-    may = f"a mapping of options to functions of ({', '.join(FILE.given)})"
-    if not isinstance(recipe.files, Mapping):
-        raise _must("files", may, recipe.files)
-    for option, piece in recipe.files.items():
-        if not isinstance(recipe.options.get(option), str):
-            raise InputError(f"files: {option!r} must be one of the options, with text as its default, such as ''")
-        _function(f"files[{option!r}]", FILE, piece)
 
 
 def _piece(field: str, form: Form, value: Any) -> None:
@@ -165,21 +183,21 @@ def _stages(stages: Any) -> None:
             raise InputError(f"stages: skip_dropout = {stage.skip_dropout!r} must lie between 0 and 1")
 
 
-def _settings(recipe: Recipe) -> None:
-    """That what `settings` and `per_space` name exists, has its type and lies in its range."""
-    _plain("settings", recipe.settings, "{'epochs': 50}")
+def _settings(method: Method) -> None:
+    """That the settings named by `settings` and `per_space` exist, have their type and lie in their range."""
+    _plain("settings", method.settings, "{'epochs': 50}")
     may = "a mapping of spaces to mappings of settings, such as {'darts': {'epochs': 50}}"
-    if not isinstance(recipe.per_space, Mapping):
-        raise _must("per_space", may, recipe.per_space)
-    for space, settings in recipe.per_space.items():
+    if not isinstance(method.per_space, Mapping):
+        raise _must("per_space", may, method.per_space)
+    for space, settings in method.per_space.items():
         if not isinstance(settings, Mapping):
             raise InputError(f"per_space must be {may}: its {space!r} is {shown(settings)}")
         if space not in SPACES:
             raise _unknown_space("per_space", space, SPACES)
         _plain(f"per_space[{space!r}]", settings, "{'epochs': 50}")
-    resolve(recipe.options, {"settings": recipe.settings})
-    for space, settings in recipe.per_space.items():
-        resolve(recipe.options, {"settings": recipe.settings, f"per_space[{space!r}]": settings})
+    resolve(method.options, {"settings": method.settings})
+    for space, settings in method.per_space.items():
+        resolve(method.options, {"settings": method.settings, f"per_space[{space!r}]": settings})
 
 
 def _without(without: Any) -> None:

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from methods import METHODS, Search, get_method
-from methods.pr_darts_theory import (
+from methods.pr_darts.theory import (
     SHARES,
     deep,
     depth_genotypes,
@@ -18,7 +18,7 @@ from methods.pr_darts_theory import (
     spectrum,
     theory_cell,
 )
-from methods.search.training import sgd
+from methods.search.learners.training import sgd
 from spaces import get_space
 from spaces.common.errors import InputError
 from suite.plan import plan
@@ -81,13 +81,13 @@ def test_fixed_architectures_search_nothing(make_search: Callable[..., Search], 
 def test_fixed_architectures_train_on_the_same_batches_as_a_search(make_search: Callable[..., Search]) -> None:
     """One step by hand: the derived network's own loss on the search's first batch, then SGD's step."""
     search = make_search("fixed-skips-37.5", "s2", epochs=1, batches=(1, 1))
-    images, labels = search.task.train.batch(0, 0)
+    images, labels = search.setup.train.batch(0, 0)
     net = copy.deepcopy(search.learner.net)  # type: ignore[attr-defined]
     net.train()
     loss = torch.nn.functional.cross_entropy(net(images), labels)
     loss.backward()
-    torch.nn.utils.clip_grad_norm_(net.parameters(), search.task.settings.gradient_clip)
-    sgd(net, search.task.settings).step()
+    torch.nn.utils.clip_grad_norm_(net.parameters(), search.setup.settings.gradient_clip)
+    sgd(net, search.setup.settings).step()
     row = next(iter(search))
     assert row["train_loss"] == pytest.approx(loss.item())
     for expected, found in zip(net.parameters(), search.learner.net.parameters(), strict=True):  # type: ignore[attr-defined]

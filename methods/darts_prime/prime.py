@@ -6,12 +6,12 @@ DARTS is taken as an optimisation under a constraint, alpha in S, the set of dis
 
 Two pieces serve it, each a row of the paper's tables, and both together are DARTS-PRIME (algorithm 1):
 
-- **FIMT**: alpha moves when the weights are near an optimum, told by the Fisher information's trace, a moving average
-  of it and a threshold that adapts (section 3.1);
+- **FIMT**: alpha moves when the weights are near an optimum: when a moving average of the Fisher information's trace is
+  below a threshold that adapts (section 3.1);
 - **PR**: alpha is pulled towards its own discretization, ever more strongly (section 3.2).
 
 CS10 moves alpha at every tenth step: FIMT's schedule without its information. The pieces of the supplement (ADMM, CRB)
-are in `methods/prime_supplement.py`.
+are in `methods/darts_prime/supplement.py`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -23,15 +23,37 @@ import torch
 from torch import Tensor
 
 from methods.darts import DARTS_1ST
-from methods.search.settings import Value
+from methods.search.options import Option
 from methods.search.step import Alpha, Step, Weights
 from spaces.base import Space
-from spaces.common.errors import InputError
+from spaces.common.settings import Value
+
+# Section 4.2: r, h_0, h_i and λ.
+RATIO = Option(
+    "ratio",
+    10,
+    "r: steps of the weights alone for each step that moves alpha too (4.2).",
+    at_least=1,
+    at_most=1_000_000,
+)
+THRESHOLD = Option(
+    "threshold", 1.0, "h_0: threshold of the Fisher trace in the first step (algorithm 1).", above=0, at_most=1e12
+)
+THRESHOLD_RISE = Option(
+    "threshold_rise",
+    1.05,
+    "h_i: factor of the threshold in a step that does not move alpha (algorithm 1).",
+    at_least=1,
+    at_most=1e3,
+)
+EWMA = Option("ewma", 0.2, "λ: share of the newest trace in the moving average (eq. 7).", above=0, at_most=1)
+# Section 4.2: 0.1 on images, 1.0 on text.
+RHO_P = Option("rho_p", 0.1, "ρ_p: strength of proximity regularization (eq. 8).", at_least=0, at_most=1e6)
 
 
 # Section 3.1: the schedule.
 def fisher_trace(gradients: Sequence[Tensor]) -> float:
-    """tr(G Gᵀ) of the weights' gradient G: the sum of its squares (eq. 6)."""
+    """tr(G Gᵀ) of the network weights' gradient G: the sum of its squares (eq. 6)."""
     return float(torch.stack([g.square().sum() for g in gradients]).sum())
 
 
@@ -41,7 +63,7 @@ def moving_trace(step: Step, gradients: Sequence[Tensor]) -> None:
     Of the training loss alone: neither clipped nor with weight decay. The average begins at the first trace, since the
     paper names no value before it (its public code does the same).
     """
-    share = float(step.settings.options["ewma"])
+    share = EWMA.of(step.settings)
     trace = fisher_trace(gradients)
     average = share * trace + (1 - share) * step.memory.get("fimt.trace", trace)
     step.memory["fimt.trace"] = average
@@ -54,13 +76,10 @@ def fimt(step: Step) -> bool:
     On a constant trace the threshold returns to itself after r rises and one fall, h_i^r · h_d = 1: r steps of the
     weights alone for each step that moves alpha too.
     """
-    options = step.settings.options
-    rise = float(options["threshold_rise"])
-    fall = exp(-float(options["ratio"]) * log(rise))
-    if float(options["threshold"]) <= 0:
-        raise InputError(f"threshold = {options['threshold']}: a trace is never below it, so alpha would never move")
-    threshold = step.memory.get("fimt.threshold", float(options["threshold"]))
-    below = step.memory.get("fimt.trace", inf) < threshold  # inf: where alpha goes first, nothing is known yet
+    rise = THRESHOLD_RISE.of(step.settings)
+    fall = exp(-RATIO.of(step.settings) * log(rise))
+    threshold = step.memory.get("fimt.threshold", THRESHOLD.of(step.settings))
+    below = step.memory.get("fimt.trace", inf) < threshold  # inf: no trace is known yet, where alpha moves first
     step.memory["fimt.threshold"] = threshold * (fall if below else rise)
     _tally(step, threshold=threshold, moves=below)
     return bool(below)
@@ -83,7 +102,7 @@ def constant(step: Step) -> bool:
     """At every r-th weight step of the search, whatever the epochs' length (CS10: r = 10; section 4)."""
     taken = step.memory.get("constant.steps", 0) + 1
     step.memory["constant.steps"] = taken
-    return bool(taken % int(step.settings.options["ratio"]) == 0)
+    return bool(taken % RATIO.of(step.settings) == 0)
 
 
 # Section 3.2: proximity regularization.
@@ -102,7 +121,7 @@ def proximity(step: Step) -> Alpha:
     relaxed = step.relaxation(step.alpha, step, "select")
     corner = projection(step.space, relaxed)
     distance = torch.stack([torch.linalg.vector_norm(a - corner[kind]) for kind, a in relaxed.items()]).sum()
-    return step.alpha_gradient(step.progress * float(step.settings.options["rho_p"]) / 2 * distance)
+    return step.alpha_gradient(step.progress * RHO_P.of(step.settings) / 2 * distance)
 
 
 # Section 4: the settings, and the rows of Tables 1 and 2.
@@ -111,15 +130,11 @@ SOURCE = (
     "in Differentiable NAS, AAAI 2022"
 )
 
-# Section 4.3: with r weight steps for one of alpha the images are split r : 1; rows that alternate keep halves.
+# Section 4.3: with r weight steps for one of alpha the images are split r : 1; rows that alternate keep 1 : 1.
 # Algorithm 1 moves the weights first.
 SCHEDULED: dict[str, Value] = {"weights_share": 10 / 11, "order": "weights-alpha"}
 
-# Section 4.2: r, h_0, h_i and λ.
-FIMT: dict[str, Value] = {"ratio": 10, "threshold": 1.0, "threshold_rise": 1.05, "ewma": 0.2}
-
-# Section 4.2: ρ_p on images (1.0 on text).
-PROXIMITY: dict[str, Value] = {"rho_p": 0.1}
+FIMT = (RATIO, THRESHOLD, THRESHOLD_RISE, EWMA)
 
 DARTS_CS10 = replace(
     DARTS_1ST,
@@ -127,7 +142,7 @@ DARTS_CS10 = replace(
     title="DARTS, first order, alpha at every tenth step (CS10)",
     source=SOURCE,
     schedule=constant,
-    options={"ratio": 10},
+    options=(RATIO,),
     settings=SCHEDULED,
 )
 
@@ -149,7 +164,7 @@ DARTS_PR = replace(
     title="DARTS, first order, with proximity regularization",
     source=SOURCE,
     outer=(proximity,),
-    options=PROXIMITY,
+    options=(RHO_P,),
 )
 
 DARTS_PRIME = replace(
@@ -157,5 +172,5 @@ DARTS_PRIME = replace(
     name="darts-prime",
     title="DARTS-PRIME: FIMT schedule and proximity regularization",
     outer=(proximity,),
-    options={**FIMT, **PROXIMITY},
+    options=(*FIMT, RHO_P),
 )

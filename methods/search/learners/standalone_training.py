@@ -1,4 +1,4 @@
-"""Training of derived networks in the place of a supernet: what the learners without alpha share."""
+"""Training of derived networks instead of a supernet: the base class of learners without alpha."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -7,9 +7,9 @@ from typing import Any
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from methods.search.learner import Task
+from methods.search.learners.learner import SearchSetup
+from methods.search.learners.training import accuracy, descend, sgd, weight_gradients
 from methods.search.step import Alpha, Batch, Weights
-from methods.search.training import accuracy, descend, sgd, weight_gradients
 from spaces.cells.genotype import Genotype
 from spaces.common import streams
 
@@ -17,37 +17,37 @@ from spaces.common import streams
 class DerivedLearner(ABC):
     """Trains the derived network of one genotype at a time, at the supernet's width and depth."""
 
-    def __init__(self, task: Task) -> None:
-        self.task = task
+    def __init__(self, setup: SearchSetup) -> None:
+        self.setup = setup
 
     def begin(self, genotype: Genotype, *purpose: str | int) -> None:
         """Start on the network of `genotype`, its first weights drawn for `purpose`, with a fresh optimiser."""
-        task, s = self.task, self.task.settings
-        with streams.seeded(task.seed, *purpose):
-            self.net: nn.Module = task.space.network(
-                genotype, channels=s.channels, cells=s.cells, classes=task.classes, in_channels=task.in_channels
-            ).to(task.device)
+        setup, s = self.setup, self.setup.settings
+        with streams.seeded(setup.seed, *purpose):
+            self.net: nn.Module = setup.space.network(
+                genotype, channels=s.channels, cells=s.cells, classes=setup.classes, in_channels=setup.in_channels
+            ).to(setup.device)
         self.optimiser = sgd(self.net, s)
 
     def weight_step(self, rate: float, epoch: int, number: int, train: Batch) -> tuple[Tensor, Tensor]:
         """One step of the weights at learning rate `rate`; the loss (scalar) and number of hits (scalar) before it."""
         self.optimiser.param_groups[0]["lr"] = rate
         self.net.train()
-        self.net.random.reseed(self.task.seed, "noise", epoch, number)  # type: ignore[union-attr,operator]
+        self.net.random.reseed(self.setup.seed, "noise", epoch, number)  # type: ignore[union-attr,operator]
         logits = self.net(train.images)
         loss = F.cross_entropy(logits, train.labels)
-        descend(self.optimiser, weight_gradients(loss, self.optimiser), self.task.settings.gradient_clip)
+        descend(self.optimiser, weight_gradients(loss, self.optimiser), self.setup.settings.gradient_clip)
         return loss.detach(), (logits.detach().argmax(1) == train.labels).sum()
 
     def validation(self) -> tuple[float, float]:
         """Loss and accuracy (%) of the network on the architecture split, with running statistics."""
 
         def forward(images: Tensor, number: int) -> Tensor:
-            self.net.random.reseed(self.task.seed, "noise", "measure", number)  # type: ignore[union-attr,operator]
+            self.net.random.reseed(self.setup.seed, "noise", "measure", number)  # type: ignore[union-attr,operator]
             return self.net(images)
 
         self.net.eval()
-        return accuracy(forward, self.task.valid, self.task.settings.batch_size)
+        return accuracy(forward, self.setup.valid, self.setup.settings.batch_size)
 
     @abstractmethod
     def genotype(self) -> Genotype:
@@ -55,10 +55,10 @@ class DerivedLearner(ABC):
 
     def weights(self) -> Weights:
         """One where the genotype has an operation, else zero."""
-        return self.task.space.encode(self.genotype())
+        return self.setup.space.encode(self.genotype())
 
     def alpha(self) -> Alpha:
-        """None: there is no alpha."""
+        """Empty: there is no alpha."""
         return {}
 
     def make_step(self, epoch: int, number: int, train: Batch, valid: Batch) -> None:
@@ -66,11 +66,11 @@ class DerivedLearner(ABC):
         return
 
     def accuracy(self, weights: Weights) -> float:
-        """Of the network in training, in %: there are no weights to choose."""
+        """The network's on the architecture split, in %; `weights` has no influence on it."""
         return self.validation()[1]
 
     def on_epoch_end(self, history: Sequence[dict[str, Any]]) -> None:
-        """Nothing changes."""
+        """Do nothing."""
         return
 
     def select_epoch(self, history: Sequence[dict[str, Any]]) -> int:

@@ -1,18 +1,15 @@
-"""What moves in a search: the learner takes a step on two batches, and can be measured, saved and restored."""
+"""The learner of recipes: bilevel search through a supernet, a weight step and an alpha step on two splits."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Protocol
+from dataclasses import replace
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from methods.search.results import Results
-from methods.search.settings import Settings
-from methods.search.stages import bounds, depth, prune, stage_of
-from methods.search.step import Alpha, Batch, CachedGradients, Parameters, Step, StepContext, Weights
-from methods.search.training import (
-    Batches,
+from methods.search.learners.learner import SearchSetup
+from methods.search.learners.result_checks import ResultChecks
+from methods.search.learners.training import (
     accuracy,
     alpha_optimiser,
     cosine,
@@ -21,123 +18,59 @@ from methods.search.training import (
     sgd,
     weight_gradients,
 )
+from methods.search.pieces import Pieces
+from methods.search.stages import bounds, depth, prune, stage_of
+from methods.search.step import Alpha, Batch, CachedGradients, Parameters, Step, StepContext, Weights
 from spaces.base import Space
 from spaces.cells.genotype import Genotype
-from spaces.cells.mixed_cell import Engine
 from spaces.cells.operations import frozen_statistics
-from spaces.cells.supernet import Precision
 from spaces.common import streams
 from spaces.engine.cuda_graphs import Graphs
 
-if TYPE_CHECKING:
-    from methods.search.recipe import Recipe
-
-
-@dataclass(frozen=True)
-class Task:
-    """What a learner is made for."""
-
-    space: Space
-    settings: Settings
-    train: Batches
-    valid: Batches
-    classes: int
-    in_channels: int
-    seed: int
-    device: torch.device
-    engine: Engine = "fast"
-    precision: Precision = "fp32"
-    graphs: bool = False  # are passes replayed from CUDA graphs?
-
-    @property
-    def steps(self) -> int:
-        """Steps an epoch: one pass over the weight split."""
-        return len(self.train)
-
-
-class Learner(Protocol):
-    """A search's moving part."""
-
-    def step(self, epoch: int, number: int, train: Batch, valid: Batch) -> tuple[Tensor, Tensor]:
-        """Take one step; returns the training batch's loss (scalar) and number of hits (scalar), before it."""
-
-    def make_step(self, epoch: int, number: int, train: Batch, valid: Batch) -> Step | None:
-        """What a step on these batches starts from, for probes; None where there is no supernet. Nothing moves."""
-
-    def measure(self) -> dict[str, float]:
-        """Loss and accuracy (%) on the architecture split after an epoch: the keys of a history row."""
-
-    def accuracy(self, weights: Weights) -> float:
-        """That of the supernet at `weights` on the architecture split, in %, as `discrete_accuracy` is measured."""
-
-    def weights(self) -> Weights:
-        """The operation weights as they stand."""
-
-    def alpha(self) -> Alpha:
-        """Alpha as it stands; empty for a method that has none."""
-
-    def genotype(self) -> Genotype:
-        """The architecture that the search would return now."""
-
-    def on_epoch_end(self, history: Sequence[dict[str, Any]]) -> None:
-        """Change, for the epochs that follow, what the method changes for the sake of its history."""
-
-    def stop(self, history: Sequence[dict[str, Any]]) -> bool:
-        """Is the search over before its epochs are?"""
-
-    def select_epoch(self, history: Sequence[dict[str, Any]]) -> int:
-        """Which row's architecture the search returns."""
-
-    def state_dict(self) -> dict[str, Any]:
-        """All that the next step depends on; tensors and plain values only."""
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continue from `state` as if never interrupted."""
-
 
 def unrelaxed(alpha: Alpha, at: StepContext, split: str) -> Weights:
-    """Alpha as it is: on a scalar space it is no choice among operations that would have to be relaxed."""
+    """Alpha as it is: where it does not weigh operations against one another there is no choice to relax."""
     return alpha
 
 
 class SupernetLearner:
     """Bilevel search through a supernet: a weight step and an alpha step on two splits (DARTS, algorithm 1)."""
 
-    def __init__(self, recipe: "Recipe", task: Task) -> None:
-        self.recipe = replace(recipe, relaxation=unrelaxed) if task.space.scalar else recipe
-        self.task = task
+    def __init__(self, recipe: Pieces, setup: SearchSetup) -> None:
+        self.recipe = recipe if setup.space.relaxed else replace(recipe, relaxation=unrelaxed)
+        self.setup = setup
         self.memory: dict[str, Any] = {}
         self._last = (0, 0)  # epoch and number of the latest step
         self.second_weights: Parameters | None = None  # set by a learner that trains a second set of weights
-        self.results = Results(recipe.name)
+        self.checks = ResultChecks(recipe.name)
         self._weight_decay = self._decay(())
-        self._enter(0, task.space)
+        self._enter(0, setup.space)
 
     def _enter(self, stage: int, space: Space) -> None:
         """Start a stage of the search: over `space`, a fresh supernet, alpha and optimisers, an empty memory."""
-        task = self.task
+        setup = self.setup
         self.stage, self.space = stage, space
-        cells = depth(self.recipe.stages, stage, task.settings.cells)
-        self.settings = s = replace(task.settings, cells=cells, weight_decay=self._weight_decay)
-        seed = streams.derive(task.seed, "stage", stage) if stage else task.seed
+        cells = depth(self.recipe.stages, stage, setup.settings.cells)
+        self.settings = s = replace(setup.settings, cells=cells, weight_decay=self._weight_decay)
+        seed = streams.derive(setup.seed, "stage", stage) if stage else setup.seed
         with streams.seeded(seed, "supernet"):
             self.net = space.supernet(
                 channels=s.channels,
                 cells=s.cells,
-                classes=task.classes,
-                in_channels=task.in_channels,
+                classes=setup.classes,
+                in_channels=setup.in_channels,
                 affine=s.affine,
                 batch_norm=s.batch_norm,
                 node_norm=s.node_norm,
                 auxiliary_skip=self.recipe.auxiliary_skip is not None,
-                engine=task.engine,
-            ).to(task.device)
-        self.net.precision = task.precision
-        self.graphs = Graphs(self.net) if task.graphs else None
-        self.results.enter(space, self.net, s.cells)
-        start = self.results.start(self.recipe.start, self.recipe.start(space, seed))
-        self._alpha = {k: a.to(task.device).requires_grad_() for k, a in start.items()}
-        self.results.alpha = self._alpha
+                engine=setup.engine,
+            ).to(setup.device)
+        self.net.precision = setup.precision
+        self.graphs = Graphs(self.net) if setup.graphs else None
+        self.checks.enter(space, self.net, s.cells)
+        start = self.checks.start(self.recipe.start, self.recipe.start(space, seed))
+        self._alpha = {k: a.to(setup.device).requires_grad_() for k, a in start.items()}
+        self.checks.alpha = self._alpha
         self.optimiser = sgd(self.net, s)
         self.alpha_optimiser = alpha_optimiser(self._alpha, s)
         self.memory.clear()
@@ -149,7 +82,7 @@ class SupernetLearner:
         """
         step = self.make_step(epoch, number, train, valid)
         self._last = (epoch, number)
-        if self.task.settings.order == "alpha-weights":
+        if self.setup.settings.order == "alpha-weights":
             self._alpha_step(step)
             return self._weight_step(step)
         result = self._weight_step(step)
@@ -158,19 +91,19 @@ class SupernetLearner:
 
     def make_step(self, epoch: int, number: int, train: Batch, valid: Batch) -> Step:
         """The step as its pieces see it, the stage entered and the rates set that it needs."""
-        stages, s = self.recipe.stages, self.task.settings
+        stages, s = self.recipe.stages, self.setup.settings
         stage = stage_of(stages, s.epochs, epoch)
         if stage != self.stage:
-            self._enter(stage, prune(self.task.space, self.space, self.weights(), stages, stage))
+            self._enter(stage, prune(self.setup.space, self.space, self.weights(), stages, stage))
         first, end = bounds(stages, s.epochs)[stage : stage + 2]
         rate = cosine(s.learning_rate, s.learning_rate_min, (epoch - first) / (end - first))
         self.optimiser.param_groups[0]["lr"] = rate
         if not self.net.training:  # walking through its modules takes milliseconds
             self.net.train()
-        moment = self._context(epoch, number)
-        self._regulate(moment)
+        context = self._context(epoch, number)
+        self._regulate(context)
         return Step(
-            **vars(moment),
+            **vars(context),
             net=self.net,
             graphs=self.graphs,
             alpha=self._alpha,
@@ -183,20 +116,20 @@ class SupernetLearner:
             second_weights=self.second_weights,
         )
 
-    def _regulate(self, moment: StepContext) -> None:
-        """Set the rates that the supernet's passes follow at `moment`."""
-        recipe, number = self.recipe, self.results.number
-        self.net.skip_dropout = number("skip_dropout", recipe.skip_dropout, recipe.skip_dropout(moment), most=1)
+    def _regulate(self, context: StepContext) -> None:
+        """Set the supernet's dropout rate and the weight of its auxiliary skip-connections."""
+        recipe, number = self.recipe, self.checks.number
+        self.net.skip_dropout = number("skip_dropout", recipe.skip_dropout, recipe.skip_dropout(context), most=1)
         if (skip := recipe.auxiliary_skip) is not None:
-            self.net.auxiliary_weight = number("auxiliary_skip", skip, skip(moment))
+            self.net.auxiliary_weight = number("auxiliary_skip", skip, skip(context))
 
     def _alpha_step(self, step: Step) -> None:
-        recipe, results = self.recipe, self.results
-        if not results.truth("schedule", recipe.schedule, recipe.schedule(step)):
+        recipe, checks = self.recipe, self.checks
+        if not checks.truth("schedule", recipe.schedule, recipe.schedule(step)):
             return
-        gradient = results.like_alpha("gradient", recipe.gradient, recipe.gradient(step))
+        gradient = checks.like_alpha("gradient", recipe.gradient, recipe.gradient(step))
         for term in recipe.outer:
-            extra = results.added_to_alpha("outer", term, term(step))
+            extra = checks.added_to_alpha("outer", term, term(step))
             gradient = {kind: g + extra[kind] for kind, g in gradient.items()}
         for kind, alpha in self._alpha.items():
             alpha.grad = gradient[kind]
@@ -211,51 +144,51 @@ class SupernetLearner:
 
     def _inner_gradients(self, step: Step) -> tuple[Sequence[Tensor], Tensor, Tensor]:
         """∇w of the training loss and the inner terms, that loss, and the hits; running statistics move."""
-        # The inner objective stands at the alpha that the perturbation gives: its terms see the same.
+        # The inner objective and its terms are taken at the alpha that the perturbation gives.
         step = replace(step, alpha=self._perturbed(step))
         tables = self._layers(step) if self.recipe.layerwise else {}
         logits = step.logits(step.train, weights=tables or None, move_statistics=True)
         loss = step.space.loss(logits, step.train.labels)
         gradients: Sequence[Tensor] = weight_gradients(loss, self.optimiser, list(tables.values()))
-        if tables:  # what the pass finds beside the weights' gradients need not be computed again
+        if tables:  # the layers' gradients of this pass, so that no term computes them again
             count = len(gradients) - len(tables)
             gradients, layers = gradients[:count], gradients[count:]
             step = replace(step, cached_gradients=CachedGradients(gradients, dict(zip(tables, layers, strict=True))))
         for piece in self.recipe.watch:
             piece(step, gradients)
         for term in self.recipe.inner:
-            extra = self.results.gradients(term, term(step))
+            extra = self.checks.gradients(term, term(step))
             gradients = [g + more for g, more in zip(gradients, extra, strict=True)]
         return gradients, loss.detach(), step.space.hits(logits.detach(), step.train.labels)
 
     def _perturbed(self, step: Step) -> Alpha:
         """The alpha that the weight step sees."""
         piece = self.recipe.perturbation
-        return self.results.like_alpha("perturbation", piece, piece(step))
+        return self.checks.like_alpha("perturbation", piece, piece(step))
 
     def _relaxation(self, alpha: Alpha, at: StepContext, split: str) -> Weights:
-        """The recipe's."""
+        """The recipe's relaxation, its result checked."""
         piece = self.recipe.relaxation
-        return self.results.weights(piece, piece(alpha, at, split), split)
+        return self.checks.weights(piece, piece(alpha, at, split), split)
 
     def _layers(self, step: Step) -> Weights:
-        """The operation weights as tables of each cell's own, to be differentiated."""
+        """The operation weights, repeated as a table for each cell: leaves of the graph."""
         return {
             kind: w.detach().repeat(self.space.cells_of(kind, self.settings.cells), 1, 1).requires_grad_()
             for kind, w in step.relaxation(step.alpha, step, "train").items()
         }
 
     def _context(self, epoch: int, number: int) -> StepContext:
-        task = self.task
-        first, end = bounds(self.recipe.stages, task.settings.epochs)[self.stage : self.stage + 2]
-        steps = number / task.steps
+        setup = self.setup
+        first, end = bounds(self.recipe.stages, setup.settings.epochs)[self.stage : self.stage + 2]
+        steps = number / setup.steps
         return StepContext(
             space=self.space,
             settings=self.settings,
-            seed=task.seed,
+            seed=setup.seed,
             epoch=epoch,
             number=number,
-            progress=(epoch + steps) / task.settings.epochs,
+            progress=(epoch + steps) / setup.settings.epochs,
             stage=self.recipe.stages[self.stage],
             stage_progress=(epoch - first + steps) / (end - first),
         )
@@ -265,10 +198,10 @@ class SupernetLearner:
         return [state[p].get("momentum_buffer", torch.zeros_like(p)) for p in parameters_of(self.optimiser)]
 
     def measure(self) -> dict[str, float]:
-        """How the supernet does on the architecture split, or where a search of a scalar space stands; and what pieces log."""
-        measured = self._point() if self.task.space.scalar else self._accuracies()
+        """Loss and accuracies on the architecture split (of a scalar space, the point), and what the pieces log."""
+        measured = self._point() if self.setup.space.scalar else self._accuracies()
         for piece in self.recipe.log:
-            measured |= self.results.columns(piece, piece(self.memory), measured)
+            measured |= self.checks.columns(piece, piece(self.memory), measured)
         return measured
 
     def _accuracies(self) -> dict[str, float]:
@@ -280,38 +213,38 @@ class SupernetLearner:
         """
         self._regulate(self._context(*self._last))
         self.net.eval()
-        loss, mixed = self._on_alpha_half(self.weights())
-        discrete = self.accuracy(self.task.space.encode(self.genotype()))
+        loss, mixed = self._on_architecture_split(self.weights())
+        discrete = self.accuracy(self.setup.space.encode(self.genotype()))
         return {"valid_loss": loss, "valid_accuracy": mixed, "discrete_accuracy": discrete}
 
     def accuracy(self, weights: Weights) -> float:
-        """Of the supernet at `weights`, with the batch's own statistics and without what a derived network lacks."""
+        """The supernet's at `weights`, in %, with batch statistics and without what a derived network lacks."""
         self.net.train()
         rates = self.net.skip_dropout, self.net.auxiliary_weight
         self.net.skip_dropout = self.net.auxiliary_weight = 0.0
         with frozen_statistics(self.net):
-            found = self._on_alpha_half(weights)[1]
+            found = self._on_architecture_split(weights)[1]
         self.net.skip_dropout, self.net.auxiliary_weight = rates
         return found
 
-    def _on_alpha_half(self, weights: Weights) -> tuple[float, float]:
+    def _on_architecture_split(self, weights: Weights) -> tuple[float, float]:
         def forward(images: Tensor, number: int) -> Tensor:
-            self.net.random.reseed(self.task.seed, "noise", "measure", number)
+            self.net.random.reseed(self.setup.seed, "noise", "measure", number)
             return compute(images, weights)
 
         compute = self.graphs or self.net
-        return accuracy(forward, self.task.valid, self.task.settings.batch_size)
+        return accuracy(forward, self.setup.valid, self.setup.settings.batch_size)
 
     def _point(self) -> dict[str, float]:
-        """The validation loss and, since there is nothing to classify, `alpha`, `w` and, where a method has it, `y`."""
+        """The validation loss of a scalar space, `alpha`, `w` and, where a method has it, `y`."""
         sets: dict[str, Parameters] = {
             "alpha": self._alpha,
             "w": dict(self.net.named_parameters()),
             "y": self.second_weights or {},
         }
-        images, labels = next(self.task.valid.all(1))
+        images, labels = next(self.setup.valid.all(1))
         with torch.no_grad():
-            loss = self.task.space.loss(self.net(images, self.weights()), labels)
+            loss = self.setup.space.loss(self.net(images, self.weights()), labels)
         return {"valid_loss": loss.item(), **{k: value.item() for k, held in sets.items() for value in held.values()}}
 
     def weights(self) -> Weights:
@@ -325,7 +258,7 @@ class SupernetLearner:
     def genotype(self) -> Genotype:
         """What the recipe selects from the weights."""
         piece = self.recipe.selection
-        return self.results.genotype(piece, piece(self.space, self.weights()))
+        return self.checks.genotype(piece, piece(self.space, self.weights()))
 
     def on_epoch_end(self, history: Sequence[dict[str, Any]]) -> None:
         """The weight decay is what the recipe's piece makes of the history."""
@@ -335,17 +268,17 @@ class SupernetLearner:
 
     def _decay(self, history: Sequence[dict[str, Any]]) -> float:
         piece = self.recipe.weight_decay
-        return self.results.number("weight_decay", piece, piece(history, self.task.settings))
+        return self.checks.number("weight_decay", piece, piece(history, self.setup.settings))
 
     def stop(self, history: Sequence[dict[str, Any]]) -> bool:
         """As the recipe's `stop` piece says."""
         piece = self.recipe.stop
-        return self.results.truth("stop", piece, piece(history, self.task.settings))
+        return self.checks.truth("stop", piece, piece(history, self.setup.settings))
 
     def select_epoch(self, history: Sequence[dict[str, Any]]) -> int:
         """As the recipe's `select_epoch` piece says."""
         piece = self.recipe.select_epoch
-        return self.results.row(piece, piece(history, self.task.settings), len(history))
+        return self.checks.row(piece, piece(history, self.setup.settings), len(history))
 
     def state_dict(self) -> dict[str, Any]:
         """The stage, weights with running statistics, alpha, both optimisers, pieces' memory, and the latest step."""
@@ -363,7 +296,7 @@ class SupernetLearner:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restore all of `state_dict`: in place in the first stage, else in the saved stage's supernet."""
         if self.stage or state["stage"]:
-            self._enter(state["stage"], self.task.space.restricted(state["mask"]))
+            self._enter(state["stage"], self.setup.space.restricted(state["mask"]))
         self.net.load_state_dict(state["net"])
         with torch.no_grad():
             for kind, alpha in self._alpha.items():

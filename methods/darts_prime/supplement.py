@@ -19,9 +19,9 @@ import torch
 from torch import Tensor
 
 from methods.darts import DARTS_1ST
-from methods.darts_prime import DARTS_FIMT, DARTS_PRIME, SOURCE, projection
+from methods.darts_prime.prime import DARTS_FIMT, DARTS_PRIME, SOURCE, projection
+from methods.search.options import Option
 from methods.search.recipe import Recipe
-from methods.search.settings import Value
 from methods.search.step import Alpha, Step, StepContext, Weights
 from spaces.base import Space
 
@@ -80,13 +80,21 @@ def with_crb(recipe: Recipe, name: str, title: str) -> Recipe:
     )
 
 
-# S1.2: ADMM regularization.
+# S1.2: ADMM regularization. S3: ρ_a, λ_u, and alpha's steps between two updates of z and u.
+RHO_A = Option("rho_a", 0.1, "ρ_a: strength of ADMM regularization (S1).", at_least=0, at_most=1e6)
+LAMBDA_U = Option("lambda_u", 0.8, "λ_u: share of u that an update keeps (S5).", at_least=0, at_most=1)
+ADMM_STEPS = Option(
+    "admm_steps", 10, "Steps of alpha between two updates of z and u (S3, S5).", at_least=1, at_most=1_000_000
+)
+ADMM = (RHO_A, LAMBDA_U, ADMM_STEPS)
+
+
 def admm(step: Step) -> Alpha:
     """∇α of ρ_a/2 ‖a - z + u‖², a the relaxed alpha (S1)."""
     relaxed = step.relaxation(step.alpha, step, "select")
     z, u = multipliers(step, {kind: a.detach() for kind, a in relaxed.items()})
     penalty = torch.stack([(a - z[kind] + u[kind]).square().sum() for kind, a in relaxed.items()]).sum()
-    return step.alpha_gradient(float(step.settings.options["rho_a"]) / 2 * penalty)
+    return step.alpha_gradient(RHO_A.of(step.settings) / 2 * penalty)
 
 
 def multipliers(step: Step, relaxed: Mapping[str, Tensor]) -> tuple[Weights, Weights]:
@@ -95,24 +103,20 @@ def multipliers(step: Step, relaxed: Mapping[str, Tensor]) -> tuple[Weights, Wei
     The paper names no start: z begins at the relaxed alpha and u at zero, so that the term begins at zero. A weight of
     exactly zero belongs to an operation that is pruned or that the edge lacks: z does not choose it and its u is zero.
     """
-    memory, options = step.memory, step.settings.options
+    memory = step.memory
     taken = memory.get("admm.steps", 0)
     memory["admm.steps"] = taken + 1
     if taken == 0:
         memory["admm.z"] = dict(relaxed)
         memory["admm.u"] = {kind: torch.zeros_like(a) for kind, a in relaxed.items()}
-    elif taken % int(options["admm_steps"]) == 0:
+    elif taken % ADMM_STEPS.of(step.settings) == 0:
         u = memory["admm.u"]
         least = torch.finfo(torch.float32).min
         z = projection(step.space, {kind: (a + u[kind]).masked_fill(a == 0, least) for kind, a in relaxed.items()})
-        decay = float(options["lambda_u"])
+        decay = LAMBDA_U.of(step.settings)
         memory["admm.z"] = z
         memory["admm.u"] = {kind: (decay * u[kind] + a - z[kind]).masked_fill(a == 0, 0) for kind, a in relaxed.items()}
     return memory["admm.z"], memory["admm.u"]
-
-
-# S3: ρ_a, λ_u, and alpha's steps between two updates of z and u.
-ADMM: dict[str, Value] = {"rho_a": 0.1, "lambda_u": 0.8, "admm_steps": 10}
 
 
 def with_admm(recipe: Recipe, name: str, title: str) -> Recipe:
@@ -123,7 +127,7 @@ def with_admm(recipe: Recipe, name: str, title: str) -> Recipe:
         title=title,
         source=SOURCE,
         outer=(*recipe.outer, admm),
-        options={**recipe.options, **ADMM},
+        options=(*recipe.options, *ADMM),
     )
 
 

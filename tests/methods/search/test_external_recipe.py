@@ -1,4 +1,4 @@
-"""A method outside the repository: the very file of docs/adding-a-method.md is run."""
+"""Methods outside the repository: the files and commands of docs/adding-a-method.md are run, and errors told."""
 
 import json
 import re
@@ -11,47 +11,60 @@ import typer
 from typer.testing import CliRunner, Result
 
 from methods import get_method
-from methods.search.external_recipe import own_errors
+from methods.search.external.own_errors import own_errors
 from spaces.common.errors import InputError
 from suite import commands
 from suite.executors.local import run_all
 from suite.plan import plan
 
 RECIPE = "from dataclasses import replace\nfrom methods.darts import DARTS_1ST\nX = replace(DARTS_1ST, "
-GUIDE = Path(__file__).parents[2] / "docs" / "adding-a-method.md"
+OPTION = f"from methods.search.options import Option\n{RECIPE}"
+GUIDE = Path(__file__).parents[3] / "docs" / "adding-a-method.md"
+
+
+BLOCKS = re.findall(r"```python\n(.*?)```", GUIDE.read_text(encoding="utf-8"), re.DOTALL)
 
 
 @pytest.fixture
 def outside(tmp_path: Path) -> Path:
-    """The guide's file, saved somewhere."""
-    found = re.search(r"```python\n(.*?)```", GUIDE.read_text(encoding="utf-8"), re.DOTALL)
-    assert found is not None
-    assert len(found[1].splitlines()) <= 60
+    """The guide's first file, saved somewhere."""
+    assert len(BLOCKS[0].splitlines()) <= 60
     path = tmp_path / "beta_darts.py"
-    path.write_text(found[1], encoding="utf-8")
+    path.write_text(BLOCKS[0], encoding="utf-8")
     return path
 
 
-def test_the_guides_file_runs(outside: Path, tmp_path: Path) -> None:
-    app = typer.Typer()
-    commands.register(app)
-    arguments = ["search", "--method", f"{outside}:BETA_DARTS", "--space", "nats-tss", "--set", "epochs=1"]
-    arguments += [
-        "--set",
-        "lambda=25",
-        "--set",
-        "evaluate.epochs=1",
-        "--set",
-        "images=64",
-        "--out",
-        str(tmp_path / "runs"),
-    ]
-    result = CliRunner().invoke(app, [*arguments, "--json"])
+@pytest.mark.parametrize(
+    ("block", "name", "option", "piece"),
+    [(0, "BETA_DARTS", "lambda=25", "beta_decay"), (1, "STOPS_BY_GAP", "largest_gap=5", "wide_gap")],
+)
+def test_a_file_of_the_guide_runs(tmp_path: Path, block: int, name: str, option: str, piece: str) -> None:
+    path = tmp_path / "mine.py"
+    path.write_text(BLOCKS[block], encoding="utf-8")
+    result = searched(path, name, "--set", option, "--json")
     assert result.exit_code == 0, result.output
     record = json.loads(result.stdout)
-    assert record["method"] == "my-beta-darts"
-    assert record["settings"]["lambda"] == 25
-    assert "beta_decay" in record["recipe"]["outer terms"]
+    assert record["method"] == get_method(f"{path}:{name}").name
+    key, value = option.split("=")
+    assert record["settings"][key] == float(value)
+    assert piece in " ".join(record["recipe"].values())
+
+
+def test_the_guide_has_no_file_that_no_test_runs() -> None:
+    assert len(BLOCKS) == 2
+
+
+def test_the_guides_command_is_the_commands(outside: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each line of its shell blocks, but for the sizes; `tox` is not started."""
+    lines = re.findall(r"^dartboard (.*)$", GUIDE.read_text(encoding="utf-8"), re.MULTILINE)
+    assert lines
+    monkeypatch.chdir(outside.parent)
+    app = typer.Typer()
+    commands.register(app)
+    small = ["--set", "epochs=1", "--set", "images=64", "--set", "evaluate.epochs=1", "--out", "runs"]
+    for line in lines:
+        result = CliRunner().invoke(app, [*line.split(), *small])
+        assert result.exit_code == 0, result.output
 
 
 def test_the_guides_term_is_its_closed_form(outside: Path, make_step) -> None:  # type: ignore[no-untyped-def]
@@ -108,11 +121,15 @@ def test_a_changed_file_is_another_trial(outside: Path) -> None:
         (f"{RECIPE}name='x', per_space={{'Darts': {{'epochs': 1}}}})", "X", "X: per_space: unknown space 'Darts'"),
         (f"{RECIPE}name='x', relaxation='softmax')", "X", "X: relaxation must be a function"),
         (f"{RECIPE}name='x', outer=len)", "X", "X: outer must be a tuple of functions"),
-        (f"{RECIPE}name='x', options=('a',))", "X", "X: options must be a mapping"),
-        (f"{RECIPE}name='x', options={{'size': 3}})", "X", "options: size is a setting of every trial"),
-        (f"{RECIPE}name='x', options={{'evaluate.cells': 3}})", "X", "evaluate.cells is a setting of every trial"),
+        (f"{RECIPE}name='x', options=('a',))", "X", "X: options must be a tuple of options"),
+        (f"{OPTION}name='x', options=(Option('size', 3, 'S.'),))", "X", "options: size is a setting of every trial"),
+        (
+            f"{OPTION}name='x', options=(Option('evaluate.cells', 3, 'S.'),))",
+            "X",
+            "evaluate.cells is a setting of every trial",
+        ),
         (f"{RECIPE}name=' ')", "X", "name is blank"),
-        (f"{RECIPE}name='x', options={{'epochs': 3}})", "X", "epochs is a setting of every search"),
+        (f"{OPTION}name='x', options=(Option('epochs', 3, 'E.'),))", "X", "epochs is a setting of every search"),
         ("from methods.darts import DARTS_1ST", "DARTS_1ST", "which is taken"),
         ("from methods.darts import DARTS_1ST as MINE", "MIN", "did you mean 'MINE'"),
     ],
@@ -152,7 +169,8 @@ PIECES = """from dataclasses import dataclass, replace
 from functools import partial
 import torch
 from methods.darts import DARTS_1ST, first_order
-from methods.random_search import RandomLearner, RandomSearch
+from methods.random_search import RandomSearch
+from methods.search.options import Option
 
 def helper(step):
     raise Own("no\\nsuch", step.epoch)
@@ -166,8 +184,8 @@ def fixed(step, by):
     return helper(step)
 
 class Mine(RandomSearch):
-    def learner(self, task):
-        return helper(task)
+    def learner(self, setup):
+        return helper(setup)
 
 OUTER = replace(DARTS_1ST, name="o", outer=(term,))
 PARTIAL = replace(DARTS_1ST, name="p", outer=(partial(fixed, by=2),))
@@ -175,26 +193,26 @@ GRADIENT = replace(DARTS_1ST, name="g", gradient=torch.enable_grad()(term))
 NONE = replace(DARTS_1ST, name="n", gradient=lambda step: None)
 LEARNER = Mine(name="l")
 FILES = {{"table": lambda path, space, settings: path.x}}
-OPTION = replace(DARTS_1ST, name="f", options={{"table": "here"}}, files=FILES)
+OPTION = replace(DARTS_1ST, name="f", options=(Option("table", "here", "A file."),), files=FILES)
 """
 
 
-def searched(path: Path, name: str) -> Result:
+def searched(path: Path, name: str, *more: str) -> Result:
     app = typer.Typer()
     commands.register(app)
     small = [word for setting in ("epochs=1", "images=64", "evaluate.epochs=1") for word in ("--set", setting)]
-    arguments = ["search", f"{path}:{name}", "--space", "s2", "--out", str(path.parent / "runs"), *small]
+    arguments = ["search", f"{path}:{name}", "--space", "s2", "--out", str(path.parent / "runs"), *small, *more]
     return CliRunner().invoke(app, arguments)
 
 
 @pytest.mark.parametrize(
     ("name", "kind", "said"),
     [
-        ("OUTER", "Exception", "line 8: outer term: Own: ('no\\nsuch', 0)"),
-        ("OUTER", "BaseException", "line 8: outer term: Own: ('no\\nsuch', 0)"),
-        ("PARTIAL", "KeyError", "line 8: outer fixed: Own: ('no\\nsuch', 0)"),
-        ("GRADIENT", "SystemExit", "line 8: gradient term: Own: ('no\\nsuch', 0)"),
-        ("LEARNER", "Exception", "line 8: Mine.learner: AttributeError: 'Task' object has no attribute 'epoch'"),
+        ("OUTER", "Exception", "line 9: outer term: Own: ('no\\nsuch', 0)"),
+        ("OUTER", "BaseException", "line 9: outer term: Own: ('no\\nsuch', 0)"),
+        ("PARTIAL", "KeyError", "line 9: outer fixed: Own: ('no\\nsuch', 0)"),
+        ("GRADIENT", "SystemExit", "line 9: gradient term: Own: ('no\\nsuch', 0)"),
+        ("LEARNER", "Exception", "line 9: Mine.learner: AttributeError: 'SearchSetup' object has no attribute 'epoch'"),
     ],
 )
 def test_an_error_in_ones_own_piece_is_a_line_and_a_traceback_of_ones_own_file(
@@ -216,7 +234,7 @@ def test_what_looks_into_a_file_fails_before_anything_runs(tmp_path: Path) -> No
     path.write_text(PIECES.format(kind="Exception"))
     result = searched(path, "OPTION")
     assert result.exit_code == 2
-    assert f"{path}: line 27: files <lambda>: AttributeError: " in result.stderr
+    assert f"{path}: line 28: files <lambda>: AttributeError: " in result.stderr
     assert not (tmp_path / "runs").exists()
 
 
@@ -225,7 +243,7 @@ def test_a_piece_that_returns_nothing_is_one_line(tmp_path: Path) -> None:
     path.write_text(PIECES.format(kind="Exception"))
     result = searched(path, "NONE")
     assert result.exit_code == 2
-    assert f"dartboard: {path}: line 25: n: gradient <lambda> must return a dictionary of tensors" in result.stderr
+    assert f"dartboard: {path}: line 26: n: gradient <lambda> must return a dictionary of tensors" in result.stderr
     assert "Traceback" not in result.stderr
 
 
@@ -249,5 +267,5 @@ def test_a_study_tells_an_error_of_ones_own_piece_beside_the_others(tmp_path: Pa
         on_event=lambda event: None,
     )
     assert failure.users
-    assert failure.words.splitlines()[0] == f"{path}: line 8: outer term: Own: ('no\\nsuch', 0)"
+    assert failure.words.splitlines()[0] == f"{path}: line 9: outer term: Own: ('no\\nsuch', 0)"
     assert failure.words.count(str(path)) == 3

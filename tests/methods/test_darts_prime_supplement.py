@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from methods import Search
-from methods.darts_prime import projection, proximity
-from methods.prime_supplement import admm, clipped, computing, even, multipliers, pruned
+from methods.darts_prime.prime import projection, proximity
+from methods.darts_prime.supplement import admm, clipped, computing, even, multipliers, pruned
 from methods.search.step import Step
 from spaces import IMAGE_SPACES, get_space
 

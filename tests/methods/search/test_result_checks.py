@@ -174,5 +174,5 @@ def test_checks_change_no_bit_of_a_registered_search(make_search: Callable[..., 
     """A search whose results are handed through equals one whose checks are taken out."""
     with_checks = list(make_search("pr-darts", "nats-tss"))
     search = make_search(get_method("pr-darts"), "nats-tss")
-    search.learner.results._first = lambda what, piece: False  # type: ignore[attr-defined]
+    search.learner.checks._first = lambda what, piece: False  # type: ignore[attr-defined]
     assert list(search) == with_checks

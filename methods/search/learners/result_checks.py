@@ -28,7 +28,7 @@ RESERVED = (
 """Columns of a history that are no piece's."""
 
 
-class Results:
+class ResultChecks:
     """The checks of a search by the recipe of that name. Those of a step's pieces are for the stage that is entered."""
 
     space: Space

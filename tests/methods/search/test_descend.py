@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import nn
 
+from methods.search.learners.training import descend, sgd
 from methods.search.settings import Settings
-from methods.search.training import descend, sgd
 
 
 @pytest.mark.parametrize("nesterov", [False, True])

@@ -1,8 +1,8 @@
-"""Not searches: fixed architectures that are trained as a search's weights are, so that their losses can be compared.
+"""Fixed architectures, trained as the weights of a search are: their losses can be compared. They search nothing.
 
-PR-DARTS (Zhou et al., NeurIPS 2020) says that a search which follows the loss prefers what trains fast. Its Figure 2
-trains cells with more and more skip-connections, its Theorem 4 is about a deep and a shallow cell (`methods/pr_darts_theory.py`
-has both). Here each is a method, so that a study runs them like any other and a report shows their training losses.
+PR-DARTS (Zhou et al., NeurIPS 2020) claims that a search which follows the loss prefers what trains fast. Its Figure 2
+trains cells with more and more skip-connections, its Theorem 4 is about a deep and a shallow cell (both in
+`methods/pr_darts/theory.py`). Here each is a method: a study runs it like any other and a report shows its losses.
 """
 
 from collections.abc import Callable, Mapping
@@ -10,14 +10,13 @@ from dataclasses import dataclass, field
 
 from torch import Tensor
 
-from methods.pr_darts_theory import SHARES, depth_genotypes, skip_genotypes
-from methods.search.learner import Task
-from methods.search.probe import Watched
-from methods.search.recipe import FileRead
-from methods.search.settings import Settings, Value
-from methods.search.standalone_training import DerivedLearner
+from methods.pr_darts.theory import SHARES, depth_genotypes, skip_genotypes
+from methods.search.learners.learner import SearchSetup
+from methods.search.learners.standalone_training import DerivedLearner
+from methods.search.learners.training import cosine
+from methods.search.method import Method
+from methods.search.settings import Settings
 from methods.search.step import Batch
-from methods.search.training import cosine
 from spaces.base import Space
 from spaces.cells.genotype import Genotype
 
@@ -25,14 +24,14 @@ from spaces.cells.genotype import Genotype
 class FixedLearner(DerivedLearner):
     """Trains one architecture on the weight split for all epochs, the learning rate annealed as a search's is."""
 
-    def __init__(self, task: Task, genotype: Genotype) -> None:
-        super().__init__(task)
+    def __init__(self, setup: SearchSetup, genotype: Genotype) -> None:
+        super().__init__(setup)
         self._genotype = genotype
         self.begin(genotype, "theory network")
 
     def step(self, epoch: int, number: int, train: Batch, valid: Batch) -> tuple[Tensor, Tensor]:
         """One weight step; the architecture split is not trained on."""
-        s = self.task.settings
+        s = self.setup.settings
         return self.weight_step(cosine(s.learning_rate, s.learning_rate_min, epoch / s.epochs), epoch, number, train)
 
     def measure(self) -> dict[str, float]:
@@ -45,46 +44,30 @@ class FixedLearner(DerivedLearner):
         return self._genotype
 
 
-@dataclass(frozen=True)
-class FixedArchitecture:
-    """A method that searches nothing: `architecture` says what it trains, from the space and the trial's seed."""
+@dataclass(frozen=True, kw_only=True)
+class FixedArchitecture(Method):
+    """A method that searches nothing: `architecture` gives what it trains, from the space and the trial's seed."""
 
-    name: str
-    title: str
-    exhibit: str
     words: str
     architecture: Callable[[Space, int], Genotype]
-    options: Mapping[str, Value] = field(default_factory=dict)
-    probes: tuple[Watched, ...] = ()
     spaces: tuple[str, ...] = ("darts", "s2", "s3")  # where every edge can be a skip-connection or a convolution
+    quick: Mapping[str, tuple[int, ...]] | None = field(default_factory=dict)  # no search, so no part of that study
 
-    def removes(self, space: str) -> tuple[str, ...]:
-        """No operation."""
-        return ()
-
-    def layers(self, space: Space) -> dict[str, Mapping[str, Value]]:
-        """Those of the space."""
-        return {f"space {space.name}": space.search_defaults}
-
-    def reads(self, space: Space, settings: Settings) -> dict[str, FileRead]:
-        """No file."""
-        return {}
-
-    def declaration(self, settings: Settings | None = None) -> dict[str, str]:
+    def made_of(self, settings: Settings | None = None) -> dict[str, str]:
         """What is trained, and on what."""
         return {
-            "title": f"No search: {self.title}",
-            "source": f"Zhou et al., Theory-Inspired Path-Regularized Differentiable NAS, NeurIPS 2020, {self.exhibit}",
             "architecture": self.words,
             "training": "the derived network at the supernet's width and depth, on the weight split, by the weights' "
             "optimiser; the architecture split is measured alone",
-            "operations removed from the space": "no operation",
             "batch norm": "that of the derived networks: affine, running statistics",
         }
 
-    def learner(self, task: Task) -> FixedLearner:
+    def learner(self, setup: SearchSetup) -> FixedLearner:
         """A learner of the one architecture."""
-        return FixedLearner(task, self.architecture(task.space, task.seed))
+        return FixedLearner(setup, self.architecture(setup.space, setup.seed))
+
+
+SOURCE = "Zhou et al., Theory-Inspired Path-Regularized Differentiable NAS, NeurIPS 2020"
 
 
 def with_skips(share: float) -> FixedArchitecture:
@@ -92,8 +75,8 @@ def with_skips(share: float) -> FixedArchitecture:
     percent = f"{100 * share:g}"
     return FixedArchitecture(
         name=f"fixed-skips-{percent}",
-        title=f"fixed cells of 3x3 separable convolutions and {percent} % skip-connections",
-        exhibit="Figure 2",
+        title=f"No search: fixed cells of 3x3 separable convolutions and {percent} % skip-connections",
+        source=f"{SOURCE}, Figure 2",
         words=f"{percent} % of both cells' operations skip-connections, the rest 3x3 separable convolutions; which, "
         "and which nodes are connected, is drawn by the seed, the same wiring for every share",
         architecture=lambda space, seed: skip_genotypes(space, seed, (share,))[share],
@@ -104,8 +87,8 @@ def of_depth(kind: str, words: str) -> FixedArchitecture:
     """The `deep` or the `shallow` cell."""
     return FixedArchitecture(
         name=f"fixed-{kind}",
-        title=f"fixed {kind} cells of 3x3 separable convolutions",
-        exhibit="Theorem 4",
+        title=f"No search: fixed {kind} cells of 3x3 separable convolutions",
+        source=f"{SOURCE}, Theorem 4",
         words=f"3x3 separable convolutions alone; {words}",
         architecture=lambda space, seed: depth_genotypes(space)[kind],
     )

@@ -1,0 +1,1 @@
+"""DARTS-PRIME: the recipes of the main text and those of its supplement."""

@@ -1,0 +1,1 @@
+"""PR-DARTS: its recipes, its theory, and the fixed architectures that the theory is about."""

@@ -1,0 +1,1 @@
+"""Learners: what moves in a search, step by step."""

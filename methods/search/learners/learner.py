@@ -1,0 +1,78 @@
+"""What moves in a search: a learner takes a step on two batches, and can be measured, saved and restored."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from methods.search.learners.training import Batches
+from methods.search.settings import Settings
+from methods.search.step import Alpha, Batch, Step, Weights
+from spaces.base import Space
+from spaces.cells.genotype import Genotype
+from spaces.cells.mixed_cell import Engine
+from spaces.cells.supernet import Precision
+
+
+@dataclass(frozen=True)
+class SearchSetup:
+    """What a learner is made for."""
+
+    space: Space
+    settings: Settings
+    train: Batches
+    valid: Batches
+    classes: int
+    in_channels: int
+    seed: int
+    device: torch.device
+    engine: Engine = "fast"
+    precision: Precision = "fp32"
+    graphs: bool = False  # are passes replayed from CUDA graphs?
+
+    @property
+    def steps(self) -> int:
+        """Steps an epoch: one pass over the weight split."""
+        return len(self.train)
+
+
+class Learner(Protocol):
+    """A search's moving part."""
+
+    def step(self, epoch: int, number: int, train: Batch, valid: Batch) -> tuple[Tensor, Tensor]:
+        """Take one step; returns the training batch's loss (scalar) and number of hits (scalar), before it."""
+
+    def make_step(self, epoch: int, number: int, train: Batch, valid: Batch) -> Step | None:
+        """The step that would be taken on these batches, for probes; None if there is no supernet. Nothing moves."""
+
+    def measure(self) -> dict[str, float]:
+        """Loss and accuracy (%) on the architecture split after an epoch: the keys of a history row."""
+
+    def accuracy(self, weights: Weights) -> float:
+        """The supernet's accuracy at `weights` on the architecture split, in %, measured as `discrete_accuracy` is."""
+
+    def weights(self) -> Weights:
+        """The operation weights now."""
+
+    def alpha(self) -> Alpha:
+        """Alpha now; empty for a method that has none."""
+
+    def genotype(self) -> Genotype:
+        """The architecture that the search would return now."""
+
+    def on_epoch_end(self, history: Sequence[dict[str, Any]]) -> None:
+        """Change, for the epochs that follow, what the method derives from its history."""
+
+    def stop(self, history: Sequence[dict[str, Any]]) -> bool:
+        """Whether the search ends before its epochs do."""
+
+    def select_epoch(self, history: Sequence[dict[str, Any]]) -> int:
+        """The number of the row whose architecture the search returns."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that the next step depends on; tensors and plain values only."""
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue from `state` as if never interrupted."""
