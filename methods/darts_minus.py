@@ -4,9 +4,9 @@ An auxiliary skip-connection stands beside the mixture of every edge, with a wei
 
     o(x) = β x + Σ_o softmax(α)_o o(x)
 
-(FactorizedReduce for x where the edge strides). It takes over what a skip-connection does for the training of the
-supernet, so that the weight of the candidate `skip_connect` only says how good a candidate it is; β falls from 1 to 0
-over the search, so that nothing of it is left when the architecture is selected.
+(FactorizedReduce for x where the edge strides). It gives the supernet the trainability that skip-connections give it,
+so that the weight of the candidate `skip_connect` measures its quality alone. β falls from 1 to 0 over the search, so
+that it has no influence when the architecture is selected.
 """
 
 from dataclasses import replace
@@ -18,13 +18,12 @@ from methods.search.step import StepContext
 def fading(at: StepContext) -> float:
     """β: from 1 to 0, linear over the search, or over each of its stages.
 
-    Of several stages the paper says nothing at hand; a stage starts a fresh supernet and ends with a selection, and
-    β is for the one and against the other.
+    The paper has no stages. Here β decays in each, since each trains a fresh supernet and ends with a selection.
     """
     return 1.0 - at.stage_progress
 
 
-# The paper's space S0 is the DARTS space without `none`; here it stays, as in S3, where the paper keeps it too.
+# The paper's space S0 is the DARTS space without `none`. Here `none` stays, as in S3, where the paper keeps it too.
 DARTS_MINUS = replace(
     DARTS_1ST,
     name="darts-minus",

@@ -1,8 +1,8 @@
 """Λ-DARTS: Mitigating Performance Collapse by Harmonizing Operation Selection among Cells (Movahedi et al., ICLR 2023).
 
 The cells of a kind share alpha, so ∇_p L is a sum over layers ℓ (eq. 3). Where the layers' gradients are orthogonal
-that sum cannot vanish, and DARTS converges only where its softmax saturates (proposition 1), to the liking of the
-layers nearest to the output. Λ-DARTS aligns them: the weights descend
+that sum cannot vanish, and DARTS converges only where its softmax saturates (proposition 1), as the layers nearest to
+the output prefer. Λ-DARTS aligns them: the weights descend
 
     L_train(ω, α) - λ_t Λ_train(ω, α)   with   λ_t = λ t / T                                        (eq. 8)
 
@@ -51,18 +51,18 @@ def sign_agreement_delta(own: Tensor, other: Tensor) -> Tensor:
     return pull - sign_agreement(own, other)[..., None] * own.sign() * other.sign() * pull
 
 
-class Measure(NamedTuple):
+class LayerAgreement(NamedTuple):
     """How well two layers agree, and the derivative of that for the first of them."""
 
     of: Callable[[Tensor, Tensor], Tensor]
     delta: Callable[[Tensor, Tensor], Tensor]
 
 
-COSINE = Measure(cosine, cosine_delta)
-SIGN = Measure(sign_agreement, sign_agreement_delta)
+COSINE = LayerAgreement(cosine, cosine_delta)
+SIGN = LayerAgreement(sign_agreement, sign_agreement_delta)
 
 
-def directions(gradients: Tensor, measure: Measure) -> Tensor:
+def directions(gradients: Tensor, measure: LayerAgreement) -> Tensor:
     """Δ (eq. 12), [cells, n]: row ℓ is Σ_{ℓ' ≠ ℓ} δ^{ℓ,ℓ'}, so Δ / binom(L, 2) is the derivative of the mean."""
     deltas = measure.delta(gradients[:, None], gradients[None])
     itself = torch.eye(len(gradients), dtype=torch.bool, device=gradients.device)
@@ -77,7 +77,7 @@ EPSILON0 = Option(
 # By the chain rule (eq. 9) it is ∇ of L's derivative along Δ, divided by binom(L, 2), for weights as for alpha.
 
 
-def _step_along(gradients: Tensor, measure: Measure) -> tuple[Tensor, Tensor]:
+def _step_along(gradients: Tensor, measure: LayerAgreement) -> tuple[Tensor, Tensor]:
     """Δ / ‖Δ‖_F [cells, edges, operations], and ‖Δ‖_F / binom(L, 2).
 
     A step of ε = ε0 / ‖Δ‖_F along Δ is one of ε0 along the first, and dividing by ε is multiplying by the norm and
@@ -97,7 +97,7 @@ def _here(step: Step, batch: Batch, leaves: Sequence[Tensor]) -> tuple[Tensor, S
     return layers, others
 
 
-def central(step: Step, batch: Batch, leaves: Sequence[Tensor], measure: Measure) -> list[Tensor]:
+def central(step: Step, batch: Batch, leaves: Sequence[Tensor], measure: LayerAgreement) -> list[Tensor]:
     """A central difference (eq. 13) of radius ε0 / ‖Δ‖_F."""
     layers, _ = _here(step, batch, ())
     unit, scale = _step_along(layers, measure)
@@ -106,7 +106,7 @@ def central(step: Step, batch: Batch, leaves: Sequence[Tensor], measure: Measure
     return [scale * (p - m) / (2 * radius) for p, m in zip(plus, minus, strict=True)]
 
 
-def interleaved(step: Step, batch: Batch, leaves: Sequence[Tensor], measure: Measure) -> list[Tensor]:
+def interleaved(step: Step, batch: Batch, leaves: Sequence[Tensor], measure: LayerAgreement) -> list[Tensor]:
     """A forward (eq. 24) and a backward difference (eq. 25) in turn, from one mini-batch to the next."""
     side = step.memory.get("lambda-darts side", 1)
     step.memory["lambda-darts side"] = -side
@@ -117,7 +117,7 @@ def interleaved(step: Step, batch: Batch, leaves: Sequence[Tensor], measure: Mea
     return [scale * side * (t - h) / radius for t, h in zip(there, here, strict=True)]
 
 
-def exact(step: Step, batch: Batch, leaves: Sequence[Tensor], measure: Measure) -> list[Tensor]:
+def exact(step: Step, batch: Batch, leaves: Sequence[Tensor], measure: LayerAgreement) -> list[Tensor]:
     """Double backward through the layer gradients: what the differences approximate."""
     shift = no_shift(step).requires_grad_()
     (layers,) = gradients(loss_at(step, batch, shift), [shift], create_graph=True)
@@ -145,7 +145,7 @@ def strength(step: Step) -> float:
     return LAMBDA.of(step.settings) * step.epoch / step.settings.epochs
 
 
-def regulariser(step: Step, batch: Batch, leaves: Sequence[Tensor], measure: Measure) -> list[Tensor]:
+def regulariser(step: Step, batch: Batch, leaves: Sequence[Tensor], measure: LayerAgreement) -> list[Tensor]:
     """The gradient of -λ_t Λ on `batch` for `leaves`, by the difference that the settings name."""
     difference = DIFFERENCES[DIFFERENCE.of(step.settings)]
     no_shift(step)  # raises in the first epoch, not in the second, if there is nothing to align

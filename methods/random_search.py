@@ -13,7 +13,7 @@ from torch import Tensor
 
 from methods.search.learners.learner import SearchSetup
 from methods.search.learners.standalone_training import DerivedLearner
-from methods.search.learners.training import cosine
+from methods.search.learners.training import cosine_annealing
 from methods.search.method import Method
 from methods.search.settings import Settings
 from methods.search.step import Batch
@@ -40,7 +40,7 @@ class RandomLearner(DerivedLearner):
         if epoch != self.epoch:
             self._draw(epoch)
         s = self.setup.settings
-        rate = cosine(s.learning_rate, s.learning_rate_min, number / self.setup.steps)
+        rate = cosine_annealing(s.learning_rate, s.learning_rate_min, number / self.setup.steps)
         return self.weight_step(rate, epoch, number, train)
 
     def measure(self) -> dict[str, float]:

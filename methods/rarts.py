@@ -1,11 +1,11 @@
 """RARTS: An Efficient First-Order Relaxed Architecture Search Method (Xue, Qi & Xin, IEEE Access 2022).
 
-Two networks share alpha and hold each other close: the primary one with weights y on the architecture split, the
-auxiliary one with weights w on the weight split,
+Two networks share alpha, and a penalty keeps their weights close: the primary one has weights y and is trained on the
+architecture split, the auxiliary one has weights w and is trained on the weight split,
 
     L(y, w, α) = L_v(y, α) + λ L_t(w, α) + β/2 ‖y - w‖²  [+ ⟨softmax(α), Lat⟩]                       (eq. 4 [eq. 5])
 
-descended variable by variable in Gauss-Seidel order, each at once with what is new (eqs. 6-8):
+descended one variable after the other in Gauss-Seidel order, each with the newest values of the others (eqs. 6-8):
 
     w ← w - η_w (λ ∇_w L_t(w, α) + β (w - y))
     y ← y - η_y (∇_y L_v(y, α) + β (y - w))
@@ -51,7 +51,7 @@ LATENCY_TABLE = Option(
 
 
 def auxiliary_gradient(step: Step, training: Sequence[Tensor]) -> list[Tensor]:
-    """∇_w L of eq. 4 from `training` = ∇_w L_t(w, α): its λ-fold, and the pull towards y."""
+    """∇_w L of eq. 4 from `training` = ∇_w L_t(w, α): λ times it, plus β (w - y)."""
     penalty, coupling = LAMBDA.of(step.settings), BETA.of(step.settings)
     return [
         penalty * gradient + coupling * (w.detach() - y.detach())
@@ -60,7 +60,7 @@ def auxiliary_gradient(step: Step, training: Sequence[Tensor]) -> list[Tensor]:
 
 
 def primary_gradient(step: Step, alpha: Alpha) -> list[Tensor]:
-    """∇_y L of eq. 4 at this `alpha`: ∇_y L_v(y, α), and the pull towards w, which has moved already."""
+    """∇_y L of eq. 4 at this `alpha`: ∇_y L_v(y, α) plus β (y - w), at the new w."""
     coupling, y = BETA.of(step.settings), second_weights(step)
     loss = step.loss(step.valid, alpha=alpha, parameters=y)
     return [
@@ -86,7 +86,7 @@ def relaxed(step: Step) -> Alpha:
 def mixed_level(step: Step) -> Alpha:
     """Both losses' gradients at the same weights: ∇_α L_v(w, α) + λ ∇_α L_t(w, α) (MiLeNAS; eq. 7 with y = w).
 
-    Eq. 3 sets λ before L_v instead. That is this with 1/λ and a λ-fold rate of alpha, and the same at λ = 1.
+    Eq. 3 has λ before L_v instead: that is this with 1/λ and λ times the learning rate of alpha. At λ = 1 they agree.
     """
     return mixed(step, None)
 
@@ -137,7 +137,7 @@ def relative_multiply_adds(step: Step) -> Alpha:
 
 
 def latency_file(path: Path, space: Space, settings: Settings) -> str:
-    """What a latency table was measured with. Raises `InputError` where it is of another supernet, or not asked for."""
+    """What a latency table was measured with. Raises `InputError` if it is of another supernet or is not used."""
     table = read_table(path)
     table.fits(path, space, settings.channels, settings.cells)
     if not LATENCY_WEIGHT.of(settings):
@@ -147,11 +147,11 @@ def latency_file(path: Path, space: Space, settings: Settings) -> str:
 
 
 class RartsLearner(SupernetLearner):
-    """Trains both networks. Only w's has running statistics, and it is measured: y has seen the architecture split."""
+    """Trains both networks. Only w's has running statistics and is measured: y is trained on the architecture split."""
 
     def __init__(self, recipe: Pieces, setup: SearchSetup) -> None:
         super().__init__(recipe, setup)
-        # "Can have different weight initialization" (III-A): which, the paper leaves open; the space says.
+        # "Can have different weight initialization" (III-A). The paper does not say which; the space gives them.
         self.primary = setup.space.second_weights(self.net)
         self.primary_optimiser = sgd(self.primary, setup.settings)
         self.second_weights = dict(self.primary.named_parameters())
@@ -210,7 +210,7 @@ RARTS = RartsRecipe(
     },
 )
 
-# λ = 1 is the default of its public code, which weighs the two gradients one to one.
+# λ = 1 is the default of its public code.
 MILENAS = Recipe(
     name="milenas",
     title="MiLeNAS, first order: mixed-level search",

@@ -11,7 +11,7 @@ from typing import Any
 from methods import Search, get_method
 from methods.amended_darts import ETA
 from methods.rarts import BETA, LAMBDA
-from methods.search.loop import Row
+from methods.search.loop import HistoryRow
 from methods.search.settings import Settings, resolve
 from spaces.analytic.rest_points import (
     Point,
@@ -75,12 +75,12 @@ def search(method: str, settings: Settings, space: Analytic | None = None) -> Se
     return Search(space, get_method(method), *space.splits(), settings=settings, classes=1, in_channels=1, seed=0)
 
 
-def point(row: Row) -> Point:
+def point(row: HistoryRow) -> Point:
     """`alpha`, `w` and, where the method has it, `y` of a history row."""
     return {key: row[key] for key in ("alpha", "w", "y") if key in row}
 
 
-def until_rest(rows: Iterable[Row], rate: float) -> Iterator[Row]:
+def until_rest(rows: Iterable[HistoryRow], rate: float) -> Iterator[HistoryRow]:
     """The rows of a search until nothing moves any more. Raises `InputError` where it runs away."""
     for before, row in pairwise(rows):
         yield row

@@ -90,7 +90,11 @@ class Plan:
 SEED = Option("seed", 0, "Seed of all random streams of a trial.", at_least=0, at_most=2**63 - 1)
 IMAGES = Option("images", 0, "Training images used, a class-balanced subset; 0: all.", at_least=0, at_most=10**9)
 SIZE = Option(
-    "size", 0, "Height and width to which images are shrunk, pixels; 0: as they are.", at_least=0, at_most=10_000
+    "size",
+    0,
+    "Side to which all images are averaged, a divisor of theirs, in pixels; 0: as they are.",
+    at_least=0,
+    at_most=10_000,
 )
 THREADS = Option("threads", 1, "Threads of a trial on a CPU; they set the order of sums.", at_least=1, at_most=1024)
 OF_TRIALS = (IMAGES, SIZE, THREADS)

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
-from methods.search.learners.training import accuracy, cosine, descend, weight_gradients
+from methods.search.learners.training import accuracy, cosine_annealing, descend, weight_gradients
 from spaces.base import Space
 from spaces.cells.genotype import Genotype
 from spaces.cells.network import Network
@@ -97,7 +97,7 @@ def retrain(
         optimiser.load_state_dict(state["optimiser"])
         first, before = state["epoch"], state["seconds"]
     for epoch in range(first, e.epochs):
-        optimiser.param_groups[0]["lr"] = cosine(e.learning_rate, e.learning_rate_min, epoch / e.epochs)
+        optimiser.param_groups[0]["lr"] = cosine_annealing(e.learning_rate, e.learning_rate_min, epoch / e.epochs)
         net.train()
         for number in range(len(train)):
             images, labels = train.batch(epoch, number)

@@ -1,11 +1,11 @@
 """The supplement of DARTS-PRIME (AAAI 2022): CRB activation (S1.1), ADMM regularization (S1.2), Table S1's rows.
 
-**CRB**, clipped ReLU with batch norm, lets operations not compete: a weight is alpha itself, clipped to 0 … 1, a batch
-norm after each node's sum makes up for weights that no longer add to one, and an operation whose alpha is not positive
-is pruned for good.
+**CRB**, clipped ReLU with batch norm: operations do not compete. A weight is alpha itself, clipped to 0 … 1; a batch
+norm after each node's sum compensates for weights that do not add to one; an operation whose alpha is not positive is
+pruned for the rest of the search.
 
-**ADMM** pulls alpha towards a discrete architecture as proximity regularization does, but remembers in a dual variable
-u how far from it alpha has been:
+**ADMM** pulls alpha towards a discrete architecture as proximity regularization does, and accumulates the distance of
+alpha from it in a dual variable u:
 
     α^{k+1} = argmin_α L_val(w*(α), α) + ρ_a/2 ‖α - z^k + u^k‖²,   w*(α) = argmin_w L_train(w, α)      (S1, S2)
     z^{k+1} = Π_S(α^{k+1} + u^k)                                                                       (S3)
@@ -30,14 +30,14 @@ from spaces.base import Space
 def computing(space: Space) -> dict[str, Tensor]:
     """Kind → bool `[edges, operations]`: the operations that an edge has, but for `none`.
 
-    Without a softmax `none` takes nothing from the others, "the operator can be removed": it weighs nothing.
+    Without a softmax `none` has no influence on the others, "the operator can be removed": its weight is zero.
     """
     columns = torch.tensor([name != "none" for name in space.operations])
     return {kind: mask & columns for kind, mask in space.mask.items()}
 
 
 def clipped(alpha: Alpha, at: StepContext, split: str) -> Weights:
-    """Alpha clipped to 0 … 1, `none` weighing nothing (S1.1)."""
+    """Alpha clipped to 0 … 1, the weight of `none` zero (S1.1)."""
     return {
         kind: alpha[kind].clamp(0, 1).masked_fill(~present.to(alpha[kind].device, non_blocking=True), 0)
         for kind, present in computing(at.space).items()
@@ -47,8 +47,8 @@ def clipped(alpha: Alpha, at: StepContext, split: str) -> Weights:
 def even(space: Space, seed: int) -> Alpha:
     """1 / (number of the edge's operations) plus 1e-4 times standard normal; 0 for `none` and what an edge lacks.
 
-    The paper names no start; DARTS's, around zero, would prune half of all operations at once. This is that of the
-    public code.
+    The paper gives no start; DARTS's, around zero, would prune half of all operations at once. This is the public
+    code's.
     """
     around = {kind: 0.1 * noise for kind, noise in space.alpha(seed).items()}
     return {

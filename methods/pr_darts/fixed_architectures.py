@@ -13,7 +13,7 @@ from torch import Tensor
 from methods.pr_darts.theory import SHARES, depth_genotypes, skip_genotypes
 from methods.search.learners.learner import SearchSetup
 from methods.search.learners.standalone_training import DerivedLearner
-from methods.search.learners.training import cosine
+from methods.search.learners.training import cosine_annealing
 from methods.search.method import Method
 from methods.search.settings import Settings
 from methods.search.step import Batch
@@ -32,7 +32,9 @@ class FixedLearner(DerivedLearner):
     def step(self, epoch: int, number: int, train: Batch, valid: Batch) -> tuple[Tensor, Tensor]:
         """One weight step; the architecture split is not trained on."""
         s = self.setup.settings
-        return self.weight_step(cosine(s.learning_rate, s.learning_rate_min, epoch / s.epochs), epoch, number, train)
+        return self.weight_step(
+            cosine_annealing(s.learning_rate, s.learning_rate_min, epoch / s.epochs), epoch, number, train
+        )
 
     def measure(self) -> dict[str, float]:
         """The network on the architecture split; nothing is left to discretize."""

@@ -2,12 +2,12 @@
 
     min_β F_val(W*(β), β) + λ1 L_skip(β) + λ2 L_non-skip(β) - λ3 L_path(β)                          (section 4.2)
 
-Every operation has a gate of its own instead of a share of one softmax, so a skip-connection wins nothing at the
-cost of the convolution beside it. Two regularisers keep the gates sparse, harder on skip-connections; the third
+Every operation has a gate of its own instead of a share of one softmax, so a skip-connection does not gain weight at
+the cost of a convolution. Two regularisers keep the gates sparse, more strongly those of skip-connections; the third
 favours the deep path. The paper's β is our alpha; its X^(l) are our nodes.
 
-The paper's appendix (the optimisers' details, algorithm 1) is not part of its published text. Where the text is
-silent we follow the authors' code, github.com/salesforce/PR-DARTS, and say so.
+The paper's appendix (details of the optimisers, algorithm 1) is not part of its published text. What the text does not
+say follows the authors' code, github.com/salesforce/PR-DARTS, and is marked so.
 """
 
 from dataclasses import replace

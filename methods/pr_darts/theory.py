@@ -1,9 +1,9 @@
 """PR-DARTS's theory, measured (Zhou et al., NeurIPS 2020): which architectures does gradient descent optimise fast?
 
-- Figure 2: networks of DARTS cells train the faster, the more of their convolutions are skip-connections.
+- Figure 2: networks of DARTS cells train faster with more skip-connections in place of convolutions.
 - Theorem 4: a shallow cell of two branches trains faster than the deep cell whose gates it shares.
 
-A search that follows the loss prefers what trains fast. Both studies hold architectures fixed and watch the loss.
+A search that follows the loss prefers what trains fast. Both studies train fixed architectures and record the loss.
 """
 
 from collections.abc import Sequence
@@ -106,7 +106,7 @@ def deep(nodes: int, skip: float, conv: float) -> Gates:
 
 
 def shallow(cell: Gates) -> Gates:
-    """Cell B of Figure 3: the same gates, but for those between the nodes' halves; each split takes the image."""
+    """Cell B of Figure 3: the same gates, but for those between the nodes' halves; each half takes the image."""
     nodes = len(cell.skip)
     if nodes % 2:
         raise InputError(f"a cell of {nodes} nodes has no two halves")

@@ -1,18 +1,18 @@
-"""The cell that a search would return now: what it is made of."""
+"""The composition of the cells that a search would return now."""
 
 from methods.search.probe import Number, Probe, View
 
 
 def composition(view: View) -> dict[str, Number]:
     """Share of skip-connections and of `none`, number of operations that learn, and depth, of each kind of cell."""
-    found: dict[str, Number] = {}
+    columns: dict[str, Number] = {}
     for kind in view.genotype.kinds:
         edges = len(view.genotype.edges(kind))
-        found[f"skips.{kind}"] = view.genotype.skip_share(kind)
-        found[f"none.{kind}"] = view.genotype.count(kind, "none") / edges
-        found[f"parametric.{kind}"] = view.genotype.parametric(kind)
-        found[f"depth.{kind}"] = view.genotype.depth(kind)
-    return found
+        columns[f"skips.{kind}"] = view.genotype.skip_share(kind)
+        columns[f"none.{kind}"] = view.genotype.count(kind, "none") / edges
+        columns[f"parametric.{kind}"] = view.genotype.parametric(kind)
+        columns[f"depth.{kind}"] = view.genotype.depth(kind)
+    return columns
 
 
 CELL = Probe("cell", composition, supernet=False)

@@ -1,8 +1,8 @@
-"""The curvature of the validation loss in alpha, exact: the alphas are at most 224, so every matrix is dense.
+"""The curvature of the validation loss in alpha, exact: there are at most 224 alphas, so every matrix is dense.
 
 Zela et al. (Understanding and Robustifying Differentiable Architecture Search, ICLR 2020, section 4) find that a
 search whose dominant eigenvalue grows generalizes badly. Both matrices are over all kinds of cells at once and over
-the operations that an edge has; those it lacks have no alpha that matters.
+the operations that an edge has; the alpha of an absent operation has no influence.
 """
 
 import torch
@@ -20,10 +20,10 @@ def _flat(parts: tuple[Tensor, ...] | list[Tensor], step: Step) -> Tensor:
 
 def _gradient(of: Tensor, step: Step, *, create_graph: bool = False) -> Tensor:
     leaves = list(step.alpha.values())
-    found = torch.autograd.grad(
+    parts = torch.autograd.grad(
         of, leaves, create_graph=create_graph, retain_graph=True, allow_unused=True, materialize_grads=True
     )
-    return _flat(found, step)
+    return _flat(parts, step)
 
 
 def hessian(step: Step, batch: Batch) -> Tensor:

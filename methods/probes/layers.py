@@ -1,4 +1,4 @@
-"""The gradients of the layers as Λ-DARTS watches them (Movahedi et al., ICLR 2023); its equations and figures.
+"""The gradients of the layers that Λ-DARTS monitors (Movahedi et al., ICLR 2023); equation numbers are the paper's.
 
 All of them are of the aligned kind of cell (`methods.search.layer_gradients.aligned_kind`) and need two such cells:
 where a supernet has fewer, nothing is measured.
@@ -21,7 +21,7 @@ from methods.search.probe import Memory, Number, Probe, View
 from methods.search.step import Step
 
 ENDS = 5
-"""The layers of Figure 2's two sums, of fifteen. A shallower supernet has as many as do not overlap."""
+"""Layers in each of Figure 2's two sums, of fifteen in all. In a shallower supernet as many as do not overlap."""
 
 
 def layers(step: Step) -> int:
@@ -30,15 +30,15 @@ def layers(step: Step) -> int:
 
 
 def agreement(view: View) -> dict[str, Number]:
-    """Layer alignment Λ (eq. 5) and Λ± (eq. 7) of the validation and of the training loss."""
+    """Layer alignment Λ (eq. 5) and Λ± (eq. 7), of the validation loss and of the training loss."""
     if layers(view.at) < 2:
         return {}
-    found: dict[str, Number] = {}
+    columns: dict[str, Number] = {}
     for batch in (view.at.valid, view.at.train):
         gradients = layer_gradients(view.at, batch).flatten(1)
-        found[f"cosine.{batch.split}"] = float(alignment(gradients))
-        found[f"sign.{batch.split}"] = float(sign_alignment(gradients))
-    return found
+        columns[f"cosine.{batch.split}"] = float(alignment(gradients))
+        columns[f"sign.{batch.split}"] = float(sign_alignment(gradients))
+    return columns
 
 
 def second_order_agreement(view: View) -> dict[str, Number]:
@@ -62,25 +62,25 @@ def watch_ends(step: Step, memory: Memory) -> None:
 
 def ends_so_far(view: View) -> dict[str, Number]:
     """Per operation, the running average and sum of the first and of the last layers' gradients."""
-    found: dict[str, Number] = {}
+    columns: dict[str, Number] = {}
     for name, kept in view.memory.items():
         first, last = kept.tolist()
-        found |= {f"{name}.first": first, f"{name}.last": last}
-    return found
+        columns |= {f"{name}.first": first, f"{name}.last": last}
+    return columns
 
 
 def bounded(view: View) -> dict[str, Number]:
     """Proposition 1's lower bound of ‖∇_α L_val‖² (eq. 6), and what it bounds, both of the aligned kind.
 
-    The bound is of a softmax's weights and is left out of a search that relaxes alpha otherwise.
+    The bound holds for a softmax's weights and is left out where alpha is relaxed in another way.
     """
     step, kind = view.at, aligned_kind(view.space)
     gradient = step.alpha_gradient(step.loss(step.valid))[kind].double()
-    found: dict[str, Number] = {"measured": float(gradient.square().sum())}
+    columns: dict[str, Number] = {"measured": float(gradient.square().sum())}
     weights = step.relaxation(step.alpha, step, step.valid.split)[kind].detach()
     if layers(step) >= 2 and _is_softmax(weights, step.alpha[kind].detach(), step.space.mask[kind]):
-        found["bound"] = float(gradient_bound(layer_gradients(step, step.valid), weights))
-    return found
+        columns["bound"] = float(gradient_bound(layer_gradients(step, step.valid), weights))
+    return columns
 
 
 def _is_softmax(weights: Tensor, alpha: Tensor, mask: Tensor) -> bool:

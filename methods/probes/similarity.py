@@ -1,4 +1,4 @@
-"""How alike the cells of one stage are: in what they put out, and in the gradients they get (Λ-DARTS, Figure 6)."""
+"""The similarity of the cells of one stage: of their outputs, and of the gradients there (Λ-DARTS, Figure 6)."""
 
 from collections import defaultdict
 
@@ -13,19 +13,19 @@ from methods.search.step import Step
 def outputs_and_gradients(step: Step) -> list[tuple[Tensor, Tensor]]:
     """Each cell's output on the validation batch and the loss's gradient there, [N, C, H, W], first cell first.
 
-    Cells of the aligned kind alone. The paper looks at single operations and nodes within a cell; an output (of
-    `nats-tss` the last node, of the DARTS spaces all nodes) is what every engine of a supernet can show.
+    Cells of the aligned kind alone. The paper compares single operations and nodes within a cell; the output (of
+    `nats-tss` the last node, of the DARTS spaces all nodes) is what every engine of a supernet has.
     """
-    seen: list[Tensor] = []
+    outputs: list[Tensor] = []
     cells = [cell for cell in step.net.cells if getattr(cell, "kind", None) == aligned_kind(step.space)]  # type: ignore[union-attr]
-    hooks = [cell.register_forward_hook(lambda module, given, output: seen.append(output)) for cell in cells]
+    hooks = [cell.register_forward_hook(lambda module, given, output: outputs.append(output)) for cell in cells]
     try:
         loss = step.loss(step.valid)
     finally:
         for hook in hooks:
             hook.remove()
-    gradients = torch.autograd.grad(loss, seen)
-    return [(output.detach(), gradient) for output, gradient in zip(seen, gradients, strict=True)]
+    gradients = torch.autograd.grad(loss, outputs)
+    return [(output.detach(), gradient) for output, gradient in zip(outputs, gradients, strict=True)]
 
 
 def likeness(view: View) -> dict[str, Number]:
@@ -36,13 +36,13 @@ def likeness(view: View) -> dict[str, Number]:
     stages: defaultdict[torch.Size, list[tuple[Tensor, Tensor]]] = defaultdict(list)
     for output, gradient in outputs_and_gradients(view.at):
         stages[output.shape].append((output, gradient))
-    found: dict[str, Number] = {}
+    columns: dict[str, Number] = {}
     for number, pairs in enumerate(stages.values(), 1):
         if len(pairs) < 2:
             continue
         for name, tensors in zip(("outputs", "gradients"), zip(*pairs, strict=True), strict=True):
-            found[f"{name}.{number}"] = float(alignment(torch.stack(tensors).flatten(2)))
-    return found
+            columns[f"{name}.{number}"] = float(alignment(torch.stack(tensors).flatten(2)))
+    return columns
 
 
 SIMILARITY = Probe("similarity", likeness)

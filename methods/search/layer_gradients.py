@@ -1,8 +1,8 @@
-"""The layers of a supernet: the gradient that each gives to the operation weights they share, and how these agree.
+"""The layers of a supernet: the gradient of the shared operation weights from each layer, and how these agree.
 
-Cells of a kind share alpha, so the gradient of the operation weights p is a sum over layers ℓ, of ∇_{ℓp} L. Λ-DARTS
-(Movahedi et al., ICLR 2023) regularises how far they agree, and the probes measure it in any search; equation and
-figure numbers are that paper's.
+Cells of a kind share alpha, so the gradient of the operation weights p is a sum of ∇_{ℓp} L over the layers ℓ. Λ-DARTS
+(Movahedi et al., ICLR 2023) regularises the agreement of the summands, and probes measure it in any search. Equation
+and figure numbers are that paper's.
 """
 
 from collections.abc import Callable
@@ -44,7 +44,7 @@ def no_shift(step: Step) -> Tensor:
 
 
 def loss_at(step: Step, batch: Batch, shift: Tensor) -> Tensor:
-    """L(ω, P + shift): the loss where each layer has operation weights of its own, P their common ones (eq. 11)."""
+    """L(ω, P + shift): the loss with operation weights of its own for each layer; P are the shared ones (eq. 11)."""
     weights = step.relaxation(step.alpha, step, batch.split)
     kind = aligned_kind(step.space)
     return step.loss(batch, weights={**weights, kind: weights[kind] + shift})
@@ -59,7 +59,7 @@ def layer_gradients(step: Step, batch: Batch) -> Tensor:
 def second_order_layer_gradients(step: Step) -> Tensor:
     """Eq. 20, the inverse Hessian replaced by the learning rate times the identity, [cells, edges, operations].
 
-    ∇_{ℓp} L_val - ξ ∇²_{ℓp,ω} L_train ∇_ω L_val, the second term by double backward where the paper differences.
+    ∇_{ℓp} L_val - ξ ∇²_{ℓp,ω} L_train ∇_ω L_val, the second term by double backward; the paper takes differences.
     """
     parameters = list(step.net.parameters())
     shift = no_shift(step).requires_grad_()
@@ -71,16 +71,16 @@ def second_order_layer_gradients(step: Step) -> Tensor:
 
 
 # --- Layer alignment (eqs. 5, 7) -------------------------------------------------------------------------------------
-# The paper assumes that no gradient is zero. Where one is, dividing by infinity makes its terms 0, as if orthogonal.
+# The paper assumes that no gradient is zero. Here the terms of a zero gradient are 0, as of orthogonal ones.
 
 
 def divisor(x: Tensor) -> Tensor:
-    """`x`, infinity where it is zero."""
+    """`x`, with infinity in place of zero."""
     return x.masked_fill(x == 0, torch.inf)
 
 
 def norm(x: Tensor) -> Tensor:
-    """The Euclidean norm of the last dimension, which stays: [..., 1]."""
+    """The Euclidean norm over the last dimension, [..., 1]."""
     return torch.linalg.vector_norm(x, dim=-1, keepdim=True)
 
 
@@ -95,7 +95,7 @@ def sign_agreement(own: Tensor, other: Tensor) -> Tensor:
 
 
 def mean_over_pairs(gradients: Tensor, of: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
-    """The mean of a measure `of` two layers over the binom(L, 2) pairs of layer gradients [cells, n]."""
+    """The mean over the binom(L, 2) pairs of layer gradients [cells, n] of the function `of` two layers."""
     first, second = torch.triu_indices(len(gradients), len(gradients), offset=1, device=gradients.device)
     return of(gradients[first], gradients[second]).mean()
 
@@ -110,7 +110,7 @@ def sign_alignment(gradients: Tensor) -> Tensor:
     return mean_over_pairs(gradients, sign_agreement)
 
 
-# --- What the paper watches ------------------------------------------------------------------------------------------
+# --- What the paper monitors ------------------------------------------------------------------------------------------
 
 
 def gradient_bound(gradients: Tensor, weights: Tensor) -> Tensor:

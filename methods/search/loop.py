@@ -17,7 +17,7 @@ from spaces.cells.genotype import Genotype
 from spaces.cells.mixed_cell import Engine
 from spaces.cells.supernet import Precision
 
-Row = dict[str, Any]  # one epoch of a history
+HistoryRow = dict[str, Any]  # one epoch of a history
 
 
 class Search:
@@ -51,7 +51,7 @@ class Search:
         )
         self.learner = method.learner(self.setup)
         self.watch = Watch(method.probes, probes)
-        self.history: list[Row] = []
+        self.history: list[HistoryRow] = []
         self.epoch = 0
         self.number = 0  # of the next step within the epoch
         self._totals = self._no_totals()
@@ -83,7 +83,7 @@ class Search:
         text: str = self.history[self.answer_epoch - 1]["genotype"]
         return text
 
-    def advance(self) -> Row | None:
+    def advance(self) -> HistoryRow | None:
         """Take one step; at the end of an epoch, measure and return its history row."""
         train = Batch(*self.setup.train.batch(self.epoch, self.number), split="train")
         # The architecture split has epochs of its own, so that a shorter one is cycled and a longer one is not cut.
@@ -100,7 +100,7 @@ class Search:
         self.learner.on_epoch_end(self.history)
         return self.history[-1]
 
-    def _close_epoch(self) -> Row:
+    def _close_epoch(self) -> HistoryRow:
         loss, hits, images = self._totals.tolist()
         self.epoch, self.number, self._totals = self.epoch + 1, 0, self._no_totals()
         measured = self.learner.measure()  # first: random search decides here which candidate is the best
@@ -145,7 +145,7 @@ class Search:
         step = self.learner.make_step(epoch, number, train, valid)
         return step and replace(step, graphs=None)
 
-    def __iter__(self) -> Iterator[Row]:
+    def __iter__(self) -> Iterator[HistoryRow]:
         while not self.done:
             row = self.advance()
             if row is not None:

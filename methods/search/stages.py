@@ -1,4 +1,4 @@
-"""Stages: a search in parts, each with a fresh supernet, deeper and over fewer operations (Chen et al., ICCV 2019)."""
+"""Stages: parts of a search, each with a fresh supernet that is deeper and has fewer operations (Chen et al., 2019)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,20 +12,20 @@ from spaces.base import Space
 
 @dataclass(frozen=True)
 class Stage:
-    """One part of a search, in the numbers of the paper that declares it; proportions are what counts.
+    """One part of a search, in the numbers of the paper that declares it. Only their proportions count.
 
-    A search's `epochs` are shared out as the stages' `epochs` are, its `cells` are the depth of the first stage, and
-    of its operations an edge keeps the share that `operations` is of the first stage's.
+    A search's `epochs` are divided in proportion to the stages' `epochs`, its `cells` are the depth of the first
+    stage, and an edge keeps the share of its operations that `operations` is of the first stage's.
     """
 
     epochs: int
     cells: int  # depth
     operations: int  # that an edge has
-    skip_dropout: float = 0.0  # at the stage's start; the recipe's `skip_dropout` piece says how it goes on
+    skip_dropout: float = 0.0  # at the start; the recipe's `skip_dropout` piece gives the rate from there on
 
 
 WHOLE = Stage(epochs=1, cells=1, operations=1)
-"""The only stage of a search that has none."""
+"""The only stage of a search that is not divided."""
 
 
 def _proportion(value: int, part: int, whole: int) -> int:
@@ -36,7 +36,7 @@ def _proportion(value: int, part: int, whole: int) -> int:
 def bounds(stages: Sequence[Stage], epochs: int) -> list[int]:
     """The first epoch of every stage, and the end of the last: `len(stages) + 1` numbers from 0 to `epochs`.
 
-    With fewer epochs than stages the last stages have none.
+    With fewer epochs than stages the last stages have no epoch.
     """
     ends = list(accumulate(stage.epochs for stage in stages))
     return [0, *(-(-epochs * end // ends[-1]) for end in ends)]
@@ -53,12 +53,12 @@ def depth(stages: Sequence[Stage], number: int, cells: int) -> int:
 
 
 def prune(whole: Space, space: Space, weights: dict[str, Tensor], stages: Sequence[Stage], number: int) -> Space:
-    """`space` less the operations that are weakest on each edge, as stage `number` has it.
+    """`space` without the weakest operations of each edge, for stage `number`.
 
     `weights[kind]` is `[edges, operations]`, or `[cells, edges, operations]`, of which the mean over cells counts;
-    ties keep the first operation. `whole` is the space of the first stage. An edge that has two operations keeps two:
-    the weight of a single one would be 1 whatever its alpha, and nothing would rank the edges. It also keeps one that
-    a genotype may have, so that not only `none` is left.
+    of equal weights the first operation stays. `whole` is the space of the first stage. An edge keeps at least two
+    operations: the weight of a single one would be 1 whatever its alpha, and nothing would rank the edges. It also
+    keeps at least one operation that a genotype may have, so not `none` alone.
     """
     kept = {}
     for kind, mask in space.mask.items():

@@ -1,4 +1,4 @@
-"""What a piece sees in one step of a search, and the passes through the supernet that it may ask for."""
+"""What a piece is given in one step of a search, and the passes through the supernet that it may request."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -31,9 +31,9 @@ class Batch:
 
 @dataclass(frozen=True)
 class StepContext:
-    """Where in a search something is asked for, and what for.
+    """The position in a search, with its space and settings.
 
-    In a search of several stages, `space` is what the stage has left of it and `settings.cells` the stage's depth.
+    In a search of several stages, `space` has the operations of the stage and `settings.cells` is the stage's depth.
     """
 
     space: Space
@@ -41,30 +41,31 @@ class StepContext:
     seed: int
     epoch: int  # from 0
     number: int  # of the step within the epoch, from 0
-    progress: float  # share of the search that lies behind, 0 … 1
+    progress: float  # completed share of the search, 0 … 1
     stage: Stage = WHOLE
-    stage_progress: float = 0.0  # share of the stage that lies behind, 0 … 1
+    stage_progress: float = 0.0  # completed share of the stage, 0 … 1
 
     def generator(self, *purpose: str | int) -> torch.Generator:
-        """The stream (CPU) of this step for `purpose`: the same however often it is asked for."""
+        """A generator (CPU) for this step and `purpose`; every call returns one in the same state."""
         return generator(self.seed, *purpose, self.epoch, self.number)
 
 
 def gradients(loss: Tensor, leaves: Sequence[Tensor], *, create_graph: bool = False) -> tuple[Tensor, ...]:
-    """∇ of `loss` for `leaves`; zero for what it does not depend on.
+    """∇ of `loss` for `leaves`; zero for a leaf that it does not depend on.
 
-    Such are the weights of an operation that weighs exactly nothing, as a softmax gives it where alpha lie far apart.
+    It does not depend on the weights of an operation whose own weight is exactly zero, which a softmax of alphas far
+    apart gives.
     """
     return torch.autograd.grad(loss, leaves, create_graph=create_graph, allow_unused=True, materialize_grads=True)
 
 
 Relaxation = Callable[[Alpha, StepContext, str], Weights]
-"""Alpha → weights, for a pass on the split ``train`` or ``valid``, or to ``select``: then without any draw."""
+"""Alpha → weights, for a pass on the split ``train`` or ``valid``, or to ``select``: then without random draws."""
 
 
 @dataclass(frozen=True)
 class CachedGradients:
-    """What the weight step's own pass found: the training loss's gradient for the weights and for each layer."""
+    """Gradients of the training loss from the weight step's own pass: for the weights, and for each layer."""
 
     parameters: Sequence[Tensor]
     layers: Weights  # kind → [cells, edges, operations], of each cell's operation weights
@@ -72,24 +73,23 @@ class CachedGradients:
 
 @dataclass(frozen=True, kw_only=True)
 class Step(StepContext):
-    """One step: the supernet and alpha as they stand, and the two batches.
+    """One step: the supernet and alpha before it, and the two batches.
 
-    `memory` is the pieces' own: what a piece keeps from step to step (tensors and plain values, under a key that
-    begins with its name) is saved and restored with the search. A new stage starts with an empty one, since it starts
-    with another supernet.
+    `memory` is for the pieces: what one keeps from step to step (tensors and plain values, under a key that begins
+    with its name) is saved and restored with the search. Each stage starts with an empty one, as with a new supernet.
     """
 
     net: nn.Module
     alpha: Alpha
     relaxation: Relaxation
     memory: dict[str, Any]
-    learning_rate: float  # of the weights, now
+    learning_rate: float  # of the network weights, in this step
     momenta: Callable[[], list[Tensor]]  # the optimiser's momentum buffers, in the order of net.parameters()
     train: Batch
     valid: Batch
-    graphs: Graphs | None = None  # what issues the supernet's passes; None: they are issued kernel by kernel
+    graphs: Graphs | None = None  # CUDA graphs that replay the supernet's passes, if any
     cached_gradients: CachedGradients | None = None  # for the inner terms of a recipe that is `layerwise`
-    second_weights: Parameters | None = None  # the second set of weights of a method that trains two (y of RARTS), live
+    second_weights: Parameters | None = None  # of a method that trains two sets (y of RARTS): the live tensors
 
     def logits(
         self,
@@ -102,9 +102,8 @@ class Step(StepContext):
     ) -> Tensor:
         """The supernet's logits [N, classes] on `batch`, at other `alpha`, `weights` or `parameters` if given.
 
-        Every pass of a step on one batch draws the same noise (S4), so that two sides of a finite difference
-        differ by the perturbation alone. Running statistics move only if asked: one pass a step does, that of the
-        weight step.
+        All passes of a step on one batch draw the same noise (S4), so the two sides of a finite difference differ by
+        the perturbation alone. Running statistics move only with `move_statistics`, which the weight step's pass sets.
         """
         if weights is None:
             weights = self.relaxation(self.alpha if alpha is None else alpha, self, batch.split)
@@ -132,6 +131,6 @@ class Step(StepContext):
         return dict(self.net.named_parameters())
 
     def alpha_gradient(self, loss: Tensor, alpha: Alpha | None = None) -> Alpha:
-        """∇α of `loss` for every kind. The weights' gradients are not computed."""
+        """∇α of `loss` for every kind. Gradients of the network weights are not computed."""
         leaves = self.alpha if alpha is None else alpha
         return dict(zip(leaves, torch.autograd.grad(loss, list(leaves.values())), strict=True))

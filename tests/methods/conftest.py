@@ -22,7 +22,7 @@ SIZES = {"nats-tss": {"channels": 4, "cells": 1}}
 
 
 class RandomImages:
-    """A half of random images of 3 classes in batches of 8, served as a loader serves them."""
+    """A split of random images of 3 classes in batches of 8, served as a loader serves them."""
 
     def __init__(self, purpose: str, dtype: torch.dtype = torch.float32, size: int = 8, batches: int = 2) -> None:
         source = streams.generator(0, purpose)

@@ -56,9 +56,9 @@ def steps_of(schedule: Callable[[Any], bool], count: int, memory: dict[str, Any]
     return [number for number in range(1, count + 1) if schedule(step)]
 
 
-# The loop over unequal halves.
+# The loop over splits of different sizes.
 @pytest.mark.parametrize("batches", [(5, 2), (2, 2), (2, 3)])
-def test_an_epoch_is_one_pass_over_the_weights_half_and_the_alpha_half_runs_on(
+def test_an_epoch_is_one_pass_over_the_weight_split_and_the_architecture_split_continues(
     make_search: MakeSearch, monkeypatch: pytest.MonkeyPatch, batches: tuple[int, int]
 ) -> None:
     one = make_search("darts+fimt", "nats-tss", batches=batches)

@@ -17,7 +17,7 @@ from methods import Search, get_method, lambda_darts
 from methods.lambda_darts import (
     COSINE,
     SIGN,
-    Measure,
+    LayerAgreement,
     aligned_layers,
     aligned_layers_of_alpha,
     aligned_signs,
@@ -87,7 +87,7 @@ def test_alignment_of_identical_orthogonal_and_opposite_layers() -> None:
 @MEASURES
 @examples(deadline=None, max_examples=30)
 @given(**shapes)
-def test_delta_is_the_derivative(measure: Measure, cells: int, n: int, seed: int) -> None:
+def test_delta_is_the_derivative(measure: LayerAgreement, cells: int, n: int, seed: int) -> None:
     """Eq. 10's closed forms, summed by eq. 12, against autodiff; a column of masked operations stays zero."""
     g = normal(cells, n, seed=seed)
     g[:, n // 2] = 0
@@ -100,7 +100,7 @@ def test_delta_is_the_derivative(measure: Measure, cells: int, n: int, seed: int
 
 
 @MEASURES
-def test_a_layer_without_gradient_counts_as_orthogonal(measure: Measure) -> None:
+def test_a_layer_without_gradient_counts_as_orthogonal(measure: LayerAgreement) -> None:
     g = normal(3, 4)
     g[1] = 0
     rest = mean_over_pairs(g[[0, 2]], measure.of)
@@ -133,7 +133,9 @@ def test_layer_gradients_sum_to_the_gradient_of_the_shared_weights(make_step: Ca
 
 @MEASURES
 @pytest.mark.parametrize("space", FAMILIES)
-def test_exact_is_the_derivative_of_the_alignment(make_step: Callable[..., Step], measure: Measure, space: str) -> None:
+def test_exact_is_the_derivative_of_the_alignment(
+    make_step: Callable[..., Step], measure: LayerAgreement, space: str
+) -> None:
     """Double backward against a central difference of Λ itself, along a random direction of the weights."""
     step = make_step("lambda-darts", space)
     parameters = step.parameters()
@@ -158,7 +160,7 @@ def test_exact_is_the_derivative_of_the_alignment(make_step: Callable[..., Step]
 @pytest.mark.parametrize("of", ["weights", "alpha"])
 @pytest.mark.parametrize("space", FAMILIES)
 def test_differences_agree_with_double_backward(
-    make_step: Callable[..., Step], measure: Measure, of: str, space: str
+    make_step: Callable[..., Step], measure: LayerAgreement, of: str, space: str
 ) -> None:
     """At the paper's own radius; `docs/methods/lambda_darts.md` has the errors with kinks, and in float32."""
     step = make_step("lambda-darts", space)
@@ -174,7 +176,7 @@ def test_differences_agree_with_double_backward(
 
 
 @MEASURES
-def test_central_difference_converges_with_kinks_too(make_step: Callable[..., Step], measure: Measure) -> None:
+def test_central_difference_converges_with_kinks_too(make_step: Callable[..., Step], measure: LayerAgreement) -> None:
     """With ReLU as it is, a radius too small to cross a kink leaves only rounding."""
     step = make_step("lambda-darts", "s2", epsilon0=1e-7)
     leaves = list(step.net.parameters())
@@ -206,7 +208,7 @@ def test_radius_is_that_of_the_paper(make_step: Callable[..., Step], monkeypatch
 
 @pytest.mark.parametrize(("term", "measure"), [(aligned_layers, COSINE), (aligned_signs, SIGN)])
 def test_the_term_is_minus_lambda_t_times_the_gradient(
-    make_step: Callable[..., Step], term: Any, measure: Measure
+    make_step: Callable[..., Step], term: Any, measure: LayerAgreement
 ) -> None:
     step = replace(make_step("lambda-darts", "nats-tss", epochs=4, **{"lambda": 0.5}), epoch=3)
     leaves = list(step.net.parameters())

@@ -40,8 +40,8 @@ SPACES = ["nats-tss", "darts", "s1", "s2", "s3", "s4"]
 LOW, HIGH = -0.1, 1.1
 
 
-def moment(space: str, tau: float = 1.0, seed: int = 0, **options: Any) -> StepContext:
-    """A moment at temperature `tau`, whatever the epoch."""
+def context(space: str, tau: float = 1.0, seed: int = 0, **options: Any) -> StepContext:
+    """A context at temperature `tau`, whatever the epoch."""
     changes = {"epochs": 3, "tau_start": tau, "tau_end": tau, **options}
     resolved = resolve(PR_DARTS.options, {**PR_DARTS.layers(get_space(space)), "test": changes})[0]
     return StepContext(get_space(space), resolved, seed=seed, epoch=1, number=2, progress=0.4)
@@ -71,7 +71,7 @@ def test_activation_probability_is_that_of_100000_samples(beta: float, tau: floa
     noise = torch.rand(count, generator=streams.generator(0, "gates"), dtype=torch.float64)
     gates = gate(torch.full((count,), beta, dtype=torch.float64), noise, tau, LOW, HIGH)
     truth = probability(beta, tau)
-    assert activation(torch.tensor([beta]), moment("s2", tau)).item() == pytest.approx(truth, rel=1e-12)
+    assert activation(torch.tensor([beta]), context("s2", tau)).item() == pytest.approx(truth, rel=1e-12)
     assert abs((gates > 0).double().mean().item() - truth) <= 4 * (truth * (1 - truth) / count) ** 0.5
     # The gate is 1 with the probability of the mirrored gate being 0, and strictly between in the rest.
     full = 1 / (1 + torch.tensor(-beta + tau * log((1 - LOW) / (HIGH - 1)), dtype=torch.float64).exp().item())
@@ -118,7 +118,7 @@ def test_a_pass_computes_two_operations_of_each_edge(space: str) -> None:
     counts = {kind: torch.zeros(mask.shape) for kind, mask in get_space(space).mask.items()}
     for seed in range(300):
         for kind, mask in get_space(space).mask.items():
-            drawn = two_operations(kind, moment(space, seed=seed), "train")
+            drawn = two_operations(kind, context(space, seed=seed), "train")
             assert not (drawn & ~mask).any()
             assert (drawn.sum(1) == mask.sum(1).clamp_max(2)).all()
             counts[kind] += drawn
@@ -127,8 +127,8 @@ def test_a_pass_computes_two_operations_of_each_edge(space: str) -> None:
         assert (counts[kind] / 300 - uniform).abs().max() < 0.15
 
 
-def test_draws_are_shared_within_a_half_and_fresh_elsewhere() -> None:
-    alpha, at = spread("nats-tss"), moment("nats-tss", sampled_operations=5)
+def test_draws_are_shared_on_one_split_of_a_step_and_fresh_elsewhere() -> None:
+    alpha, at = spread("nats-tss"), context("nats-tss", sampled_operations=5)
     train = sampled_gates(alpha, at, "train")["cell"]
     assert torch.equal(train, sampled_gates(alpha, at, "train")["cell"])
     assert not torch.equal(train, sampled_gates(alpha, at, "valid")["cell"])
@@ -150,7 +150,7 @@ def test_temperature_falls_linearly_over_the_epochs() -> None:
 def test_selection_tells_probabilities_apart_at_the_highest_temperature() -> None:
     """In float32 all are 1 there; `none` is never selected, however probable."""
     space = get_space("nats-tss")
-    at = moment("nats-tss", tau=10)
+    at = context("nats-tss", tau=10)
     alpha = space.alpha(seed=3)
     alpha["cell"][:, 0] = 1
     weights = sampled_gates(alpha, at, "select")
@@ -186,7 +186,7 @@ def test_the_deep_path_is_the_longest_from_the_previous_cells_output(space: str)
 @pytest.mark.parametrize("space", SPACES)
 def test_path_probability_is_the_sum_over_all_paths(space: str) -> None:
     """Eq. 8's product of sums, multiplied out: one term for each way to put a convolution on each edge of the path."""
-    of, at, alpha = get_space(space), moment(space, tau=0.6), spread(space)
+    of, at, alpha = get_space(space), context(space, tau=0.6), spread(space)
     total = 0.0
     for kind in of.kinds:
         options = [
@@ -201,7 +201,7 @@ def test_path_probability_is_the_sum_over_all_paths(space: str) -> None:
 
 
 def test_path_probability_is_the_expected_number_of_open_paths() -> None:
-    at, alpha, count = moment("nats-tss", tau=0.6), spread("nats-tss"), 20_000
+    at, alpha, count = context("nats-tss", tau=0.6), spread("nats-tss"), 20_000
     noise = torch.rand((count, 6, 5), generator=streams.generator(0, "paths"), dtype=torch.float64)
     opened = gate(alpha["cell"].detach().expand(count, 6, 5), noise, 0.6, LOW, HIGH) > 0
     columns = [at.space.operations.index(name) for name in ("nor_conv_1x1", "nor_conv_3x3")]
@@ -212,7 +212,7 @@ def test_path_probability_is_the_expected_number_of_open_paths() -> None:
 
 @pytest.mark.parametrize("space", SPACES)
 def test_group_sparsity_is_the_papers_double_sum(space: str) -> None:
-    of, at, alpha = get_space(space), moment(space, tau=0.6), spread(space)
+    of, at, alpha = get_space(space), context(space, tau=0.6), spread(space)
     for skip in (True, False):
         means = []
         for kind in of.kinds:
@@ -227,7 +227,7 @@ def test_group_sparsity_is_the_papers_double_sum(space: str) -> None:
 
 
 def test_zeta_is_the_papers_where_every_pair_of_nodes_is_an_edge() -> None:
-    alpha, at = spread("nats-tss"), moment("nats-tss")
+    alpha, at = spread("nats-tss"), context("nats-tss")
     h, r = 4, 5
     zeta = 2 / (h * (h - 1))
     p = activation(alpha["cell"], at)

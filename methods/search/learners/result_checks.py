@@ -1,6 +1,6 @@
-"""What the pieces of a recipe return is checked against what they must return, of a step's pieces once a stage.
+"""Checks of what the pieces of a recipe return; the pieces of a step are checked once a stage.
 
-Of a step's tensors the names, number, shapes and types are checked, which no device is asked for; never the values.
+Of a step's tensors the names, number, shapes and types are checked, which needs no synchronisation; never the values.
 Every check raises `InputError` with one line: the piece, where it stands, what it must return and what it returned.
 """
 
@@ -19,17 +19,17 @@ from spaces.common.errors import InputError
 
 Piece = Callable[..., Any]
 Fits = Callable[[str, Any, Tensor], str]
-"""(kind, what was returned for it, the tensor that it must be like) → what is wrong with it; nothing if nothing is."""
+"""(kind, what was returned for it, the tensor that it must be like) → what is wrong with it, or nothing."""
 
 RESERVED = (
     *("key", "method", "space", "dataset", "seed", "epoch", "genotype", "skip_share", "tabular_accuracy"),
     *("train_loss", "train_accuracy", "valid_loss", "valid_accuracy", "discrete_accuracy"),
 )
-"""Columns of a history that are no piece's."""
+"""Columns of a history that every method has."""
 
 
 class ResultChecks:
-    """The checks of a search by the recipe of that name. Those of a step's pieces are for the stage that is entered."""
+    """The checks of a search by the recipe of that name."""
 
     space: Space
     net: nn.Module
@@ -41,7 +41,7 @@ class ResultChecks:
         self._seen: set[tuple[str, int]] = set()
 
     def enter(self, space: Space, net: nn.Module, cells: int) -> None:
-        """Begin a stage over `space` with its supernet, which has so many `cells`: every piece is seen to once more."""
+        """Begin a stage over `space` with its supernet of size `cells`, in which every piece is checked once more."""
         self.space, self.net = space, net
         self.cells = {kind: space.cells_of(kind, cells) for kind in space.kinds}
         self._seen.clear()
@@ -136,7 +136,7 @@ class ResultChecks:
         return found
 
     def _first(self, what: str, piece: Piece) -> bool:
-        """Is this the first time in the stage?"""
+        """Whether this is the first result of the piece in the stage."""
         key = (what, id(piece))
         new = key not in self._seen
         self._seen.add(key)
@@ -169,14 +169,14 @@ def _tables(found: Any, like: Mapping[str, Tensor], fits: Fits) -> str:
 
 
 def _like(name: str, found: Any, like: Tensor) -> str:
-    """Is `found` of the shape, type and device of `like`?"""
+    """What is wrong with the shape, type or device of `found`, which must be those of `like`."""
     if wrong := _shape(name, found, like.shape):
         return wrong
     return _device(name, found, like) if found.dtype == like.dtype else _type(name, found, like)
 
 
 def _addend(name: str, found: Any, like: Tensor) -> str:
-    """Can `found` be added to a tensor like `like` that keeps its shape and type by that? A scalar can."""
+    """What is wrong with `found`, which is to be added to a tensor like `like`; it may be a scalar."""
     if isinstance(found, Tensor) and _spreads(found.shape, like.shape):
         return _device(name, found, like) if torch.result_type(found, like) == like.dtype else _type(name, found, like)
     return _shape(name, found, like.shape)

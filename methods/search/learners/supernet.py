@@ -12,7 +12,7 @@ from methods.search.learners.result_checks import ResultChecks
 from methods.search.learners.training import (
     accuracy,
     alpha_optimiser,
-    cosine,
+    cosine_annealing,
     descend,
     parameters_of,
     sgd,
@@ -96,7 +96,7 @@ class SupernetLearner:
         if stage != self.stage:
             self._enter(stage, prune(self.setup.space, self.space, self.weights(), stages, stage))
         first, end = bounds(stages, s.epochs)[stage : stage + 2]
-        rate = cosine(s.learning_rate, s.learning_rate_min, (epoch - first) / (end - first))
+        rate = cosine_annealing(s.learning_rate, s.learning_rate_min, (epoch - first) / (end - first))
         self.optimiser.param_groups[0]["lr"] = rate
         if not self.net.training:  # walking through its modules takes milliseconds
             self.net.train()

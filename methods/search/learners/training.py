@@ -1,4 +1,4 @@
-"""What learners share: one split of the images in batches, optimisers, a step of descent, accuracy."""
+"""What learners share: batches of one split, optimisers, a step of descent, accuracy."""
 
 from collections.abc import Iterator, Sequence
 from math import cos, pi
@@ -13,7 +13,7 @@ from methods.search.step import Alpha, gradients
 
 
 class Batches(Protocol):
-    """One split of the training images as the loop needs it; `suite.data.sets.Loader` is one."""
+    """One split of the training images, in batches. `suite.data.sets.Loader` is one."""
 
     def __len__(self) -> int:
         """Steps an epoch."""
@@ -22,16 +22,16 @@ class Batches(Protocol):
         """Augmented images [N, C, H, W] and labels [N]: a pure function of (epoch, step)."""
 
     def all(self, batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """The split once, in stored order, without augmentation."""
+        """All batches of the split, in stored order, without augmentation."""
 
 
-def cosine(start: float, end: float, share: float) -> float:
+def cosine_annealing(start: float, end: float, share: float) -> float:
     """Cosine annealing from `start` to `end` at `share` (0 … 1) of the way (Loshchilov & Hutter, 2017)."""
     return end + (start - end) * (1 + cos(pi * share)) / 2
 
 
 def sgd(net: nn.Module, settings: Settings) -> torch.optim.SGD:
-    """The weights' optimiser under `settings`, which takes all of them in one step: a supernet has over a thousand."""
+    """The network weights' optimiser. It is fused: a supernet has over a thousand tensors of weights."""
     return torch.optim.SGD(
         net.parameters(),
         fused=True,
@@ -43,7 +43,7 @@ def sgd(net: nn.Module, settings: Settings) -> torch.optim.SGD:
 
 
 def alpha_optimiser(alpha: Alpha, settings: Settings) -> torch.optim.Optimizer:
-    """Alpha's optimiser under `settings`."""
+    """Alpha's optimiser."""
     s = settings
     if s.alpha_optimiser == "sgd":
         return torch.optim.SGD(alpha.values(), lr=s.alpha_learning_rate, weight_decay=s.alpha_weight_decay)
@@ -56,16 +56,17 @@ def alpha_optimiser(alpha: Alpha, settings: Settings) -> torch.optim.Optimizer:
 
 
 def parameters_of(optimiser: torch.optim.Optimizer) -> list[Tensor]:
-    """What the optimiser trains, in its order: walking through a supernet's modules for it takes milliseconds."""
+    """The optimiser's parameters, in its order. (Walking through a supernet's modules takes milliseconds.)"""
     return [parameter for group in optimiser.param_groups for parameter in group["params"]]
 
 
 def weight_gradients(
     loss: Tensor, optimiser: torch.optim.Optimizer, others: Sequence[Tensor] = ()
 ) -> tuple[Tensor, ...]:
-    """∇ of `loss` for all that `optimiser` trains, in its order, then `others`; zero where it depends on none.
+    """∇ of `loss` for the optimiser's parameters, in its order, then for `others`.
 
-    A derived network may have such: an operation whose output goes nowhere, or comes from nothing but `none`.
+    It is zero for parameters without influence. A derived network may have such: of an operation whose output is not
+    used, or whose input is `none`.
     """
     leaves = [*parameters_of(optimiser), *others]
     return gradients(loss, leaves)
@@ -77,7 +78,7 @@ def descend(optimiser: torch.optim.Optimizer, along: Sequence[Tensor], clip: flo
     share = (clip / (norm + 1e-6)).clamp(max=1.0)  # as torch.nn.utils.clip_grad_norm_ has it
     clipped = torch._foreach_mul(list(along), share)
     for parameter, gradient in zip(parameters_of(optimiser), clipped, strict=True):
-        # The fused step reads both as they lie in memory, so they must lie alike; a convolution's may not.
+        # The fused step needs parameter and gradient in one memory layout; a convolution's gradient may have another.
         parameter.grad = gradient.contiguous()
     optimiser.step()
     optimiser.zero_grad(set_to_none=True)
@@ -86,7 +87,7 @@ def descend(optimiser: torch.optim.Optimizer, along: Sequence[Tensor], clip: flo
 @torch.no_grad()
 def accuracy(forward: Any, batches: Batches, batch_size: int) -> tuple[float, float]:
     """Mean cross-entropy and accuracy (%) of `forward(images, number)` over one split."""
-    loss: Tensor | float = 0.0  # on the device, with the hits: no batch waits for the host
+    loss: Tensor | float = 0.0  # summed on the device, as are the hits: no batch waits for the host
     hits: Tensor | int = 0
     count = 0
     for number, (images, labels) in enumerate(batches.all(batch_size)):

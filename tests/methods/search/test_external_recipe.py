@@ -144,7 +144,7 @@ def test_a_bad_file_is_one_line(tmp_path: Path, text: str | None, name: str, sai
     assert len(str(caught.value).splitlines()) == 1
 
 
-def test_a_helper_of_the_file_that_cannot_be_read_is_told_where_it_is_imported(tmp_path: Path) -> None:
+def test_a_broken_helper_of_the_file_is_reported_at_its_import(tmp_path: Path) -> None:
     (tmp_path / "broken_helper.py").write_text("\n\n\ndef X(:")
     path = tmp_path / "mine.py"
     path.write_text(f"import sys\nsys.path.insert(0, {str(tmp_path)!r})\nimport broken_helper")

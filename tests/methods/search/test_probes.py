@@ -1,4 +1,4 @@
-"""The mechanism of probes: they are measured when they are due, and a search never feels them."""
+"""The mechanism of probes: they are measured when they are due, and change nothing of a search."""
 
 import io
 from collections.abc import Callable
@@ -75,7 +75,7 @@ def test_a_number_that_does_not_exist_has_no_column(make_search: Callable[..., S
     assert [name for name in row if name.startswith("probe.odd")] == ["probe.odd.one"]
 
 
-def test_a_probe_sees_one_batch_of_each_half_and_the_weights_before(make_search: Callable[..., Search]) -> None:
+def test_a_probe_is_given_one_batch_of_each_split_and_the_previous_weights(make_search: Callable[..., Search]) -> None:
     views: list[View] = []
     spy = Probe("spy", lambda view: views.append(view) or {})  # type: ignore[func-returns-value]
     search = make_search("darts-1st", "nats-tss", epochs=3, probes=[Watched(spy)])

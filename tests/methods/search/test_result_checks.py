@@ -146,7 +146,7 @@ def test_weights_may_be_given_to_each_cell(make_search: Callable[..., Search]) -
     assert own[0]["train_loss"] == pytest.approx(shared[0]["train_loss"], rel=1e-4)
 
 
-def test_a_step_is_seen_to_once_in_each_stage(make_search: Callable[..., Search]) -> None:
+def test_the_pieces_of_a_step_are_checked_once_in_each_stage(make_search: Callable[..., Search]) -> None:
     """The check of a gradient asks whether it has alpha's kinds: in two stages of two steps it does so twice."""
     looked = []
 
