@@ -124,6 +124,7 @@ class Golden:
         self.title: str = content.pop("title")
         self.truth: str | None = content.pop("truth", None)
         self.renewals: list[dict[str, Any]] = content.pop("renewal", [])
+        self.additions: list[dict[str, Any]] = content.pop("addition", [])
         self.groups = {name: Group(**{"values": {}, **table}) for name, table in content.items()}
 
     @property
@@ -131,22 +132,26 @@ class Golden:
         """Where the values come from, in words."""
         return self.truth or f"measured on {self.renewals[0]['platform'] if self.renewals else 'nothing yet'}"
 
+    def platform(self, label: str) -> str:
+        """Where the entry was measured: that of its addition, else that of the latest renewal."""
+        added = (addition["platform"] for addition in self.additions if label in addition["entries"])
+        return next(added, self.renewals[0]["platform"] if self.renewals else "")
+
     def moves(self, measured: Measured, key: str) -> list[Move]:
         """All entries that moved, appeared or are gone."""
-        here = bool(self.renewals) and self.renewals[0]["platform"] == key
         if unknown := set(measured) - set(self.groups):
             raise AssertionError(f"{self.path.name}: state a measure, a tolerance and why for {sorted(unknown)}")
         found = []
         for title, group in self.groups.items():
-            now = measured.get(title, {})
-            for name in sorted({*group.values, *now}):
+            current = measured.get(title, {})
+            for name in sorted({*group.values, *current}):
                 label = f"{title} {name}"
-                if name not in now or name not in group.values:
-                    words = ("gone", "") if name not in now else ("", "new")
+                if name not in current or name not in group.values:
+                    words = ("gone", "") if name not in current else ("", "new")
                     found.append(Move(label, *(w or "-" for w in words), "", ""))
                     continue
-                allowed = group.allowed(name, here)
-                value = now[name] if self.truth else kept(now[name])  # a truth is written with all its digits
+                allowed = group.allowed(name, here=self.platform(label) == key)
+                value = current[name] if self.truth else kept(current[name])  # a truth is written with all its digits
                 found.append(compare(label, group.values[name], value, group, allowed))
         return [move for move in found if move is not None]
 
@@ -155,30 +160,31 @@ class Golden:
         for title, group in self.groups.items():
             group.values.clear()
             group.values.update({name: kept(value) for name, value in measured.get(title, {}).items()})
-        self._write(reason, key)
+        self.renewals, self.additions = [now(reason, key), *self.renewals][:REASONS], []
+        self._write()
 
     def add(self, measured: Measured, reason: str, key: str) -> None:
         """Write what was measured and had no entry, and why. All other entries stay as they are."""
-        if self.renewals and self.renewals[0]["platform"] != key:
-            raise AssertionError(f"{self.path.name} is of another platform ({self.source}): add there, or renew it all")
+        entries = []
         for title, group in self.groups.items():
             new = {name: kept(value) for name, value in measured.get(title, {}).items() if name not in group.values}
             group.values.update(new)
-        self._write(reason, key)
+            entries += [f"{title} {name}" for name in new]
+        self.additions.append({**now(reason, key), "entries": entries})
+        self._write()
 
-    def _write(self, reason: str, key: str) -> None:
-        now = {"date": date.today(), "version": own_version(), "platform": key, "reason": reason}
-        self.renewals = [now, *self.renewals][:REASONS]
+    def _write(self) -> None:
         write_whole(self.path, lambda file: file.write("\n".join(self.lines()).encode()))
 
     def lines(self) -> Iterator[str]:
         """The file's text: always the same for the same content."""
         yield "# Known numbers: docs/known-numbers.md says what this is and how it is renewed."
         yield f"title = {toml(self.title)}\n"
-        for renewal in self.renewals:
-            yield "[[renewal]]"
-            yield from (f"{key} = {toml(value)}" for key, value in renewal.items())
-            yield ""
+        for title, changes in (("renewal", self.renewals), ("addition", self.additions)):
+            for change in changes:
+                yield f"[[{title}]]"
+                yield from (f"{key} = {toml(value)}" for key, value in change.items())
+                yield ""
         for title, group in self.groups.items():
             yield f"[{title}]"
             said = (field.name for field in fields(Group) if field.name != "values")
@@ -187,6 +193,11 @@ class Golden:
             yield f"[{title}.values]"
             yield from (f"{toml(name)} = {toml(value)}" for name, value in sorted(group.values.items()))
             yield ""
+
+
+def now(reason: str, key: str) -> dict[str, Any]:
+    """What a file keeps of a change: when, by which version, on which platform and why."""
+    return {"date": date.today(), "version": own_version(), "platform": key, "reason": reason}
 
 
 def kept(value: Any) -> Any:
