@@ -123,7 +123,7 @@ def group_sparsity(alpha: Alpha, at: StepContext, *, skip: bool) -> Tensor:
     """
     means = []
     for kind, a in alpha.items():
-        # Places, found on the host: which of a mask are set, no device is asked for.
+        # The mask's places are computed on the host, so that no device is waited for.
         members = [place.to(a.device, non_blocking=True) for place in group(at, kind, skip=skip).nonzero().unbind(1)]
         means.append(activation(a, at)[*members].sum() / max(len(members[0]), 1))
     return torch.stack(means).mean()

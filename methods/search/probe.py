@@ -96,24 +96,24 @@ class Watch:
 
     def columns(self, epoch: int, view: View) -> dict[str, Number]:
         """The history columns ``probe.<probe>.<number>`` of the probes that are due after `epoch` (from 1)."""
-        found: dict[str, Number] = {}
+        measured: dict[str, Number] = {}
         for watched in self.required:
-            self._measure(watched, epoch, view, found)
+            self._measure(watched, epoch, view, measured)
         start = perf_counter()
         for watched in self.requested:
-            self._measure(watched, epoch, view, found)
+            self._measure(watched, epoch, view, measured)
         self.seconds += perf_counter() - start
-        return found
+        return measured
 
-    def _measure(self, watched: Watched, epoch: int, view: View, found: dict[str, Number]) -> None:
+    def _measure(self, watched: Watched, epoch: int, view: View, measured: dict[str, Number]) -> None:
         probe = watched.probe
-        done = any(column.startswith(f"probe.{probe.name}.") for column in found)
+        done = any(column.startswith(f"probe.{probe.name}.") for column in measured)
         if epoch % watched.every or done or (probe.supernet and view.step is None):
             return
-        seen = View(**{**vars(view), "memory": self.memory.get(probe.name, {})})
-        for name, value in probe.measure(seen).items():
+        own_view = View(**{**vars(view), "memory": self.memory.get(probe.name, {})})
+        for name, value in probe.measure(own_view).items():
             if all(map(isfinite, value if isinstance(value, list) else [value])):
-                found[f"probe.{probe.name}.{name}"] = value
+                measured[f"probe.{probe.name}.{name}"] = value
 
     def state_dict(self) -> dict[str, Memory]:
         """The memory of the probes that follow the steps."""

@@ -49,12 +49,10 @@ def _as_input_error(error: BaseException) -> InputError | None:
     field = next((field for field, code, _ in pieces if code == entered), "")
     last, line = own[-1]
     name = entered.co_qualname.rpartition("<locals>.")[2]
-    found = InputError(
-        f"{last.f_code.co_filename}: line {line}: {field}{' ' * bool(field)}{name}: {in_one_line(error)}"
-    )
+    told = InputError(f"{last.f_code.co_filename}: line {line}: {field}{' ' * bool(field)}{name}: {in_one_line(error)}")
     frames = traceback.StackSummary.extract(iter(own))
-    found.details = "".join(["Traceback, of that file alone:\n", *frames.format()]).rstrip()
-    return found
+    told.details = "".join(["Traceback, of that file alone:\n", *frames.format()]).rstrip()
+    return told
 
 
 def _steps(trace: TracebackType | None) -> Iterator[tuple[FrameType, int]]:

@@ -30,15 +30,15 @@ def recipe_from(path: Path, attribute: str, taken: Container[str]) -> Method:
     """
     if not path.is_file():
         raise InputError(f"{path}: there is no such file; name a method as path/to/file.py:NAME")
-    found = _found(_run(path), attribute, path)
+    method = _method(_run(path), attribute, path)
     try:
         with own_errors():
-            validate(found)
+            validate(method)
     except InputError as error:
         raise InputError(f"{path}: {attribute}: {error}") from error
-    if found.name in taken:
-        raise InputError(f"{path}: {attribute} calls itself {found.name!r}, which is taken: give it another name")
-    return found
+    if method.name in taken:
+        raise InputError(f"{path}: {attribute} calls itself {method.name!r}, which is taken: give it another name")
+    return method
 
 
 def _run(path: Path) -> ModuleType:
@@ -108,7 +108,7 @@ def _unknown_field(error: BaseException) -> str:
     return f"{name} is no field of a recipe: {hint}"
 
 
-def _found(module: ModuleType, attribute: str, path: Path) -> Method:
+def _method(module: ModuleType, attribute: str, path: Path) -> Method:
     """The recipe that `module` calls `attribute`."""
     held = vars(module)
     value = held.get(attribute)
