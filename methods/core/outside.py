@@ -39,6 +39,8 @@ def recipe_from(path: Path, attribute: str, taken: Container[str]) -> Method:
         with own_errors():
             validate(found)
     except InputError as error:
+        if error.details:  # it names the file already
+            raise
         raise InputError(f"{path}: {attribute}: {error}") from error
     if found.name in taken:
         raise InputError(f"{path}: {attribute} calls itself {found.name!r}, which is taken: give it another name")
