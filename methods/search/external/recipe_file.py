@@ -35,6 +35,8 @@ def recipe_from(path: Path, attribute: str, taken: Container[str]) -> Method:
         with own_errors():
             validate(method)
     except InputError as error:
+        if error.details:  # it names the file already
+            raise
         raise InputError(f"{path}: {attribute}: {error}") from error
     if method.name in taken:
         raise InputError(f"{path}: {attribute} calls itself {method.name!r}, which is taken: give it another name")

@@ -229,6 +229,16 @@ def test_an_error_in_ones_own_piece_is_a_line_and_a_traceback_of_ones_own_file(
     assert "raise Own" in trace
 
 
+def test_a_method_whose_own_settings_fail_is_refused_before_anything_runs(tmp_path: Path) -> None:
+    path = tmp_path / "mine.py"
+    text = "from methods.random_search import RandomSearch\nclass Mine(RandomSearch):\n    def layers(self, space):\n"
+    path.write_text(f"{text}        return space.x\nX = Mine(name='x')")
+    with pytest.raises(InputError, match=r"line 4: Mine\.layers: AttributeError") as caught:
+        get_method(f"{path}:X")
+    assert str(caught.value).count(str(path)) == 1
+    assert "return space.x" in caught.value.details
+
+
 def test_what_looks_into_a_file_fails_before_anything_runs(tmp_path: Path) -> None:
     path = tmp_path / "mine.py"
     path.write_text(PIECES.format(kind="Exception"))
