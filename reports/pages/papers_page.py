@@ -15,6 +15,7 @@ from reports.published.published_numbers import PAPERS, numbers
 from reports.records.blocks import SpaceOf
 from reports.sentences.comparisons import ranged
 from reports.tables.tables import NOTHING, Column, Row, Table
+from spaces import get_space
 from spaces.common.plural import counted as in_words
 
 NOTES = (
@@ -54,7 +55,7 @@ class Shown:
     @property
     def commands(self) -> list[str]:
         """What runs it and reports it, at each scale that is shown and at the paper's own; none where nothing runs."""
-        if not self.exhibit.trials or self.exhibit.trials[0].spaces == ["analytic"]:
+        if not self.exhibit.trials or not get_space(self.exhibit.trials[0].spaces[0]).trials:
             return []
         known = dict.fromkeys([*self.protocols, "paper"])
         which = shlex.quote(self.exhibit.file or self.exhibit.name)
