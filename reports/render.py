@@ -7,7 +7,8 @@ from typing import Any
 import pandas as pd
 
 from reports.collapse.definition import COLLAPSED, HEALTHY, UNKNOWN
-from reports.exhibits.exhibit import Exhibit, catalogue
+from reports.exhibits.catalogue import catalogue
+from reports.exhibits.exhibit import Exhibit
 from reports.output import exports
 from reports.output.atomic_output import check_out, replaced
 from reports.output.exports import Exports
