@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING
 
 from spaces.core.errors import InputError, unknown
 from spaces.core.files import write_whole
+from spaces.core.tabular_archive import Archive, read_pickle
 from spaces.core.tabular_files import (
     ARCHITECTURES,
     DATASETS,
     EPOCHS,
     MEASURES,
     VERSION,
-    Archive,
     Columns,
     Progress,
     Rows,
@@ -29,7 +29,6 @@ from spaces.core.tabular_files import (
     checked,
     read_compact,
     read_csv,
-    read_pickle,
 )
 
 if TYPE_CHECKING:
