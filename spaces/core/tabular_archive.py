@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 # Bytes that a file of the archive may have unpacked: its official ones have up to 1.4 MB, four times their packed size.
 # The archive as one file may have _RATIO times its packed size besides.
-_UNPACKED, _RATIO = 8 * 2**20, 16
+_UNPACKED, _RATIO = 4 * 2**20, 16
 # What is averaged: official results are of up to 3 runs a data set, 200 epochs each, and numbers below 1e5.
 _RUNS, _EPOCHS, _NUMBER = 16, 1000, 1e12
 
@@ -132,12 +132,12 @@ def _row(path: Path, index: int, architecture: str, runs: Any) -> dict[str, Any]
     except InputError:
         raise
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
-        raise _layout(path, f"{type(error).__name__} {error}") from error
+        raise _layout(path, shown(f"{type(error).__name__}: {error}")) from error
     return row
 
 
 def _layout(path: Path, reason: str) -> InputError:
-    return InputError(f"{path} does not match the layout of the official archive: {shown(reason)}; get it again")
+    return InputError(f"{path} does not match the layout of the official archive: {reason}; get it again")
 
 
 def _official(dataset: str) -> str:
