@@ -1,23 +1,20 @@
-"""The files a NATS-Bench topology table comes in: the official archive, a CSV table, our own compact file.
+"""The files a NATS-Bench topology table comes in: a CSV table, our own compact file (the archive: `tabular_archive`).
 
 Each reader ends in the same columns (`schema`), checked (`checked`). What is damaged or something else raises
-`InputError` with the file's name. Pickles are read by `spaces.common.unpickling`, so no archive can run code.
+`InputError` with the file's name.
 """
 
-import bz2
 import hashlib
 import math
 import re
-import statistics
 from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
 from spaces.common.errors import InputError, unknown
-from spaces.common.unpickling import unpickle
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -40,7 +37,7 @@ MEASURES = (
 DATASETS = ("cifar10", "cifar100", "imagenet16-120")
 
 VERSION = "1"
-_DECIMALS = 6
+DECIMALS = 6
 _SHAPE = re.compile(r"\|([^|~]+)~0\|\+\|([^|~]+)~0\|([^|~]+)~1\|\+\|([^|~]+)~0\|([^|~]+)~1\|([^|~]+)~2\|")
 # A table that disagrees here is numbered otherwise or holds other numbers (values from the NAS-Bench-201 paper).
 ALL_SKIP = "|skip_connect~0|+|skip_connect~0|skip_connect~1|+|skip_connect~0|skip_connect~1|skip_connect~2|"
@@ -52,8 +49,9 @@ def check_architecture(text: str) -> None:
     """Raise `InputError` unless `text` is an architecture of the space in NAS-Bench-201's notation."""
     match = _SHAPE.fullmatch(text)
     if match is None:
+        said = text if len(text) <= 200 else f"{text[:197]}..."
         raise InputError(
-            f"{text!r} is no architecture of nats-tss: write it as {ALL_SKIP!r}, three nodes of 1, 2, 3 edges"
+            f"{said!r} is no architecture of nats-tss: write it as {ALL_SKIP!r}, three nodes of 1, 2, 3 edges"
         )
     for operation in match.groups():
         if operation not in OPERATIONS:
@@ -120,117 +118,12 @@ class Columns:
         return self._table
 
 
-class Archive:
-    """The official archive as a folder, an architecture a file, read when asked for."""
-
-    def __init__(self, folder: Path, progress: Progress) -> None:
-        self._folder = folder
-        self._progress = progress
-        meta = _pickled(folder / "meta.pickle.pbz2")
-        names = meta.get("meta_archs") if isinstance(meta, dict) else None
-        if not isinstance(names, list):
-            raise InputError(f"{folder / 'meta.pickle.pbz2'} lists no architectures: get the archive again")
-        present = {path.name for path in folder.glob("*.pickle.pbz2")}
-        self.positions: dict[str, int] = {}
-        for index, architecture in enumerate(names):
-            if _archive_file(index) in present:
-                _explain(check_architecture, folder, str(architecture))
-                self.positions[architecture] = index
-        self._read: dict[str, dict[str, Any]] = {}
-
-    @property
-    def digest(self) -> str:
-        """SHA-256, in hex, over file names and sizes: reading all of them takes minutes."""
-        files = sorted((path.name, path.stat().st_size) for path in self._folder.glob("*.pickle.pbz2"))
-        return hashlib.sha256(repr(files).encode()).hexdigest()
-
-    def cell(self, architecture: str, column: str) -> float:
-        """The number in a column, NaN where there is none. Raises `InputError` where the file is damaged."""
-        if architecture not in self._read:
-            self._read[architecture] = self._row(architecture)
-        value = self._read[architecture].get(column)
-        return math.nan if value is None else float(value)
-
-    def arrow(self) -> "pa.Table":
-        """All rows, every file read. Raises `InputError` where one is damaged."""
-        import pyarrow as pa
-
-        rows = []
-        for done, architecture in enumerate(self.positions, start=1):
-            rows.append(self._row(architecture))
-            self._progress(done, len(self.positions))
-        return checked(pa.Table.from_pylist(rows, schema=schema()), str(self._folder))
-
-    def _row(self, architecture: str) -> dict[str, Any]:
-        index = self.positions[architecture]
-        path = self._folder / _archive_file(index)
-        return _row(path, index, architecture, _pickled(path))
-
-
-def _archive_file(index: int) -> str:
-    return f"{index:06d}.pickle.pbz2"
-
-
-def _explain(check: Callable[[str], None], path: Path, text: str) -> None:
+def explain(check: Callable[[str], None], path: Path, text: str) -> None:
     """Run `check` and put the file's name before its complaint."""
     try:
         check(text)
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
-
-
-def _pickled(path: Path) -> Any:
-    if not path.is_file():
-        raise InputError(f"{path} is missing: get the archive again")
-    with bz2.open(path, "rb") as stream:
-        return unpickle(stream, str(path))
-
-
-def read_pickle(path: Path, progress: Progress) -> "pa.Table":
-    """The official archive as one file, unpacked in memory as a whole."""
-    import pyarrow as pa
-
-    archive = _pickled(path)
-    try:
-        names, infos = archive["meta_archs"], archive["arch2infos"]
-        rows = []
-        for done, index in enumerate(sorted(infos), start=1):
-            rows.append(_row(path, index, names[index], infos[index]))
-            progress(done, len(infos))
-    except (KeyError, IndexError, TypeError) as error:
-        raise InputError(f"{path} has not the layout of the official archive ({error!r}): get it again") from error
-    return pa.Table.from_pylist(rows, schema=schema())
-
-
-def _row(path: Path, index: int, architecture: str, runs: Any) -> dict[str, Any]:
-    """The compact file's row from an architecture's runs in the official archive: {"12": state, "200": state}."""
-    from nats_bench import ArchResults
-
-    row: dict[str, Any] = {"index": index, "architecture": architecture}
-    try:
-        for epochs in EPOCHS:
-            results = ArchResults.create_from_state_dict(runs[str(epochs)])
-            if results.arch_index != index or results.arch_str != architecture:
-                raise InputError(f"{path} holds architecture {results.arch_index}, not {index}: get the archive again")
-            for dataset, split in MEASURES:
-                official = "ImageNet16-120" if dataset == "imagenet16-120" else dataset
-                part = "ori-test" if dataset == "cifar10" else f"x-{split}"
-                seeds = results.get_dataset_seeds(official)
-                values = [results.get_metrics(official, part, is_random=seed)["accuracy"] for seed in seeds]
-                name = f"{dataset}.{split}.{epochs}"
-                row[name] = round(float(statistics.fmean(values)), _DECIMALS)
-                row[f"{name}.seeds"] = len(values)
-                if len(values) > 1:
-                    row[f"{name}.std"] = round(float(statistics.stdev(values)), _DECIMALS)
-                if epochs == 200:
-                    cost = results.get_compute_costs(official)
-                    row[f"{dataset}.params"] = round(float(cost["params"]) * 1e6)
-                    row[f"{dataset}.seconds"] = cost["T-train@total"]
-    except (AttributeError, KeyError, IndexError, TypeError, ValueError) as error:
-        if isinstance(error, InputError):
-            raise
-        raise InputError(f"{path} has not the layout of the official archive ({error!r}): get it again") from error
-    return row
 
 
 # How the columns of `nats_bench_tss.csv.gz` call the data sets.
@@ -273,7 +166,7 @@ def read_csv(path: Path) -> "pa.Table":
         filled = []
         for field in schema():
             values = arrays.get(field.name, pa.nulls(len(table), field.type)).cast(field.type)
-            filled.append(pc.round(values, _DECIMALS) if pa.types.is_floating(field.type) else values)
+            filled.append(pc.round(values, DECIMALS) if pa.types.is_floating(field.type) else values)
         return pa.table(filled, schema=schema())
     except pa.ArrowException as error:
         raise InputError(f"{path} has a column of another type: {_line(error)}; get it again") from error
@@ -313,7 +206,7 @@ def checked(table: "pa.Table", what: str) -> "pa.Table":
     table = table.sort_by("index")
     architectures, indices = table["architecture"].to_pylist(), table["index"].to_pylist()
     for architecture in architectures:
-        _explain(check_architecture, Path(what), str(architecture))
+        explain(check_architecture, Path(what), str(architecture))
     for name, values in (("architecture", architectures), ("index", indices)):
         if len(set(values)) < len(values):
             raise InputError(f"{what}: an {name} stands there twice; get it again")

@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING
 
 from spaces.common.errors import InputError, unknown
 from spaces.common.files import write_whole
+from spaces.tabular.archive import Archive, read_pickle
 from spaces.tabular.files import (
     ARCHITECTURES,
     DATASETS,
     EPOCHS,
     MEASURES,
     VERSION,
-    Archive,
     Columns,
     Progress,
     Rows,
@@ -29,7 +29,6 @@ from spaces.tabular.files import (
     checked,
     read_compact,
     read_csv,
-    read_pickle,
 )
 
 if TYPE_CHECKING:
