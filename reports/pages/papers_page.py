@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import pandas as pd
 
 from reports.exhibits import exhibit_figures, exhibit_tables, verdicts
-from reports.exhibits.exhibit import Exhibit, catalogue
+from reports.exhibits.catalogue import catalogue
+from reports.exhibits.exhibit import Exhibit
 from reports.exhibits.exhibit_data import Part, filled, parts
 from reports.exhibits.verdicts import UNMEASURED, VERDICTS
 from reports.figures.figure import Drawn

@@ -15,7 +15,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from reports.records.rerun_command import search_command
+from reports.pages.rerun_command import search_command
 from spaces import get_space
 from spaces.common.errors import InputError
 from spaces.common.files import write_whole
