@@ -6,12 +6,14 @@ and table says so.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from methods.search.settings import Value, check_ranges, convert
-from spaces.base import Space
 from spaces.common.errors import unknown
-from spaces.conventions import CellsPer
+
+if TYPE_CHECKING:  # a list of protocols must not wait for torch
+    from spaces.base import Space
+    from spaces.conventions import CellsPer
 
 
 @dataclass(frozen=True)
@@ -46,18 +48,18 @@ class Protocol:
     name: str
     title: str
     search: Mapping[str, Value] = field(default_factory=dict)
-    search_size: Mapping[CellsPer, Mapping[str, Value]] = field(default_factory=dict)
+    search_size: "Mapping[CellsPer, Mapping[str, Value]]" = field(default_factory=dict)
     evaluation: Mapping[str, Value] = field(default_factory=dict)
-    evaluation_size: Mapping[CellsPer, Mapping[str, Value]] = field(default_factory=dict)
+    evaluation_size: "Mapping[CellsPer, Mapping[str, Value]]" = field(default_factory=dict)
     images: int = 0  # training images used, a class-balanced subset; 0: all
     threads: int = 1  # of one trial on a CPU: they set the order of sums, so they belong to the protocol
     device: str = "cpu"
 
-    def search_on(self, space: Space) -> dict[str, Value]:
+    def search_on(self, space: "Space") -> dict[str, Value]:
         """The overrides of the settings of a search on `space`."""
         return {**self.search, **self.search_size.get(space.cells_per, {})}
 
-    def evaluation_on(self, space: Space) -> dict[str, Value]:
+    def evaluation_on(self, space: "Space") -> dict[str, Value]:
         """The overrides of the settings with which networks of `space` are retrained."""
         return {**self.evaluation, **self.evaluation_size.get(space.cells_per, {})}
 
@@ -109,7 +111,7 @@ def get_protocol(name: str) -> Protocol:
     return PROTOCOLS[name]
 
 
-def evaluation(protocol: Protocol, space: Space, dataset: str, overrides: Mapping[str, Any]) -> Evaluation:
+def evaluation(protocol: Protocol, space: "Space", dataset: str, overrides: Mapping[str, Any]) -> Evaluation:
     """The settings with which `protocol` retrains networks of `space` on `dataset`, after the user's `overrides`.
 
     Raises `InputError` for a value of another type or out of range.
