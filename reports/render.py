@@ -7,12 +7,16 @@ from typing import Any
 import pandas as pd
 
 from reports.collapse.definition import COLLAPSED, HEALTHY, UNKNOWN
-from reports.exhibits.exhibit import Exhibit, catalogue
+from reports.exhibits.catalogue import catalogue
+from reports.exhibits.exhibit import Exhibit
+from reports.output import exports
+from reports.output.atomic_output import check_out, replaced
+from reports.output.exports import Exports
 from reports.pages import (
     audit_page,
     block_page,
+    checklist,
     collapse_page,
-    exports,
     landscape_page,
     method_page,
     overview,
@@ -20,17 +24,14 @@ from reports.pages import (
     provenance_page,
     trial_page,
 )
-from reports.pages.atomic_output import check_out, replaced
 from reports.pages.block_page import Section
 from reports.pages.collapse_page import Collapse
-from reports.pages.exports import Exports
+from reports.pages.cross_block import across
 from reports.pages.site import Pages, Site
 from reports.records.blocks import SpaceOf
-from reports.records.cross_block import across
 from reports.records.histories import courses
 from reports.statistics.comparison import METHOD_NOTES
 from reports.statistics.rankings import STANDING_NOTES
-from reports.tables import checklist
 from reports.tables.tables import named_rows
 from spaces import get_space
 

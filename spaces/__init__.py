@@ -4,7 +4,6 @@ Importing this package imports no space; a space's module is imported when its n
 """
 
 from collections.abc import Iterable
-from functools import cache
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -48,14 +47,9 @@ def _space_class(name: str) -> "type[Space]":
     return found
 
 
-@cache
-def _image_spaces() -> tuple[str, ...]:
-    return tuple(name for name in SPACES if _space_class(name).trials)
-
-
 def __getattr__(name: str) -> Any:
     if name == "Space":
         return import_module("spaces.base").Space
     if name == "IMAGE_SPACES":  # those with trials, all of which classify images
-        return _image_spaces()
+        return tuple(name for name in SPACES if _space_class(name).trials)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -134,7 +134,7 @@ class Space(Conventions, ABC):
 
     @abstractmethod
     def build_supernet(self, config: SupernetConfig) -> Supernet:
-        """The family's supernet of this space's tables, not yet told its engine."""
+        """The family's supernet for `config`. `supernet` sets its engine."""
 
     @abstractmethod
     def network(

@@ -34,7 +34,8 @@ class Conventions:
     def retraining(self, dataset: str) -> Mapping[str, Value]:
         """The settings with which the field trains derived networks on `dataset`, where they differ from the base.
 
-        Keys are those of `suite.protocol.Evaluation`, whose defaults are DARTS's on CIFAR-10.
+        `dataset` is named as on the command line. Keys are those of `suite.protocol.Evaluation`, whose defaults are
+        DARTS's on CIFAR-10.
         """
         return {}
 

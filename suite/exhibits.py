@@ -31,7 +31,7 @@ CHECK = "quick"
 
 def states() -> list[dict[str, Any]]:
     """Every exhibit: name, paper, number, title, layout, its state in words, rows, claims, and what it lacks."""
-    from reports.exhibits.exhibit import catalogue
+    from reports.exhibits.catalogue import catalogue
     from reports.published.published_numbers import numbers
 
     published = numbers()
@@ -64,7 +64,7 @@ def study_of(name: str) -> tuple[Path, Study] | None:
 
     None where `name` is no exhibit. Raises `InputError` for a file that is not one, and where nothing can be run.
     """
-    from reports.exhibits.exhibit import CATALOGUE, read
+    from reports.exhibits.catalogue import CATALOGUE, read
     from reports.published.published_numbers import PAPERS, numbers
 
     paper = name.partition("/")[0]
@@ -87,7 +87,7 @@ def study_of(name: str) -> tuple[Path, Study] | None:
 
 def bundled(path: Path) -> bool:
     """Does the exhibit's file stand in the catalogue?"""
-    from reports.exhibits.exhibit import CATALOGUE
+    from reports.exhibits.catalogue import CATALOGUE
 
     return path.parent.parent == CATALOGUE
 
@@ -152,7 +152,7 @@ def own(files: Iterable[Path]) -> "list[Exhibit]":
 
     Raises `InputError`, one line: which file, which key, what to do.
     """
-    from reports.exhibits.exhibit import own as read_own
+    from reports.exhibits.catalogue import read_own
 
     found: dict[str, Exhibit] = {}
     for path in files:
@@ -171,7 +171,7 @@ def solved(more: "Iterable[Exhibit]" = ()) -> "tuple[DataFrame, DataFrame]":
     """
     import pandas as pd
 
-    from reports.exhibits.exhibit import catalogue
+    from reports.exhibits.catalogue import catalogue
     from reports.exhibits.exhibit_data import EXACT, FULL
     from suite.disk_cache import kept
 

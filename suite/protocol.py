@@ -6,7 +6,7 @@ and table says so.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from methods.search.options import declared, layered, setting
 from methods.search.settings import (
@@ -18,10 +18,12 @@ from methods.search.settings import (
     MOST_RATE,
     check_nesterov,
 )
-from spaces.base import Space
 from spaces.common.errors import unknown
 from spaces.common.settings import Value
-from spaces.conventions import CellsPer
+
+if TYPE_CHECKING:  # a list of protocols must not wait for torch
+    from spaces.base import Space
+    from spaces.conventions import CellsPer
 
 
 @dataclass(frozen=True)
@@ -68,18 +70,18 @@ class Protocol:
     name: str
     title: str
     search: Mapping[str, Value] = field(default_factory=dict)
-    search_size: Mapping[CellsPer, Mapping[str, Value]] = field(default_factory=dict)
+    search_size: "Mapping[CellsPer, Mapping[str, Value]]" = field(default_factory=dict)
     evaluation: Mapping[str, Value] = field(default_factory=dict)
-    evaluation_size: Mapping[CellsPer, Mapping[str, Value]] = field(default_factory=dict)
+    evaluation_size: "Mapping[CellsPer, Mapping[str, Value]]" = field(default_factory=dict)
     images: int = 0  # training images used, a class-balanced subset; 0: all
     threads: int = 1  # of one trial on a CPU: they set the order of sums, so they belong to the protocol
     device: str = "cpu"
 
-    def search_on(self, space: Space) -> dict[str, Value]:
+    def search_on(self, space: "Space") -> dict[str, Value]:
         """The overrides of the settings of a search on `space`."""
         return {**self.search, **self.search_size.get(space.cells_per, {})}
 
-    def evaluation_on(self, space: Space) -> dict[str, Value]:
+    def evaluation_on(self, space: "Space") -> dict[str, Value]:
         """The overrides of the settings with which networks of `space` are retrained."""
         return {**self.evaluation, **self.evaluation_size.get(space.cells_per, {})}
 
@@ -132,7 +134,7 @@ def get_protocol(name: str) -> Protocol:
 
 
 def evaluation(
-    protocol: Protocol, space: Space, dataset: str, overrides: Mapping[str, Any]
+    protocol: Protocol, space: "Space", dataset: str, overrides: Mapping[str, Any]
 ) -> tuple[Evaluation, dict[str, str]]:
     """The settings with which `protocol` retrains networks of `space` on `dataset`, and which layer set what.
 

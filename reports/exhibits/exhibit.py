@@ -1,7 +1,7 @@
-"""Exhibits: the papers' tables and figures, a TOML file each, `exhibits/PAPER/NAME.toml`.
+"""The keys of an exhibit's file, `exhibits/PAPER/NAME.toml`: a table or figure of a paper.
 
 paper = "lambda-darts"
-number = "Table 1"                  # as the paper has it; its published cells are those of `reports.published.published_numbers`
+number = "Table 1"                  # as in the paper; selects its cells of `reports.published`
 layout = "methods"                  # methods, grid, sweep, trajectory, cells or scatter
 title = "…"
 caption = "…"                       # in our own words, Markdown-free
@@ -20,33 +20,25 @@ settings = { radius = 0.1 }
 
 [[claims]]
 says = "…"                          # the claim in our words
-kind = "beats"                      # or `matches`, `reproduces`, `collapses`, `resists`, `costs` (reports/exhibits/verdicts.py)
+kind = "beats"                      # matches, reproduces, collapses, resists, costs (verdicts.py)
 method = "lambda-darts"
 against = ["darts-1st"]
 """
 
-import re
 from collections.abc import Collection
-from functools import cache
-from pathlib import Path
 from typing import Any, Literal
 
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field
 
-from reports.exhibits.metrics import DATASETS, known_metric
-from reports.published.published_numbers import EXHIBITS, PAPERS, genotypes, names, numbers
-from spaces.common.errors import InputError, unknown
-from spaces.common.toml import read_toml
-
-CATALOGUE = Path(__file__).parent
+from spaces.common.errors import InputError
 
 Layout = Literal["methods", "grid", "sweep", "trajectory", "cells", "scatter"]
 Kind = Literal["beats", "matches", "reproduces", "collapses", "resists", "costs"]
 
 
-class Trials(BaseModel):
-    """What is run: of a study's block, that which tells its records from others."""
+class TrialBlock(BaseModel):
+    """A block of trials: the keys of a study's block that identify its records."""
 
     model_config = ConfigDict(extra="allow", populate_by_name=True)
 
@@ -57,7 +49,7 @@ class Trials(BaseModel):
     settings: dict[str, Any] = Field(default_factory=dict, alias="set")
 
 
-class Row(BaseModel):
+class RowTrials(BaseModel):
     """Which trials fill a row of the published table, or make a line of a figure."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -67,10 +59,10 @@ class Row(BaseModel):
 
 
 class Claim(BaseModel):
-    """One thing that the paper says there, so that it can be tested (`reports.exhibits.verdicts`).
+    """A claim of the paper in a form that can be tested (`reports.exhibits.verdicts`).
 
-    `metric` is one of `reports.published.published_numbers.METRICS` or "last COLUMN", a history's column at the last epoch. Space and
-    data set are those searched on; they need to be said only where the exhibit's trials have several.
+    `metric` is one of `reports.published.published_numbers.METRICS`, or "last COLUMN" for a history's column at the
+    last epoch. Space and data set are those searched on; they may be omitted where the exhibit's trials have only one.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -91,7 +83,7 @@ class Claim(BaseModel):
 
     @property
     def bounds(self) -> tuple[float, float]:
-        """`value` and `within`, which a claim has that needs them: `read` has seen to it."""
+        """`value` and `within` of a claim that needs both. Raises `InputError` where one is missing."""
         if self.value is None or self.within is None:
             raise InputError(f"the claim {self.says!r} needs value and within")
         return self.value, self.within
@@ -111,8 +103,8 @@ class Exhibit(BaseModel):
     published: str = ""  # the exhibit of `reports.published.published_numbers`, where it is not `number`
     searched_on: str = ""
     lacks: list[str] = Field(default_factory=list)
-    trials: list[Trials] = Field(default_factory=list)
-    rows: dict[str, Row] = Field(default_factory=dict)
+    trials: list[TrialBlock] = Field(default_factory=list)
+    rows: dict[str, RowTrials] = Field(default_factory=dict)
     x: str = ""  # of a sweep, the setting; of a scatter, a metric
     y: list[str] = Field(default_factory=list)  # metrics, or a trajectory's columns of the history
     genotypes: list[str] = Field(default_factory=list)  # published ones that are drawn
@@ -144,102 +136,3 @@ class Exhibit(BaseModel):
         """Which of its rows none of the `known` recipes can fill, in words; empty if all can be."""
         missing = {method for method in self.row_methods(published).values() if method and method not in known}
         return [f"no recipe here of {', '.join(sorted(missing))}"] if missing else []
-
-
-def catalogue(folder: Path = CATALOGUE) -> dict[str, Exhibit]:
-    """Every exhibit by name, papers in the order of `PAPERS`, tables before figures, in the papers' order."""
-    found = [(path, read(path)) for path in folder.glob("*/*.toml")]
-    order = list(PAPERS)
-    ranked = sorted(found, key=lambda pair: (order.index(pair[1].paper), *_place(pair[1].number), pair[1].name))
-    return {exhibit.name: exhibit for _, exhibit in ranked}
-
-
-def read(path: Path) -> Exhibit:
-    """The exhibit in the file `path`, checked. Raises `InputError`: which file, which key, what to do."""
-    exhibit = read_toml(path, Exhibit)
-    exhibit = exhibit.model_copy(update={"name": f"{exhibit.paper}/{path.stem}"})
-    try:
-        _check(exhibit)
-    except InputError as error:
-        raise InputError(f"{path}: {error}") from error
-    return exhibit
-
-
-def own(path: Path) -> Exhibit:
-    """The exhibit in a file that stands anywhere: PAPER/own-NAME, its number with the file's name behind.
-
-    Raises `InputError` as `read`, and for a file's name that could not be an address.
-    """
-    exhibit = read(path)
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9-]*", path.stem):
-        raise InputError(f"{path}: an exhibit's file has a name of letters, digits and hyphens: rename it")
-    return exhibit.model_copy(
-        update={
-            "name": f"{exhibit.paper}/own-{path.stem}",
-            "number": f"{exhibit.number} ({path.name})",
-            "published": exhibit.published or exhibit.number,
-            "file": str(path),
-        }
-    )
-
-
-def _place(number: str) -> tuple[int, bool, int, str]:
-    kind, _, which = number.partition(" ")
-    kinds = ["Table", "Figure"]
-    first = re.search(r"\d+", which)
-    rank = kinds.index(kind.removesuffix("s")) if kind.removesuffix("s") in kinds else len(kinds)
-    return rank, which.startswith("S"), int(first[0]) if first else 0, number
-
-
-@cache
-def _published() -> tuple[pd.DataFrame, pd.DataFrame, set[str]]:
-    """The published numbers, what their labels mean, the published genotypes' names: read once for all exhibits."""
-    return numbers(), names(), set(genotypes()["name"])
-
-
-def _check(exhibit: Exhibit) -> None:
-    if exhibit.paper not in PAPERS:
-        raise InputError(f"paper: {unknown('paper', exhibit.paper, PAPERS)}")
-    if exhibit.published and exhibit.published not in EXHIBITS[exhibit.paper]:
-        raise InputError(f"published: {unknown('exhibit', exhibit.published, EXHIBITS[exhibit.paper])}")
-    if exhibit.searched_on and exhibit.searched_on not in DATASETS.values():
-        raise InputError(f"searched_on: {unknown('data set', exhibit.searched_on, DATASETS.values())}")
-    published, of_papers, known = _published()
-    cells = exhibit.cells(published)
-    for label in exhibit.rows:
-        if not cells.empty and label not in set(cells["label"]):
-            raise InputError(f"rows: {unknown('row', label, set(cells['label']))}")
-    if exhibit.layout in ("methods", "grid") and cells.empty:
-        raise InputError(f"layout: {exhibit.layout} needs published cells, and there are none of {exhibit.number}")
-    if exhibit.layout in ("sweep", "scatter") and not (exhibit.x and exhibit.y):
-        raise InputError(f"x, y: a {exhibit.layout} needs both")
-    if exhibit.layout == "trajectory" and not exhibit.y:
-        raise InputError("y: a trajectory needs the columns of the history to draw")
-    if exhibit.layout != "trajectory":
-        for metric in [*exhibit.y, *([exhibit.x] if exhibit.layout == "scatter" else [])]:
-            known_metric(metric, "y")
-    for name in exhibit.genotypes:
-        if name not in known:
-            raise InputError(f"genotypes: {unknown('genotype', name, known)}")
-    methods = {*exhibit.methods, *(row.method for row in exhibit.rows.values())}
-    methods |= set(of_papers[of_papers["paper"] == exhibit.paper]["method"])
-    for place, claim in enumerate(exhibit.claims, 1):
-        for method in (claim.method, *claim.against):
-            if method not in methods:
-                raise InputError(f"claims.{place}: {unknown('method', method, methods)}")
-        known_metric(claim.metric, f"claims.{place}.metric")
-        _check_claim(claim, place)
-
-
-def _check_claim(claim: Claim, place: int) -> None:
-    needs: dict[str, tuple[str, ...]] = {
-        "beats": ("against",),
-        "matches": ("against", "within"),
-        "reproduces": ("value", "within"),
-        "costs": ("against", "value", "within"),
-    }
-    for key in needs.get(claim.kind, ()):
-        if getattr(claim, key) in (None, []):
-            raise InputError(f"claims.{place}: a claim that {claim.kind} needs {key}")
-    if claim.kind == "costs" and not (claim.within or 0) > 1:
-        raise InputError(f"claims.{place}: within = {claim.within} must be a factor above 1")

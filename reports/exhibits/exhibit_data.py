@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from reports.exhibits.exhibit import Exhibit, Trials
+from reports.exhibits.exhibit import Exhibit, TrialBlock
 from reports.exhibits.metrics import ACCURACIES, DATASETS, STAND_IN, measured
 from reports.records.blocks import SpaceOf, slug
 from reports.statistics import significance
@@ -111,7 +111,7 @@ class Part:
 
 
 def parts(
-    exhibit: Exhibit, records: pd.DataFrame, histories: pd.DataFrame, others: Iterable[Trials] = ()
+    exhibit: Exhibit, records: pd.DataFrame, histories: pd.DataFrame, others: Iterable[TrialBlock] = ()
 ) -> list[Part]:
     """What of the records fills the exhibit, a part a scale; the papers' data before the stand-in.
 

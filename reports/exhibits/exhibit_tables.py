@@ -1,7 +1,7 @@
 """An exhibit's filled cells as a table in the paper's layout: published and measured in one row, with scale and n.
 
-The published columns are set apart from the measured ones, and a difference is told only where `reports.exhibits.exhibit_data` says
-that the two may be set against each other.
+Published and measured columns form separate groups. A difference is shown only where `reports.exhibits.exhibit_data`
+says that the two numbers are comparable.
 """
 
 from collections.abc import Callable
@@ -27,34 +27,41 @@ PUBLISHED, UNMEASURED, DIFFERENCE = "Published", "Published, not measured here",
 
 
 def table(exhibit: Exhibit, cells: pd.DataFrame, part: Part | None) -> Table:
-    """The `cells` of `reports.exhibits.exhibit_data.filled` as a table: a row a method, or, in a grid, a column a method.
+    """The `cells` of `reports.exhibits.exhibit_data.filled`: a row a method or, in a grid, a column a method.
 
-    Where something was measured, the published columns of the same stand beside it, and all others behind.
+    Published columns that have a measured counterpart stand beside it; all other published columns come last.
     """
     grid = exhibit.layout == "grid"
     cells = cells.assign(_heading=_headings(cells))
     rows, columns = ("_heading", "label") if grid else ("label", "_heading")
     names = list(dict.fromkeys(cells[columns]))
     frame = pd.DataFrame([_row(group, rows, columns) for _, group in cells.groupby(rows, sort=False)])
-    measured = [name for name in names if f"n {name}" in frame and frame[f"n {name}"].gt(0).any()]
-    differing = [name for name in measured if frame[f"difference {name}"].notna().any()]
-    shown = [Column("Case" if grid else "Method", lambda row: str(row["row"]), numeric=False)]
-    shown += [Column(name, partial(_printed, name), PUBLISHED) for name in measured or names]
-    if part is not None and measured:
-        shown += [Column(name, partial(_measured, name), _group(part)) for name in measured]
-        shown += [Column(name, partial(_difference, name), DIFFERENCE) for name in differing]
-        shown += [
-            Column("Seeds", lambda row: str(row["seeds"]) or NOTHING),
-            Column("Scale", lambda row: str(row["scale"]) or NOTHING, numeric=False),
-        ]
-    shown += [Column("Published are", lambda row: str(row["convention"]), numeric=False)]
-    shown += [Column(name, partial(_printed, name), UNMEASURED) for name in names if measured and name not in measured]
+    filled = [name for name in names if f"n {name}" in frame and frame[f"n {name}"].gt(0).any()]
+    differing = [name for name in filled if frame[f"difference {name}"].notna().any()]
+    shown = [
+        Column("Case" if grid else "Method", lambda row: str(row["row"]), numeric=False),
+        *(Column(name, partial(_printed, name), PUBLISHED) for name in filled or names),
+        *(_measured_columns(part, filled, differing) if part is not None and filled else ()),
+        Column("Published are", lambda row: str(row["convention"]), numeric=False),
+        *(Column(name, partial(_printed, name), UNMEASURED) for name in names if filled and name not in filled),
+    ]
     slug = f"{exhibit.slug}-{part.slug if part else 'published'}"
     return Table(frame, tuple(shown), _caption(exhibit, cells, part, differing), slug)
 
 
+def _measured_columns(part: Part, filled: list[str], differing: list[str]) -> list[Column]:
+    return [
+        *(Column(name, partial(_measured, name), _group(part)) for name in filled),
+        *(Column(name, partial(_difference, name), DIFFERENCE) for name in differing),
+        Column("Seeds", lambda row: str(row["seeds"]) or NOTHING),
+        Column("Scale", lambda row: str(row["scale"]) or NOTHING, numeric=False),
+    ]
+
+
 def evidence(exhibit: Exhibit, numbers: pd.DataFrame, part: Part) -> Table:
-    """What `reports.exhibits.verdicts.compared` found, `numbers`, a row a method and a column a metric: no cell shows it."""
+    """The values behind the verdicts (`numbers`, of `reports.exhibits.verdicts.compared`): a row a method, a column a
+    metric. No cell of the exhibit shows them.
+    """
     several = numbers["where"].nunique() > 1
     metrics = numbers["metric"].map(named)
     numbers = numbers.assign(_heading=metrics + " on " + numbers["where"] if several else metrics)
@@ -106,28 +113,39 @@ def _headings(cells: pd.DataFrame) -> list[str]:
 
 
 def _row(group: pd.DataFrame, rows: str, columns: str) -> Row:
+    cells = group.to_dict("records")
     found: Row = {"row": str(group[rows].iloc[0])}
-    for cell in group.to_dict("records"):
-        name = cell[columns]
-        found |= {
-            f"published {name}": cell["printed"] or "",
-            f"measured {name}": cell["measured"],
-            f"std {name}": cell["std"],
-            f"n {name}": cell["n_measured"],
-            f"low {name}": cell["low"],
-            f"high {name}": cell["high"],
-            f"best {name}": cell["best"] if cell["convention"] == "best of searches" else float("nan"),
-            f"difference {name}": cell["difference"],
-            f"note {name}": cell["note"],
-        }
-    said = [(str(c["convention"]), c["n"]) for c in group.to_dict("records") if METRICS[c["metric"]].better]
-    said = said or [(str(c["convention"]), c["n"]) for c in group.to_dict("records")]
+    for cell in cells:
+        found |= _numbers(cell, str(cell[columns]))
     seeds = sorted({int(n) for n in group["n_measured"] if n})
-    words = [f"{convention}{'' if pd.isna(n) else f', n = {int(n)}'}" for convention, n in said]
-    found["convention"] = "; ".join(dict.fromkeys(words))
+    found["convention"] = _conventions([cell for cell in cells if METRICS[cell["metric"]].better] or cells)
     found["seeds"] = "–".join(str(n) for n in dict.fromkeys((seeds[0], seeds[-1]))) if seeds else ""
     found["scale"] = "; ".join(dict.fromkeys(scale for scale in group["scale"] if scale))
     return found
+
+
+def _numbers(cell: dict[Any, Any], name: str) -> Row:
+    return {
+        f"published {name}": cell["printed"] or "",
+        f"measured {name}": cell["measured"],
+        f"std {name}": cell["std"],
+        f"n {name}": cell["n_measured"],
+        f"low {name}": cell["low"],
+        f"high {name}": cell["high"],
+        f"best {name}": cell["best"] if cell["convention"] == "best of searches" else float("nan"),
+        f"difference {name}": cell["difference"],
+        f"note {name}": cell["note"],
+    }
+
+
+def _conventions(cells: list[dict[Any, Any]]) -> str:
+    """What the published numbers of a row are, each convention once."""
+    words = (f"{cell['convention']}{_count(cell['n'])}" for cell in cells)
+    return "; ".join(dict.fromkeys(words))
+
+
+def _count(n: float) -> str:
+    return "" if pd.isna(n) else f", n = {int(n)}"
 
 
 def _printed(name: str, row: Row) -> str:

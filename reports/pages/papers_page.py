@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import pandas as pd
 
 from reports.exhibits import exhibit_figures, exhibit_tables, verdicts
-from reports.exhibits.exhibit import Exhibit, catalogue
+from reports.exhibits.catalogue import catalogue
+from reports.exhibits.exhibit import Exhibit
 from reports.exhibits.exhibit_data import EXACT, Part, filled, parts
 from reports.exhibits.verdicts import UNMEASURED, VERDICTS
 from reports.figures.figure import Drawn
@@ -15,6 +16,7 @@ from reports.published.published_numbers import PAPERS, numbers
 from reports.records.blocks import SpaceOf
 from reports.sentences.comparisons import ranged
 from reports.tables.tables import NOTHING, Column, Row, Table
+from spaces import get_space
 from spaces.common.plural import counted as in_words
 
 NOTES = (
@@ -55,7 +57,7 @@ class Shown:
     @property
     def commands(self) -> list[str]:
         """What runs it and reports it, at each scale that is shown and at the paper's own; none where nothing runs."""
-        if not self.exhibit.trials or self.exhibit.trials[0].spaces == ["analytic"]:
+        if not self.exhibit.trials or not get_space(self.exhibit.trials[0].spaces[0]).trials:
             return []
         known = dict.fromkeys([*self.protocols, "paper"])
         which = shlex.quote(self.exhibit.file or self.exhibit.name)

@@ -12,7 +12,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from reports.figures.palette import declarations
 from reports.latex import latex
-from reports.pages.exports import Exports
+from reports.output.exports import Exports
 from reports.records.blocks import Block, slug
 from reports.tables.tables import Table
 

@@ -11,7 +11,7 @@ from reports.figures import search_figures
 from reports.figures.axes import COLOURS
 from reports.figures.figure import Drawn
 from reports.figures.svg_charts import charts
-from reports.records import rerun_command
+from reports.pages import rerun_command
 from reports.records.blocks import Block, SpaceOf, slug
 from reports.sentences.comparisons import plain, sentence
 from reports.tables.tables import Column, Row, Table

@@ -117,7 +117,7 @@ def operation_costs(net: nn.Module, images: Tensor, cost: Callable[[nn.Module, T
 
 
 def cost_tables(costs: Iterable[Cost], space: SpaceTables, cells: int) -> dict[str, Tensor]:
-    """The costs of a supernet of size `cells`: kind -> float64 `[cells of the kind, edges, operations]`, 0 if absent."""
+    """The costs of a supernet of size `cells`: kind -> float64 `[cells of the kind, edges, operations]`; else 0."""
     tables = {
         kind: torch.zeros(space.cells_of(kind, cells), *mask.shape, dtype=torch.float64, device="cpu")
         for kind, mask in space.mask.items()

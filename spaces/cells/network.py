@@ -19,7 +19,7 @@ NORM = partial(BatchNorm, affine=True, running=True)
 
 
 class Network(nn.Module, ABC):
-    """A derived network. Its batch norms are affine and keep running statistics; `random` is its drop-path's stream."""
+    """A derived network. Its batch norms are affine and keep running statistics; `random` is the drop-path's stream."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -27,9 +27,9 @@ class Network(nn.Module, ABC):
 
     @abstractmethod
     def both(self, images: Tensor, drop_path: float = 0.0) -> tuple[Tensor, Tensor | None]:
-        """Logits `[N, classes]` of images `[N, C, H, W]`, and the auxiliary head's.
+        """Logits `[N, classes]` of images `[N, C, H, W]`, and those of the auxiliary head.
 
-        The second is `None` where there is no auxiliary head, and in evaluation. In training, the output of each
+        The second is `None` if there is no auxiliary head, and in evaluation. In training, the output of each
         operation but the identity is zeroed for an image with probability `drop_path` (Larsson et al., ICLR 2017).
         """
 
@@ -39,7 +39,10 @@ class Network(nn.Module, ABC):
 
 
 class DerivedCell(nn.Module):
-    """The chosen operations of a cell, between given input nodes and intermediate nodes that sum what reaches them."""
+    """The operations of a cell of a genotype. Each intermediate node is the sum of its incoming edges.
+
+    `targets` are the intermediate nodes, `inputs` the number of input nodes. Edges from an input node have `stride`.
+    """
 
     def __init__(
         self,

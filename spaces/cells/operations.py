@@ -20,9 +20,9 @@ Norm = Callable[[int], nn.Module]
 class BatchNorm(nn.BatchNorm2d):
     """Batch norm whose running statistics can be frozen, or that has none.
 
-    With `running`, statistics are kept and used by `eval()`; without, the batch's own are used always (NAS-Bench-201's
-    `track_running_stats=False`). While `frozen`, a pass in training mode normalises by the batch as ever but leaves
-    the running statistics and their counter alone.
+    With `running`, statistics are kept and used by `eval()`; without, the batch's own are always used (NAS-Bench-201's
+    `track_running_stats=False`). While `frozen`, a pass in training mode normalises by the batch as usual, but does
+    not update the running statistics and their counter.
     """
 
     def __init__(self, channels: int, *, affine: bool, running: bool) -> None:
@@ -31,7 +31,7 @@ class BatchNorm(nn.BatchNorm2d):
 
     def forward(self, x: Tensor) -> Tensor:
         """`x` normalised, same shape and layout."""
-        # On a CPU torch sums a channel in one go where channels are innermost, and loses half a digit by that.
+        # On a CPU, if channels are innermost, torch accumulates a channel in one sum and loses half a digit.
         layout = torch.contiguous_format
         if x.device.type == "cpu" and not x.is_contiguous():
             layout, x = torch.channels_last, x.contiguous()
@@ -46,7 +46,7 @@ _NORMS: WeakKeyDictionary[nn.Module, list[BatchNorm]] = WeakKeyDictionary()
 
 
 def _norms(net: nn.Module) -> list[BatchNorm]:
-    """The batch norms of `net`, looked for once: a supernet has thousands of modules."""
+    """The batch norms of `net`, cached because a supernet has thousands of modules."""
     if net not in _NORMS:
         _NORMS[net] = [module for module in net.modules() if isinstance(module, BatchNorm)]
     return _NORMS[net]
@@ -54,7 +54,7 @@ def _norms(net: nn.Module) -> list[BatchNorm]:
 
 @contextmanager
 def frozen_statistics(net: nn.Module) -> Iterator[None]:
-    """Passes of `net` in this block leave its running statistics bit for bit as they are, in training mode too."""
+    """Passes of `net` in this block do not change its running statistics, in training mode either."""
     norms = _norms(net)
     before = [norm.frozen for norm in norms]
     for norm in norms:
@@ -68,17 +68,17 @@ def frozen_statistics(net: nn.Module) -> Iterator[None]:
 
 @contextmanager
 def restored_statistics(net: nn.Module) -> Iterator[None]:
-    """Passes of `net` in this block move its running statistics, which are as they were afterwards."""
+    """Passes of `net` in this block change its running statistics, which are restored afterwards."""
     before = clones(net.buffers())
     try:
         yield
     finally:
         for buffer, value in zip(net.buffers(), before, strict=True):
-            buffer.data.copy_(value)  # `data`: what autograd has kept of them does not count as changed
+            buffer.data.copy_(value)  # `data`, so that autograd does not count its saved buffers as modified
 
 
 def clones(tensors: Iterable[Tensor]) -> list[Tensor]:
-    """A copy of each."""
+    """A copy of each tensor."""
     return [tensor.clone() for tensor in tensors]
 
 
@@ -89,7 +89,7 @@ def is_frozen(net: nn.Module) -> bool:
 
 @contextmanager
 def in_mode(net: nn.Module, training: bool) -> Iterator[None]:
-    """In this block `net` is in training mode, or in that of `eval()`, whatever it is outside."""
+    """In this block `net` is in training mode or in that of `eval()`; its mode is restored afterwards."""
     before = net.training
     net.train(training)
     try:
@@ -122,7 +122,7 @@ def dil_conv(channels: int, kernel: int, stride: int, norm: Norm, dilation: int 
 
 
 def sep_conv(channels: int, kernel: int, stride: int, norm: Norm) -> nn.Sequential:
-    """A depthwise separable convolution, twice, the first of which strides."""
+    """Two depthwise separable convolutions; the first has the stride."""
     return nn.Sequential(
         *dil_conv(channels, kernel, stride, norm, dilation=1), *dil_conv(channels, kernel, 1, norm, dilation=1)
     )
@@ -141,13 +141,13 @@ class FactorizedReduce(nn.Module):
         """[N, C, H, W] to [N, C', ceil(H / 2), ceil(W / 2)]."""
         x = F.relu(x)
         height, width = x.shape[-2:]
-        # An odd size has one odd row less than even ones: a row of zeros makes up for it.
+        # An odd size has one odd row fewer than even rows, so a row of zeros is added.
         shifted = F.pad(x, (0, width % 2, 0, height % 2))[:, :, 1:, 1:]
         return self.norm(torch.cat([self.even(x), self.odd(shifted)], dim=1))
 
 
 class Noise(nn.Module):
-    """Standard normal noise in the shape of the input, and nothing of the input (S4 of Zela et al., ICLR 2020)."""
+    """Standard normal noise in the shape of the input, independent of the input (S4 of Zela et al., ICLR 2020)."""
 
     def __init__(self, stride: int, random: NoiseStream) -> None:
         super().__init__()
@@ -185,16 +185,16 @@ def strided(x: Tensor, stride: int) -> Tensor:
 
 
 def drop_path(x: Tensor, probability: float, random: NoiseStream) -> Tensor:
-    """Zero whole images of `x` with `probability`, each drawn alone, and scale the others to keep the mean."""
+    """Zero each image of `x` with `probability`, independently, and scale the others to keep the mean."""
     keep = torch.rand((x.shape[0], 1, 1, 1), generator=random.on(x.device), device=x.device) >= probability
     return x * keep.to(x.dtype) / (1.0 - probability)
 
 
 def build(name: str, channels: int, stride: int, norm: Norm, random: NoiseStream) -> nn.Module:
-    """The operation called `name`, from `channels` to as many. `none` has no module: nothing computes it.
+    """The operation called `name`, with `channels` input and output channels. `none` has no module.
 
-    The DARTS operations are those of Liu et al. (ICLR 2019), `nor_conv` those of NAS-Bench-201, `noise` S4's. Noise
-    draws from `random`.
+    The DARTS operations are those of Liu et al. (ICLR 2019), `nor_conv` those of NAS-Bench-201, `noise` S4's, which
+    draws from `random`. Raises `ValueError` for another name.
     """
     match name:
         case "skip_connect":

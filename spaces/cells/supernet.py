@@ -101,7 +101,7 @@ class Supernet(nn.Module, ABC):
 
     @property
     def precision(self) -> Precision:
-        """That of a pass, whatever the parameters' own."""
+        """That of a pass; it does not change the parameters'."""
         return self.config.precision
 
     @precision.setter
@@ -109,15 +109,15 @@ class Supernet(nn.Module, ABC):
         self.config = replace(self.config, precision=precision)
 
     def reference(self) -> Self:
-        """A supernet of the same parameters and running statistics, not copies, computed by the reference."""
+        """A supernet that shares this one's parameters and running statistics, computed by the reference."""
         shared = {id(tensor): tensor for tensor in chain(self.parameters(), self.buffers())}
-        twin = deepcopy(self, shared)
-        twin.engine = "reference"
-        return twin
+        net = deepcopy(self, shared)
+        net.engine = "reference"
+        return net
 
     @property
     def skip_dropout(self) -> float:
-        """Probability, in training, that an element of a `skip_connect`'s output is dropped; 0 where it strides."""
+        """In training, the probability that an element of the output of a `skip_connect` of stride 1 is dropped."""
         return self._skip_dropout
 
     @skip_dropout.setter
@@ -132,17 +132,17 @@ class Supernet(nn.Module, ABC):
     def forward(self, images: Tensor, weights: Mapping[str, Tensor]) -> Tensor:
         """Logits `[N, classes]` of images `[N, C, H, W]`.
 
-        `weights[kind]` is `[edges, operations]` for all cells of a kind, or `[cells, edges, operations]`, with the
-        images or on the host. A weight of an operation that the edge lacks is ignored. An operation is not computed
-        where its weight is known on the host to be zero: on the CPU, and not being differentiated.
+        `weights[kind]` is `[edges, operations]` for all cells of a kind, or `[cells, edges, operations]`, on the
+        device of the images or on the CPU. A weight of an operation that the edge lacks is ignored. An operation is
+        not computed if its weight is a zero on the CPU that is not differentiated.
 
-        In bf16 the reference computes whatever the engine is. Raises `ValueError` for weights of another shape.
+        In bf16 the reference computes, even if the engine is `fast`. Raises `ValueError` for weights of another shape.
         """
         return self.compute(images, self.read(weights, images.device))
 
     def compute(self, images: Tensor, cells: Cells) -> Tensor:
-        """What `forward` returns, of weights that have been read: nothing of it depends on what a tensor holds."""
-        if self.engine == "fast" and not transformed():  # whose cells have channels innermost
+        """What `forward` returns, for weights from `read`. No control flow depends on the values of a tensor."""
+        if self.engine == "fast" and not transformed():  # its cells have channels innermost
             images = images.contiguous(memory_format=torch.channels_last)
         with torch.autocast(images.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
             logits = self.logits(images, cells)
@@ -150,12 +150,12 @@ class Supernet(nn.Module, ABC):
 
     @abstractmethod
     def logits(self, images: Tensor, cells: Cells) -> Tensor:
-        """What `compute` returns, in the layout and precision under way."""
+        """Logits `[N, classes]`, in the memory format and precision that `compute` has set."""
 
     def mixed_edges(
         self, kind: str, channels: int, norm: Norm, strides: Sequence[int], pool: Norm | None = None
     ) -> list[MixedEdge]:
-        """One mixed edge for each of the kind's edges. `pool` is the norm after a pooling, where there is one."""
+        """A mixed edge for each edge of a kind of cell. `pool` makes the norm after a pooling, if it has one."""
         edges = []
         for row, stride in zip(self._present[kind].tolist(), strides, strict=True):
             edge = MixedEdge()
@@ -172,12 +172,12 @@ class Supernet(nn.Module, ABC):
         return edges
 
     def read(self, weights: Mapping[str, Tensor], device: torch.device) -> Cells:
-        """How the operations of each cell are weighed, for images on `device`."""
+        """The weights of each cell's operations, on `device`. Raises `ValueError` for weights of another shape."""
         active = self.active(weights)
         return self.weighed({kind: weights[kind].to(device, non_blocking=True) for kind in active}, active)
 
     def active(self, weights: Mapping[str, Tensor]) -> ActiveColumns:
-        """Which weights are of operations that are computed. Raises `ValueError` for weights of another shape."""
+        """The columns of operations that are computed. Raises `ValueError` for weights of another shape."""
         found = {}
         for kind, present in self._present.items():
             table, cells = weights[kind], self.cells_of[kind]
@@ -197,24 +197,28 @@ class Supernet(nn.Module, ABC):
 
     @property
     def beside(self) -> float | None:
-        """The weight of the auxiliary skip-connections; None where they are not computed."""
+        """The weight of the auxiliary skip-connections; None if they are not computed."""
         return (self.auxiliary_weight or None) if self.config.auxiliary_skip else None
 
     def weighed(
         self, tables: Mapping[str, Tensor], active: ActiveColumns, beside: Tensor | float | None = None
     ) -> Cells:
-        """The weights of each cell, of tables on the device of the images; `beside` as a tensor if it may change."""
+        """The weights of each cell, from tables on the device of the images.
+
+        `beside` is the weight of the auxiliary skip-connections if it may change between passes, as a tensor.
+        """
         auxiliary = self.beside if beside is None else beside
         found = {}
         for kind, each in active.items():
-            apart = tables[kind].reshape(-1, *self._present[kind].shape).unbind()
+            per_cell = tables[kind].reshape(-1, *self._present[kind].shape).unbind()
             cells = [
-                CellWeights(self.operations, table, edges, auxiliary) for table, edges in zip(apart, each, strict=True)
+                CellWeights(self.operations, table, edges, auxiliary)
+                for table, edges in zip(per_cell, each, strict=True)
             ]
             found[kind] = cells * (self.cells_of[kind] // len(cells))
         return found
 
 
 def _known(weights: Tensor) -> bool:
-    """Whether a zero among `weights` is structural: no device is waited for to read it, and no derivative passes."""
+    """Whether zeros among `weights` can be read without waiting for a device, and have no derivative."""
     return not weights.requires_grad and weights.device.type == "cpu" and not transformed()

@@ -1,1 +1,1 @@
-"""What every floor uses: errors, random streams, files, TOML, restricted unpickling, plurals."""
+"""Shared by all folders: errors, random streams, files, TOML, restricted unpickling, plurals, types of settings."""

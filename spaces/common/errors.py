@@ -1,4 +1,4 @@
-"""The one kind of error a user sees: bad input, told in one line that names the thing and the remedy."""
+"""The one kind of error that a user sees: bad input, in one line that names the cause and the remedy."""
 
 from collections.abc import Iterable
 from difflib import get_close_matches
@@ -14,7 +14,7 @@ class InputError(ValueError):
 
 
 def unknown(kind: str, name: str, known: Iterable[str]) -> InputError:
-    """An `InputError` for a name that is not in `known`, with the nearest one that is."""
+    """An `InputError` for a `name` that is not in `known`, with the nearest one that is."""
     names = sorted(known)
     near = get_close_matches(name, names, n=1, cutoff=0.4)
     hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(names)}"

@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all, and told apart by their bytes."""
+"""Files that are written whole or not at all, and identified by a digest of their bytes."""
 
 import hashlib
 import os
@@ -8,10 +8,10 @@ from typing import BinaryIO
 
 
 def write_whole(path: Path, write: Callable[[BinaryIO], object]) -> None:
-    """Let `write` fill a file that appears at `path` complete and on disk, or does not appear.
+    """Call `write` on a file that appears at `path` complete and on disk, or not at all.
 
-    The bytes go to a temporary file beside it, are flushed to disk, and the file is renamed into place; a kill at any
-    moment leaves what was there before.
+    The bytes are written to a temporary file in the same folder and flushed to disk, and the file is renamed to
+    `path`. If the process is killed at any moment, the file that was at `path` before is still there.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.{os.getpid()}.part")

@@ -1,7 +1,7 @@
-"""Random streams derived from what they are for, never from global state.
+"""Random streams derived from a seed and a purpose, never from global state.
 
 A stream is named by a seed and a purpose such as ``(seed, "augment", epoch, step)``. The same name is the same
-stream in any process, before and after a resume, whatever was drawn elsewhere in between.
+stream in every process, before and after a resume, and does not depend on what was drawn from other streams.
 """
 
 import hashlib
@@ -18,15 +18,15 @@ def derive(seed: int, *purpose: str | int) -> int:
 
 
 def generator(seed: int, *purpose: str | int, device: torch.device | str = "cpu") -> torch.Generator:
-    """A fresh generator on `device` for the stream named by `seed` and `purpose`."""
+    """A new generator on `device`, at the start of the stream named by `seed` and `purpose`."""
     return torch.Generator(device=device).manual_seed(derive(seed, *purpose))
 
 
 @contextmanager
 def seeded(seed: int, *purpose: str | int) -> Iterator[None]:
-    """Run a block that draws from torch's global CPU generator (module initialisers do) on a stream of ours.
+    """In this block torch's global CPU generator, which module initialisers use, draws from the named stream.
 
-    The global generator is as it was afterwards.
+    The global generator is restored afterwards.
     """
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(derive(seed, *purpose))
@@ -34,10 +34,10 @@ def seeded(seed: int, *purpose: str | int) -> Iterator[None]:
 
 
 class NoiseStream:
-    """The random stream of a network that draws while it computes (the noise operation, drop-path).
+    """The random stream of a network that draws in its passes (the noise operation, drop-path).
 
-    A network owns one; whoever drives the network names the stream before a pass, so that two passes that must
-    share their draws (the two sides of a finite difference) do.
+    A network owns one. The caller names the stream before a pass, so that two passes (such as the two sides of a
+    finite difference) can draw the same numbers.
     """
 
     def __init__(self) -> None:
@@ -51,22 +51,22 @@ class NoiseStream:
 
     @property
     def drawn(self) -> bool:
-        """Whether anything was drawn since the stream was named."""
+        """Whether a number was drawn since the stream was named."""
         return bool(self._generators)
 
     def on(self, device: torch.device) -> torch.Generator:
-        """The stream's generator on `device`, made at its first use there."""
+        """The stream's generator on `device`, made when it is first used there."""
         if device not in self._generators:
             self._generators[device] = torch.Generator(device=device).manual_seed(self._seed)
         return self._generators[device]
 
     def state(self) -> "State":
-        """Where the stream stands: what is drawn next."""
+        """The stream's position, which determines what is drawn next."""
         return self._seed, {device: random.get_state() for device, random in self._generators.items()}
 
     @contextmanager
     def again(self, state: "State") -> Iterator[None]:
-        """Run a block that draws what was drawn from `state` on; afterwards the stream stands where it stood."""
+        """In this block the stream continues from the position `state`; its own position is restored afterwards."""
         before = self.state()
         self._put(state)
         yield
@@ -84,4 +84,4 @@ class NoiseStream:
 
 
 State = tuple[int, dict[torch.device, torch.Tensor]]
-"""The seed of a source and the positions of its generators."""
+"""The seed of a stream and the positions of its generators."""

@@ -1,4 +1,4 @@
-"""TOML files that people write, read into checked models."""
+"""TOML files that people write, read into validated models."""
 
 import tomllib
 from collections.abc import Iterable
@@ -21,7 +21,7 @@ def read_toml(path: Path, model: type[Model]) -> Model:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: not a TOML file: {error}") from error
     except ValidationError as error:
-        # A misspelt key is two errors, one missing and one too many: the second tells which.
+        # A misspelt key is two errors, a missing and a surplus key: the second one names it.
         first = min(error.errors(), key=lambda e: e["type"] != "extra_forbidden")
         where = ".".join(str(part + 1) if isinstance(part, int) else part for part in first["loc"])
         if first["type"] == "extra_forbidden":

@@ -1,50 +1,38 @@
-"""Read the field's pickled files without letting them run code.
+"""Read the field's pickled files without letting them run code, reach memory or fill it.
 
-CIFAR, ImageNet16-120 and NATS-Bench are distributed as pickles, and an ordinary unpickler calls whatever function a
-file names. The one here resolves only the handful of names those files need to rebuild numbers and NumPy arrays;
-a file that names anything else is refused before that name is imported.
+CIFAR, ImageNet16-120 and NATS-Bench are distributed as pickles. A pickle is a program for a stack machine, and an
+ordinary unpickler calls whatever function the program names. Refusing names does not suffice: NumPy's functions that
+rebuild arrays take bytes for pointers when asked to. The machine of `spaces.common.pickles` knows only the instructions
+that those files need, calls nothing that they name, and rebuilds arrays from checked parts.
 """
 
-import codecs
-import collections
-import pickle
-from importlib import import_module
+import struct
+import zlib
 from typing import IO, Any
 
-import numpy as np
-
 from spaces.common.errors import InputError
+from spaces.common.pickles.instructions import load
+from spaces.common.pickles.stream import Bytes, NotPlain
 
-_ALLOWED: dict[tuple[str, str], Any] = {
-    ("numpy", "ndarray"): np.ndarray,
-    ("numpy", "dtype"): np.dtype,
-    ("_codecs", "encode"): codecs.encode,
-    ("collections", "OrderedDict"): collections.OrderedDict,
-}
-# NumPy 2 moved its core, and the files, older or younger, name either place.
-_CORES = ("numpy._core.multiarray", "numpy.core.multiarray")
-_multiarray = import_module(_CORES[0] if hasattr(np, "_core") else _CORES[1])
-for _name in ("_reconstruct", "scalar"):
-    _ALLOWED |= {(core, _name): getattr(_multiarray, _name) for core in _CORES}
+LIMIT = 2**30  # bytes; the largest official file of a data set, CIFAR-100's training images, has 155 MB
 
 
-class _Restricted(pickle.Unpickler):
-    def find_class(self, module: str, name: str) -> Any:
-        try:
-            return _ALLOWED[module, name]
-        except KeyError:
-            raise pickle.UnpicklingError(f"it names {module}.{name}, which a file of data does not need") from None
+def unpickle(stream: IO[bytes], what: str, limit: int = LIMIT) -> Any:
+    """The object pickled in `stream`: dictionaries, lists, tuples, sets, numbers, text, bytes and NumPy arrays only.
 
-
-def unpickle(stream: IO[bytes], what: str) -> Any:
-    """The object pickled in `stream`: dictionaries, lists, numbers, text and NumPy arrays only.
-
-    Python 2's byte strings are read as Latin-1, as NumPy's arrays of that time require. `what` names the stream in
-    the `InputError` raised where it is damaged or names anything but the classes of plain data.
+    Python 2's byte strings are read as Latin-1, as NumPy's arrays of that time require. Arrays are read-only. `what`
+    names the stream in the `InputError` raised where it is damaged, holds anything but plain data, or has more than
+    `limit` bytes (unpacked, if the stream unpacks). Memory stays below 64 times the bytes read.
     """
     try:
-        return _Restricted(stream, encoding="latin1").load()
-    except Exception as error:
-        # A damaged pickle fails with nearly any exception: its opcodes run into each other's operands.
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise InputError(f"{what} cannot be read as pickled data: {reason}; get the file again") from error
+        return load(Bytes(stream, limit))
+    except (ValueError, IndexError, TypeError, struct.error, OSError, EOFError, zlib.error, MemoryError) as error:
+        raise InputError(f"{what} cannot be read as pickled data: {_reason(error)}; get the file again") from error
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, NotPlain | OSError | EOFError | zlib.error):  # the last three: it cannot be unpacked
+        return " ".join(str(error).split()) or type(error).__name__
+    if isinstance(error, MemoryError):
+        return "there is not enough memory"
+    return "its instructions and their operands do not fit together"

@@ -71,10 +71,10 @@ class ImageNetStem(nn.Module):
 
 
 class AuxiliaryHead(nn.Module):
-    """The classifier at 2/3 of the depth that training adds (Liu et al., ICLR 2019, A.2).
+    """The additional classifier at 2/3 of the depth, for training (Liu et al., ICLR 2019, A.2).
 
     It pools 8x8 features (32x32 images behind the CIFAR stem) or 7x7 ones (224x224 behind the ImageNet stem) to 2x2.
-    The published ImageNet head lacks the second batch norm; so does this one, to count and train alike.
+    Behind the ImageNet stem it has no second batch norm, as in the published code, to have its parameters.
     """
 
     def __init__(self, channels: int, classes: int, stem: Stem) -> None:
@@ -94,7 +94,7 @@ class AuxiliaryHead(nn.Module):
         self.classifier = nn.Linear(768, classes)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Logits `[N, classes]` of features `[N, C, H, W]`. Raises `InputError` where they are too small to pool."""
+        """Logits `[N, classes]` of features `[N, C, H, W]`. Raises `InputError` if they are too small to pool."""
         least = self.window + self.stride
         if min(x.shape[-2:]) < least:
             raise InputError(

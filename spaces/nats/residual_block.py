@@ -6,7 +6,7 @@ from spaces.cells.operations import Norm, convolution, relu_conv_bn
 
 
 class ResidualReduction(nn.Module):
-    """The block between the stages of NAS-Bench-201: halves height and width, a basic residual block of stride 2."""
+    """A basic residual block of stride 2, which halves height and width (Dong & Yang, ICLR 2020, section 2.1)."""
 
     def __init__(self, channels_in: int, channels_out: int, norm: Norm) -> None:
         super().__init__()

@@ -41,8 +41,9 @@ def check_architecture(text: str) -> None:
     """Raise `InputError` unless `text` is an architecture of the space in NAS-Bench-201's notation."""
     match = _NOTATION.fullmatch(text)
     if match is None:
+        shown = text if len(text) <= 200 else f"{text[:197]}..."
         raise InputError(
-            f"{text!r} is no architecture of nats-tss: write it as {ALL_SKIP!r}, three nodes of 1, 2, 3 edges"
+            f"{shown!r} is no architecture of nats-tss: write it as {ALL_SKIP!r}, three nodes of 1, 2, 3 edges"
         )
     for operation in match.groups():
         if operation not in OPERATIONS:

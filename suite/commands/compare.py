@@ -149,8 +149,8 @@ def _batches(source: Path, metric: str | None) -> list[Batch]:
             raise InputError(f"{source}: --metric is for a folder of runs: a CSV's numbers stand in its column 'value'")
         values = read_csv(source)
         return [Batch("values as given", [("values as given", values)], values)]
+    from reports.pages.cross_block import by_protocol, conditions, values_of
     from reports.records.blocks import blocks
-    from reports.records.cross_block import by_protocol, conditions, values_of
     from suite.store import load_frames
 
     records, _ = load_frames(source)

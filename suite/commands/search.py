@@ -170,7 +170,7 @@ def run(
     if exhibit and not download:
         named, replaced = exhibits.with_stand_ins(named, protocol or named.protocol, root)
     if report is not None:
-        from reports.pages.atomic_output import check_out
+        from reports.output.atomic_output import check_out
 
         check_out(report)
         exhibits.own(own)  # what is wrong with it is said before anything runs

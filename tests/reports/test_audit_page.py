@@ -6,7 +6,7 @@ import re
 import pandas as pd
 import pytest
 
-from reports.pages.atomic_output import MANIFEST
+from reports.output.atomic_output import MANIFEST
 from reports.pages.audit_page import NOTES, audited
 from reports.published import audit
 

@@ -5,8 +5,8 @@ import re
 import pandas as pd
 import pytest
 
+from reports.pages.checklist import ITEMS, checklist
 from reports.records.blocks import blocks
-from reports.tables.checklist import ITEMS, checklist
 
 
 @pytest.fixture

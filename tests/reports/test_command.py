@@ -4,7 +4,7 @@ import shlex
 
 import pytest
 
-from reports.records.rerun_command import OWN, UNRECORDED, doubts, search_command, set_by
+from reports.pages.rerun_command import OWN, UNRECORDED, doubts, search_command, set_by
 
 RECORD = {
     **{"method": "lambda-darts", "space": "s2", "dataset": "npz:my set", "seed": 3, "protocol": "cpu"},

@@ -8,7 +8,8 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from reports.exhibits.exhibit import Exhibit, catalogue, own, read
+from reports.exhibits.catalogue import catalogue, read, read_own
+from reports.exhibits.exhibit import Exhibit
 from reports.exhibits.exhibit_data import filled, parts
 from reports.exhibits.exhibit_tables import table
 from reports.exhibits.verdicts import SUPPORTED, UNDECIDED, UNMEASURED, UNSUPPORTED, judged
@@ -463,7 +464,9 @@ def test_an_exhibit_of_ones_own_stands_on_its_papers_page(tmp_path):
     path = tmp_path / "mine.toml"
     path.write_text(HEAD + claim("resists").replace("'lambda-darts'", "'darts-1st'"), encoding="utf-8")
     records, histories = frames(runs({"darts-1st": [60.0, 61.0, 65.0]}))
-    found = papers_page.gather(records, histories, get_space, None, [catalogue()["lambda-darts/table1"], own(path)])
+    found = papers_page.gather(
+        records, histories, get_space, None, [catalogue()["lambda-darts/table1"], read_own(path)]
+    )
     (paper,) = found.papers
     bundled, mine = paper.exhibits
     assert mine.exhibit.slug == "lambda-darts-own-mine"

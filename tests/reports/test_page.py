@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from reports.pages.atomic_output import MANIFEST, check_out
+from reports.output.atomic_output import MANIFEST, check_out
 from reports.render import build
 from spaces.common.errors import InputError
 

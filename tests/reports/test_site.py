@@ -14,8 +14,8 @@ import pandas as pd
 import pytest
 
 from reports.figures.palette import HUES, NIGHT, PAPER, adapted
-from reports.pages.atomic_output import MANIFEST
-from reports.pages.exports import FORMULA, csv
+from reports.output.atomic_output import MANIFEST
+from reports.output.exports import FORMULA, csv
 from reports.pages.site import Site
 from reports.render import build
 

@@ -1,4 +1,4 @@
-"""Names, masks, alphas; weights to genotype and back."""
+"""What is particular to single spaces: their shapes, selection rules and errors. `test_conformance.py` has the rest."""
 
 import subprocess
 import sys
@@ -14,7 +14,6 @@ from spaces import IMAGE_SPACES, Space, get_space
 from spaces.common.errors import InputError
 
 NAMES = sorted(IMAGE_SPACES)
-spaces = st.sampled_from(NAMES).map(get_space)
 
 
 def uniform(space: Space, seed: int) -> dict[str, torch.Tensor]:
@@ -36,20 +35,6 @@ def test_unknown_names_are_told_with_the_nearest() -> None:
         get_space("s3", without=("skip_connect", "sep_conv_3x3"))
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_alpha_is_small_and_of_its_seed_alone(name: str) -> None:
-    space = get_space(name)
-    state = torch.get_rng_state()
-    first, again, other = space.alpha(0), space.alpha(seed=0), space.alpha(1)
-    assert torch.equal(torch.get_rng_state(), state)
-    for kind, alpha in first.items():
-        assert alpha.shape == space.mask[kind].shape == (len(space.edges[kind]), len(space.operations))
-        assert alpha.dtype == torch.float32
-        assert alpha.abs().max() < 1e-2
-        assert torch.equal(alpha, again[kind])
-        assert not torch.equal(alpha, other[kind])
-
-
 def test_the_papers_shapes_and_lists() -> None:
     shapes = {name: tuple(get_space(name).mask[get_space(name).kinds[0]].shape) for name in NAMES}
     assert shapes == {"darts": (14, 8), "nats-tss": (6, 5), "s1": (14, 6), "s2": (14, 2), "s3": (14, 3), "s4": (14, 2)}
@@ -69,20 +54,6 @@ def test_numbers_of_cells() -> None:
         darts.supernet(4, 2, 10)
     with pytest.raises(InputError, match="at least 1"):
         get_space("nats-tss").supernet(4, 0, 10)
-
-
-@settings(deadline=None)
-@given(spaces, st.integers(0, 10**6))
-def test_discretize_undoes_encode_and_text_round_trips(space: Space, seed: int) -> None:
-    for genotype in (space.random(torch.Generator().manual_seed(seed)), space.discretize(uniform(space, seed))):
-        weights = space.encode(genotype)
-        assert space.discretize(weights) == genotype
-        assert space.parse(str(genotype)) == genotype
-        assert str(space.parse(str(genotype))) == str(genotype)
-        for kind, table in weights.items():
-            assert table.dtype == torch.float32
-            assert not table[~space.mask[kind]].any()
-            assert table.sum() == len(genotype.edges(kind))
 
 
 @settings(deadline=None)
@@ -151,19 +122,6 @@ def test_random_architectures_cover_the_space_evenly() -> None:
     assert set(pairs) == {(i, j) for j in range(5) for i in range(j)}
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_chances_are_the_shares_among_random_architectures(name: str) -> None:
-    space = get_space(name)
-    kind, random = space.kinds[0], torch.Generator().manual_seed(0)
-    chances = space.chances(kind, ("skip_connect", "none", "noise"))
-    assert sum(chances) == pytest.approx(1)
-    drawn = [space.random(random) for _ in range(1000)]
-    idle = [sum(genotype.count(kind, name) for name in ("skip_connect", "none", "noise")) for genotype in drawn]
-    for count, chance in enumerate(chances):
-        error = (chance * (1 - chance) / len(drawn)) ** 0.5
-        assert idle.count(count) / len(drawn) == pytest.approx(chance, abs=4 * error + 1e-12)
-
-
 def test_chances_are_exact() -> None:
     """Against every architecture of nats-tss, the binomial of s2, and every choice of s1's normal cell."""
     edges = product(get_space("nats-tss").operations, repeat=6)
@@ -197,27 +155,6 @@ def test_spaces_are_made_under_any_default_device() -> None:
         genotype = space.random(torch.Generator().manual_seed(0))
         assert space.discretize(space.encode(genotype)) == genotype
         assert space.alpha(0)["normal"].device.type == "cpu"
-
-
-@given(spaces, st.integers(0, 10**6))
-@settings(deadline=None, max_examples=25)
-def test_a_restricted_space_has_less_and_selects_within_it(space: Space, seed: int) -> None:
-    """Any mask that keeps each edge one of its selectable operations; the space itself stays as it was."""
-    random = torch.Generator().manual_seed(seed)
-    before = {kind: mask.clone() for kind, mask in space.mask.items()}
-    kept = space.encode(space.random(random))
-    mask = {}
-    for kind, selectable in space.selectable.items():
-        strongest = torch.rand(selectable.shape, generator=random).masked_fill(~selectable, -1).argmax(-1)
-        drawn = torch.rand(selectable.shape, generator=random) < 0.3
-        mask[kind] = drawn | (kept[kind] > 0) | torch.eye(len(space.operations), dtype=torch.bool)[strongest]
-    smaller = space.restricted(mask)
-    assert all(torch.equal(smaller.mask[kind], before[kind] & mask[kind]) for kind in space.kinds)
-    assert all(torch.equal(space.mask[kind], before[kind]) for kind in space.kinds)
-    genotype = smaller.discretize(uniform(space, seed))
-    assert space.parse(str(genotype)) == smaller.parse(str(genotype)) == genotype
-    assert smaller.parse(str(space.discretize(kept))) == space.discretize(kept)
-    assert smaller.random(random) is not None
 
 
 def test_a_restriction_that_empties_an_edge_is_refused() -> None:

@@ -39,20 +39,6 @@ def buffers(net: nn.Module) -> dict[str, Tensor]:
     return {name: buffer.clone() for name, buffer in net.named_buffers()}
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_pure_and_alike_with_shared_and_per_cell_weights(name: str) -> None:
-    space = get_space(name)
-    net, x, shared = small(space), images(), softmax(space)
-    before = {kind: table.clone() for kind, table in shared.items()}
-    out = logits(net, x, shared)
-    assert out.shape == (6, 5)
-    assert torch.equal(out, logits(net, x, shared))
-    assert all(torch.equal(shared[kind], table) for kind, table in before.items())
-    cells = {kind: space.cells_of(kind, 1 if name == "nats-tss" else 3) for kind in space.kinds}
-    per_cell = {kind: table.expand(cells[kind], *table.shape) for kind, table in shared.items()}
-    assert torch.equal(out, logits(net, x, per_cell))
-
-
 def test_cells_read_their_own_weights() -> None:
     space = get_space("nats-tss")
     net, x = small(space), images()

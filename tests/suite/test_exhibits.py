@@ -8,7 +8,7 @@ import typer
 from typer.testing import CliRunner, Result
 
 from methods import METHODS
-from reports.exhibits.exhibit import catalogue
+from reports.exhibits.catalogue import catalogue
 from reports.published.published_numbers import numbers
 from spaces.common.errors import InputError
 from suite import commands

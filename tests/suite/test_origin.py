@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from methods.search.settings import Settings
-from reports.records.rerun_command import set_by
+from reports.pages.rerun_command import set_by
 from suite.plan import plan
 from suite.protocol import PROTOCOLS, Evaluation
 from suite.trial import run_trial

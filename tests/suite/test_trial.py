@@ -15,7 +15,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from reports.records.rerun_command import search_command
+from reports.pages.rerun_command import search_command
 from spaces import get_space
 from spaces.common.errors import InputError
 from spaces.common.files import write_whole
@@ -330,8 +330,8 @@ def test_a_tables_network_sees_whole_images_and_a_retrained_one_small_ones(tmp_p
     made, space, whole = plan("darts-1st", "nats-tss", "digits", 0), get_space("nats-tss"), load("digits", tmp_path)
     cell = space.parse("|nor_conv_3x3~0|+|none~0|none~1|+|nor_conv_3x3~0|none~1|skip_connect~2|")
     small = shrink(whole, 4)
-    assert _cost(made, space, cell, small, tabular=True) == _cost(made, space, cell, whole, tabular=True)
-    retrained, full = (_cost(made, space, cell, dataset, tabular=False) for dataset in (small, whole))
+    assert _cost(made, space, cell, small, space.benchmark) == _cost(made, space, cell, whole, space.benchmark)
+    retrained, full = (_cost(made, space, cell, dataset, None) for dataset in (small, whole))
     assert retrained["params"] == full["params"]
     assert full["macs"] / 4.1 < retrained["macs"] < full["macs"] / 3.9
 

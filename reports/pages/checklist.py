@@ -9,8 +9,8 @@ from typing import Any
 
 import pandas as pd
 
+from reports.pages.rerun_command import OWN
 from reports.records.blocks import Block, flat
-from reports.records.rerun_command import OWN
 from reports.sentences.comparisons import ranged
 from reports.tables.tables import Column, Table
 from spaces.common.plural import counted

@@ -1,0 +1,1 @@
+"""The parts of `spaces.common.unpickling`: a pickle's bytes, its instructions, its arrays."""
