@@ -244,12 +244,12 @@ def test_a_file_appears_whole_or_not_at_all(tmp_path: Path) -> None:
 
 
 def test_a_diverged_search_does_not_cost_the_others(tiny_study: Path, tmp_path: Path) -> None:
-    tiny_study.write_text(tiny_study.read_text().replace("epochs = 4", "epochs = 1, learning_rate = 1e20"))
-    plans = expand(read(tiny_study), tiny_study, tmp_path).plans
-    healthy = [replace(plan, settings=replace(plan.settings, learning_rate=0.025)) for plan in plans[:1]]
+    tiny_study.write_text(tiny_study.read_text().replace("epochs = 4", "epochs = 1"))
+    healthy = expand(read(tiny_study), tiny_study, tmp_path).plans[0]
+    diverging = replace(healthy, settings=replace(healthy.settings, learning_rate=1e20))  # which no option allows
     for jobs in (1, 2):
         runs = tmp_path / str(jobs)
-        failures = run_all([plans[0], *healthy], runs, tmp_path, jobs=jobs, on_event=lambda _: None)
+        failures = run_all([diverging, healthy], runs, tmp_path, jobs=jobs, on_event=lambda _: None)
         assert [(failure.users, "diverged" in failure.words) for failure in failures] == [(True, True)]
         assert len(outcome(runs)) == 1
 
