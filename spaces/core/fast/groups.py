@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from spaces.core.fast.portable import Mean, Pointwise, Value, Weighed, pixels, planes
 from spaces.core.fast.portable_statistics import Slope
 from spaces.core.fast.statistics import Statistics
-from spaces.core.operations import FactorizedReduce
+from spaces.core.operations import FactorizedReduce, pool_input
 
 Kernels = ModuleType
 """`portable` or another module with its functions."""
@@ -264,7 +264,7 @@ class Module(Group):
         with torch.enable_grad():
             # `data`: the module's graph must not take writes to other slices of the cell's output for writes to x.
             leaf = x.data.requires_grad_()
-            out = self.module(planes(leaf))
+            out = self.module(pool_input(planes(leaf)))  # it may pool
         return [pixels(out.detach())], [leaf, out]
 
     def backward(

@@ -16,6 +16,7 @@ from spaces.core.fast.portable_statistics import coefficients as coefficients  #
 from spaces.core.fast.portable_statistics import joined as joined
 from spaces.core.fast.portable_statistics import normalising as normalising
 from spaces.core.fast.portable_statistics import slopes as slopes
+from spaces.core.operations import standard_layout
 
 AT_ONCE = 1  # members of a group of separable convolutions on the way back: each has images of its own meanwhile
 
@@ -143,22 +144,24 @@ def rectify_backward(slope: Tensor, x: Tensor, gx: Tensor) -> None:
 
 
 def _pooled(x: Tensor, stride: int, largest: bool) -> Tensor:
+    """`[N, C, H, W]` to `[N, C, H', W']`."""
     if largest:
-        return F.max_pool2d(planes(x), 3, stride, padding=1)
-    return F.avg_pool2d(planes(x), 3, stride, padding=1, count_include_pad=False)
+        return F.max_pool2d(x, 3, stride, padding=1)
+    return F.avg_pool2d(x, 3, stride, padding=1, count_include_pad=False)
 
 
 def pool(x: Tensor, stride: int, *, largest: bool) -> Tensor:
     """Maximum or mean of 3 x 3 windows, the padding not counted."""
-    return pixels(_pooled(x, stride, largest))
+    return pixels(_pooled(planes(x), stride, largest))
 
 
 def pool_backward(slope: Tensor, x: Tensor, pooled: Tensor, stride: int, gx: Tensor, *, largest: bool) -> None:
     """Add to gx the gradient of `pool` at x."""
     with torch.enable_grad():
-        leaf = x.detach().requires_grad_()
+        # With channels innermost, torch's own gradient is wrong on CUDA (`operations.pool_input`).
+        leaf = standard_layout(planes(x.detach())).requires_grad_()
         (found,) = torch.autograd.grad(_pooled(leaf, stride, largest), leaf, planes(slope))
-    gx.add_(found)
+    planes(gx).add_(found)
 
 
 def mean(x: Tensor) -> Tensor:
