@@ -87,9 +87,7 @@ def gather(
                 verdicts=collapse_tables.verdicts(block, trials),
                 statements=collapse.statements(shares),
                 curves=curves,
-                survival=collapse_figures.survival(block, curves, int(trials["epochs"].max()), method_styles)
-                if len(curves)
-                else None,
+                survival=collapse_figures.survival(block, curves, method_styles) if len(curves) else None,
             )
         )
     scored = warning.scores(judged, histories)
