@@ -189,12 +189,17 @@ def shares(judged: pd.DataFrame, base: float = nan) -> pd.DataFrame:
 def survival(judged: pd.DataFrame) -> pd.DataFrame:
     """The Kaplan-Meier curve of every label of `trials`: `reports.statistics.survival.kaplan_meier` with a column `label`.
 
-    A trial that ended healthy is censored at its last epoch: what it would have come to is not known.
+    A trial that ended healthy is censored at its last epoch that counts: what it would have come to is not known. A
+    curve at 0 has a last row where the label's last trial ended, if that is later.
     """
     curves = []
     for label, group in judged[judged["verdict"] != UNKNOWN].groupby("label", sort=True):
         collapsed = group["verdict"] == COLLAPSED
         curve = kaplan_meier(group["onset"].where(collapsed, group["epochs"]), collapsed)
+        end, last = float(group["epochs"].max()), curve.iloc[-1].to_dict()
+        if last["survival"] == 0 and end > last["epoch"]:
+            over = {**last, "epoch": end, "at_risk": 0, "events": 0, "censored": 0}
+            curve = pd.DataFrame([*curve.to_dict("records"), over])
         curve.insert(0, "label", label)
         curves.append(curve)
     return pd.concat(curves, ignore_index=True) if curves else pd.DataFrame()

@@ -15,32 +15,79 @@ from reports.figures.figure import Drawn
 from reports.figures.search_figures import cell_name, drawn_cell, weight_rows
 from reports.figures.svg_charts import strips
 from reports.records.blocks import Block, slug
+from reports.sentences.comparisons import sentence
+from reports.statistics.significance import LEVEL
 from spaces.cells.genotype import Genotype
 from spaces.common.plural import counted
 
 COLOURS = "cividis"
 
+DASH = 3.0
+"""Length of a dash of a line that several curves share, in widths of the line."""
 
-def survival(block: Block, survivals: pd.DataFrame, last: int, method_styles: dict[str, Style]) -> Drawn:
+
+def survival(block: Block, survivals: pd.DataFrame, method_styles: dict[str, Style]) -> Drawn:
     """The share of trials not yet collapsed over epochs, of every label of `reports.collapse.definition.survival`.
 
-    `last` is the last epoch of any trial, to which the curves run on.
+    A curve begins at epoch 0 and ends with its last row; a bar marks each row in which a trial is censored, a light
+    band the interval where there is one. Curves that coincide throughout share a line, a dash each in turn.
     """
+    shared = _coinciding(survivals)
+    drawn_styles = {**method_styles, **_in_turn(shared, method_styles)}
+    # What ends first lies on top, and dashes on what is solid, so that what coincides for a while is seen.
+    last = survivals.groupby("label", sort=True)["epoch"].max()
+    over = sorted(last.index, key=lambda label: (-last[label], drawn_styles[str(label)]["linestyle"] != "solid"))
 
-    def draw(axes: Any, curve: pd.DataFrame, style: Style, before: int) -> tuple[int, str]:
-        epochs, left = [*curve["epoch"], last], [*curve["survival"], curve["survival"].iloc[-1]]
-        # Curves that coincide would hide each other: each is a hair lower than the one before.
-        axes.step(epochs, np.array(left) - 0.006 * before, where="post", linewidth=1.8, **style)
+    def draw(axes: Any, curve: pd.DataFrame, style: Style, _: int) -> tuple[int, str]:
+        epochs, left = (curve[name].to_numpy(dtype=float) for name in ("epoch", "survival"))
+        above = 2 + over.index(curve["label"].iloc[0]) / len(over)
+        _band(axes, curve, style["color"])
+        axes.step(epochs, left, where="post", linewidth=1.8, zorder=above, dash_capstyle="butt", **style)
+        ended = curve["censored"].to_numpy() > 0
+        mark: Style = {"marker": "|", "markersize": 9, "markeredgewidth": 1.6, "linestyle": "none"}
+        axes.plot(epochs[ended], left[ended], color=style["color"], zorder=above + 1, **mark)
         axes.set_ylim(-0.05, 1.05)
-        return int(curve["at_risk"].iloc[0]), f"{100 * left[-1]:.0f} %"
+        return int(curve["at_risk"].iloc[0]), f"{100 * left[-1]:.0f} % after epoch {epochs[-1]:.0f}"
 
-    figure, ends = curves(3.0, survivals, "Not yet collapsed", method_styles, draw)
+    figure, ends = curves(3.0, survivals, "Not yet collapsed", drawn_styles, draw)
+    figure.axes[0].set_xlim(left=0)
+    coincide = f" One line, a dash each in turn: {'; '.join(', '.join(labels) for labels in shared)}." if shared else ""
     caption = (
-        f"{block.title}, share of searches not yet collapsed (Kaplan-Meier; a search that ended healthy is censored at "
-        f"its last epoch). {block.conditions[:1].upper()}{block.conditions[1:]}."
+        f"{block.title}, share of searches not yet collapsed (Kaplan-Meier). A bar marks where a search that ended "
+        "healthy is censored: at the epoch whose architecture it returned. A curve ends with the last search that it "
+        f"counts. Light: pointwise {100 * LEVEL:g} % interval, which a share of 0 or 1 does not have.{coincide} "
+        f"{sentence(block.conditions)}"
     )
-    alt = f"Survival over {counted(last, 'epoch')} on {block.title}; at the end: {'; '.join(ends)}."
+    alt = f"Survival over {counted(int(last.max()), 'epoch')} on {block.title}; at the end: {'; '.join(ends)}."
     return Drawn(figure, f"{block.slug}-survival", caption, alt, survivals)
+
+
+def _coinciding(survivals: pd.DataFrame) -> list[list[str]]:
+    """The labels whose curves are the same line, for each such line of two or more."""
+    found: dict[tuple[Any, ...], list[str]] = {}
+    for label, curve in survivals.groupby("label", sort=True):
+        # Where nothing but censoring happened, a line goes on.
+        corners = curve[(curve["events"] > 0) | (curve["epoch"] == curve["epoch"].max())]
+        line = tuple(zip(corners["epoch"], corners["survival"], strict=True))
+        found.setdefault(line, []).append(str(label))
+    return [labels for labels in found.values() if len(labels) > 1]
+
+
+def _in_turn(shared: Sequence[Sequence[str]], method_styles: dict[str, Style]) -> dict[str, Style]:
+    """Styles of labels that share a line: each has a dash of its own colour where the others have gaps."""
+    return {
+        label: {**method_styles[label], "linestyle": (DASH * place, (DASH, DASH * (len(labels) - 1)))}
+        for labels in shared
+        for place, label in enumerate(labels)
+    }
+
+
+def _band(axes: Any, curve: pd.DataFrame, colour: str) -> None:
+    """Fill the interval from low to high, of each row until the next one."""
+    starts, low, high = (curve[name].to_numpy(dtype=float) for name in ("epoch", "low", "high"))
+    corners = np.stack([starts[:-1], starts[1:]], 1).ravel()
+    low, high = np.repeat(low[:-1], 2), np.repeat(high[:-1], 2)
+    axes.fill_between(corners, low, high, where=np.isfinite(low), color=colour, alpha=0.12, linewidth=0)
 
 
 def film(

@@ -35,7 +35,7 @@ def critical_difference(standing: Standings, slug: str, conditions: str) -> Draw
     _ruler(axes, len(names), standing.critical)
     for level, (first, last) in enumerate(bars):
         y = -STEP * (0.6 + 0.6 * level)
-        axes.plot([ranks[first] - 0.03, ranks[last] + 0.03], [y, y], color=INK, linewidth=3.2, solid_capstyle="round")
+        axes.plot([ranks[first], ranks[last]], [y, y], color=INK, linewidth=3.2, solid_capstyle="round")
     _names(figure, axes, names, ranks, STEP * (0.6 * len(bars) + 1))
     over = f"{len(names)} methods over {len(standing.blocks)} blocks ({'; '.join(standing.blocks)})"
     caption = (

@@ -89,9 +89,7 @@ def gather(
                 verdicts=collapse_tables.verdicts(block, trials),
                 statements=definition.statements(shares),
                 curves=curves,
-                survival=collapse_figures.survival(block, curves, int(trials["epochs"].max()), method_styles)
-                if len(curves)
-                else None,
+                survival=collapse_figures.survival(block, curves, method_styles) if len(curves) else None,
             )
         )
     scored = early_warning.scores(judged, histories)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.autograd import forward_ad
 from torch.func import functional_call
 
-from spaces.cells.operations import frozen_statistics, in_mode, strided
+from spaces.cells.operations import frozen_statistics, in_mode, pool_input, strided
 from spaces.common.streams import NoiseStream
 from spaces.engine.fused_cell import Fused, Job
 from spaces.engine.plan import Plan, read
@@ -129,6 +129,7 @@ class MixedCell(nn.Module):
         def reference(tensors: Sequence[Tensor]) -> Tensor:
             """The same by the reference, drawing the same: it serves whatever differentiates a gradient once more."""
             states, (table, *parameters) = tensors[: len(inputs)], tensors[len(inputs) :]
+            states = [pool_input(x) for x in states]  # for operations that pool and are not of `build`
             held = replace(weights, table=table)
             replaced = {f"cell.{name}": p for name, p in zip(plan.names, parameters, strict=True)}
             with self.random.again(draws), in_mode(self, training), frozen_statistics(self):

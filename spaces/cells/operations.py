@@ -128,6 +128,44 @@ def sep_conv(channels: int, kernel: int, stride: int, norm: Norm) -> nn.Sequenti
     )
 
 
+POOLS_IN_ANY_LAYOUT = frozenset({"cpu"})
+"""Device types on which torch's pooling has the right gradient however its input lies in memory."""
+
+
+def pool_input(x: Tensor) -> Tensor:
+    """`x` [N, C, H, W] in a layout in which torch's pooling has the right gradient.
+
+    On CUDA, average pooling with padding has a wrong one where channels are innermost: pytorch/pytorch#188344, in torch
+    2.11 and until July 2026. On a CPU every layout is right, and `x` is returned as it is.
+    """
+    return x if x.device.type in POOLS_IN_ANY_LAYOUT else standard_layout(x)
+
+
+def standard_layout(x: Tensor) -> Tensor:
+    """`x` [N, C, H, W] with channels outermost in memory, copied unless it lies so.
+
+    `Tensor.contiguous` does not ensure that. An image of one channel, or of one pixel, is contiguous whatever the
+    stride of its channels says, and torch chooses a pooling's kernel by the strides.
+    """
+    return x if x.is_contiguous() and x.stride(1) > 1 else x.clone(memory_format=torch.contiguous_format)
+
+
+class MaxPool(nn.MaxPool2d):
+    """Max pooling whose gradient does not depend on the layout of its input."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[N, C, H, W] to [N, C, H', W']."""
+        return super().forward(pool_input(x))
+
+
+class AvgPool(nn.AvgPool2d):
+    """Average pooling whose gradient does not depend on the layout of its input."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[N, C, H, W] to [N, C, H', W']."""
+        return super().forward(pool_input(x))
+
+
 class FactorizedReduce(nn.Module):
     """Halves height and width: two 1x1 convolutions of stride 2, the second one pixel off the first, concatenated."""
 
@@ -200,9 +238,9 @@ def build(name: str, channels: int, stride: int, norm: Norm, random: NoiseStream
         case "skip_connect":
             return nn.Identity() if stride == 1 else FactorizedReduce(channels, channels, norm)
         case "max_pool_3x3":
-            return nn.MaxPool2d(3, stride, padding=1)
+            return MaxPool(3, stride, padding=1)
         case "avg_pool_3x3":
-            return nn.AvgPool2d(3, stride, padding=1, count_include_pad=False)
+            return AvgPool(3, stride, padding=1, count_include_pad=False)
         case "sep_conv_3x3" | "sep_conv_5x5":
             return sep_conv(channels, int(name[-1]), stride, norm)
         case "dil_conv_3x3" | "dil_conv_5x5":

@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from spaces.cells.operations import FactorizedReduce
+from spaces.cells.operations import FactorizedReduce, pool_input
 from spaces.engine.batch_statistics import Statistics
 from spaces.engine.torch_kernels import Mean, Pointwise, Value, Weighed, pixels, planes
 from spaces.engine.torch_statistics import Slope
@@ -264,7 +264,7 @@ class Module(Group):
         with torch.enable_grad():
             # `data`: the module's graph must not take writes to other slices of the cell's output for writes to x.
             leaf = x.data.requires_grad_()
-            out = self.module(planes(leaf))
+            out = self.module(pool_input(planes(leaf)))  # it may pool
         return [pixels(out.detach())], [leaf, out]
 
     def backward(

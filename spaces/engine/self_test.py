@@ -1,6 +1,10 @@
-"""Whether kernels compute on a device what plain torch computes there: asked before they are trusted with a search."""
+"""Whether kernels on a device compute what float64 gives on the CPU: asked before they are trusted with a search.
+
+Nothing that the device itself computes is taken for the truth: its own torch may be wrong (`operations.pool_input`).
+"""
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import ModuleType
 
 import torch
@@ -19,24 +23,56 @@ PIXELS = 3 * 9 * 7
 
 
 def disagreement(kernels: Kernels, device: torch.device, dtype: torch.dtype = torch.float32) -> str:
-    """The name of the first piece in which `kernels` and `torch_kernels` differ by more than rounding; "" if none does.
+    """The name of the first piece that `kernels` do not compute on `device` as `compared` expects; "" if there is none.
 
-    Errors are those of float32 beside the largest element of a result.
+    An error is that of float32 beside the largest element of a result.
     """
-    for name, case in cases(device, dtype):
-        for found, expected in zip(case(kernels), case(torch_kernels), strict=True):
-            apart = (found.double() - expected.double()).abs().max()
-            if not apart <= WITHIN * expected.double().abs().max():  # what is not a number differs
+    for name, results, exact in compared(kernels, device, dtype):
+        for found, expected in zip(results, exact, strict=True):
+            apart = (found.cpu().double() - expected).abs().max()
+            if not apart <= WITHIN * expected.abs().max():  # what is not a number differs
                 return name
     return ""
 
 
-def cases(device: torch.device, dtype: torch.dtype) -> Iterator[tuple[str, Case]]:
-    """Every piece by name, on small images whose sides no tile divides, some of them slices of wider ones."""
+def compared(
+    kernels: Kernels, device: torch.device, dtype: torch.dtype
+) -> Iterator[tuple[str, list[Tensor], list[Tensor]]]:
+    """Of every piece its name, what `kernels` compute of it on `device`, and plain torch in float64 on the CPU.
+
+    Both are given the same numbers, those of `dtype`. TF32 is off meanwhile.
+    """
+    exact = cases(torch.device("cpu"), torch.float64, drawn=dtype)
+    for (name, case), (_, same) in zip(cases(device, dtype), exact, strict=True):
+        with full_precision():
+            found = case(kernels)
+        yield name, found, same(torch_kernels)
+
+
+@contextmanager
+def full_precision() -> Iterator[None]:
+    """In this block float32 is multiplied as float32: TF32, in which a GPU may do it, has ten bits of it."""
+    backends = torch.backends.cudnn.conv, torch.backends.cuda.matmul  # type: ignore[attr-defined]
+    before = [backend.fp32_precision for backend in backends]
+    try:
+        for backend in backends:
+            backend.fp32_precision = "ieee"
+        yield
+    finally:
+        for backend, precision in zip(backends, before, strict=True):
+            backend.fp32_precision = precision
+
+
+def cases(device: torch.device, dtype: torch.dtype, drawn: torch.dtype | None = None) -> Iterator[tuple[str, Case]]:
+    """Every piece by name, on small images whose sides no tile divides, some of them slices of wider ones.
+
+    What is given to the pieces is first rounded to `drawn`, or to `dtype`.
+    """
     source = generator(0, "proof of kernels")
 
     def numbers(*shape: int) -> Tensor:
-        return torch.randn(shape, generator=source, dtype=torch.float64, device="cpu").to(device, dtype)
+        exact = torch.randn(shape, generator=source, dtype=torch.float64, device="cpu")
+        return exact.to(drawn or dtype).to(device, dtype)
 
     def image() -> Tensor:
         return numbers(*SIZE, CHANNELS)

@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from spaces.cells.operations import standard_layout
 from spaces.engine.torch_statistics import Slope
 from spaces.engine.torch_statistics import coefficients as coefficients  # the rest of the family
 from spaces.engine.torch_statistics import joined as joined
@@ -143,22 +144,24 @@ def rectify_backward(grad_output: Tensor, x: Tensor, gx: Tensor) -> None:
 
 
 def _pooled(x: Tensor, stride: int, largest: bool) -> Tensor:
+    """`[N, C, H, W]` to `[N, C, H', W']`."""
     if largest:
-        return F.max_pool2d(planes(x), 3, stride, padding=1)
-    return F.avg_pool2d(planes(x), 3, stride, padding=1, count_include_pad=False)
+        return F.max_pool2d(x, 3, stride, padding=1)
+    return F.avg_pool2d(x, 3, stride, padding=1, count_include_pad=False)
 
 
 def pool(x: Tensor, stride: int, *, largest: bool) -> Tensor:
     """Maximum or mean of 3 x 3 windows, the padding not counted."""
-    return pixels(_pooled(x, stride, largest))
+    return pixels(_pooled(planes(x), stride, largest))
 
 
 def pool_backward(grad_output: Tensor, x: Tensor, pooled: Tensor, stride: int, gx: Tensor, *, largest: bool) -> None:
     """Add to gx the gradient of `pool` at x."""
     with torch.enable_grad():
-        leaf = x.detach().requires_grad_()
+        # With channels innermost, torch's own gradient is wrong on CUDA (`operations.pool_input`).
+        leaf = standard_layout(planes(x.detach())).requires_grad_()
         (found,) = torch.autograd.grad(_pooled(leaf, stride, largest), leaf, planes(grad_output))
-    gx.add_(found)
+    planes(gx).add_(found)
 
 
 def mean(x: Tensor) -> Tensor:

@@ -141,7 +141,12 @@ def test_survival_by_hand() -> None:
     """
     times = [6, 6, 6, 6, 7, 9, 10, 10, 11, 13, 16, 17, 19, 20, 22, 23, 25, 32, 32, 34, 35]
     events = [1, 1, 1, 0, 1, 0, 1, 0, 0, 1, 1, 0, 0, 0, 1, 1, 0, 0, 0, 0, 0]
-    curve = kaplan_meier(pd.Series(times), pd.Series(events, dtype=bool))
+    whole = kaplan_meier(pd.Series(times), pd.Series(events, dtype=bool))
+    assert whole["epoch"].tolist() == [0, *sorted(set(times))]
+    assert whole["censored"].sum() == 12
+    assert whole.set_index("epoch")["censored"][[6, 10, 11, 32, 35]].tolist() == [1, 1, 1, 2, 1]
+    assert whole.iloc[-1][["epoch", "at_risk", "survival"]].tolist() == [35, 1, whole["survival"].min()]
+    curve = whole[(whole["events"] > 0) | (whole["epoch"] == 0)].reset_index(drop=True)
     assert curve["epoch"].tolist() == [0, 6, 7, 10, 13, 16, 22, 23]
     assert curve["at_risk"].tolist() == [21, 21, 17, 15, 12, 11, 7, 6]
     by_hand = [1.0]
@@ -158,9 +163,25 @@ def test_survival_by_hand() -> None:
 
 def test_survival_censors_at_the_last_epoch(judge) -> None:
     found = survival(judge({"a": [[1, 1, 1, 1], [5, 5, 5, 5], [1, 1, 5, 5], [1, 2]], "b": [[1], [2, 2]]}))
-    assert found[found["label"] == "a"]["at_risk"].tolist() == [4, 4, 2]  # at epoch 3 one is censored, one collapsed
-    assert found[found["label"] == "a"]["survival"].tolist() == pytest.approx([1, 0.75, 0.375])
-    assert found[found["label"] == "b"][["epoch", "survival"]].to_numpy().tolist() == [[0, 1]]
+    of_a = found[found["label"] == "a"]
+    assert of_a["epoch"].tolist() == [0, 1, 2, 3, 4]
+    assert of_a["at_risk"].tolist() == [4, 4, 3, 2, 1]
+    assert of_a["events"].tolist() == [0, 1, 0, 1, 0]
+    assert of_a["censored"].tolist() == [0, 0, 1, 0, 1]
+    assert of_a["survival"].tolist() == pytest.approx([1, 0.75, 0.75, 0.375, 0.375])
+    of_b = found[found["label"] == "b"]
+    assert of_b[["epoch", "survival", "censored"]].to_numpy().tolist() == [[0, 1, 0], [1, 1, 1], [2, 1, 1]]
+
+
+def test_a_search_that_goes_back_is_censored_where_it_went(judge) -> None:
+    """What it did after the epoch whose architecture it returned is no part of its verdict."""
+    found = survival(judge({"a": [[1, 1, 1, 5, 5]]}, answer=2))
+    assert found[["epoch", "at_risk", "survival", "censored"]].to_numpy().tolist() == [[0, 1, 1, 0], [2, 1, 1, 1]]
+
+
+def test_no_search_left_is_known_to_the_end_of_the_last(judge) -> None:
+    found = survival(judge({"a": [[1, 5, 5, 5, 5], [5, 5, 5]]}))
+    assert found[["epoch", "at_risk", "survival"]].to_numpy().tolist() == [[0, 2, 1], [1, 2, 0.5], [2, 1, 0], [5, 0, 0]]
 
 
 def test_all_collapsed_at_once_has_no_interval() -> None:

@@ -207,6 +207,7 @@ def test_critical_difference_diagram_shows_ranks_and_bars(nasty):
     mean = found.frame["rank"].to_numpy()
     assert len(bars) >= 1
     for start, end in bars:
+        assert {start, end} <= set(mean)
         inside = mean[(mean >= start) & (mean <= end)]
         assert len(inside) >= 2
         assert np.ptp(inside) <= found.critical

@@ -47,6 +47,7 @@ def test_json_has_verdicts_shares_and_survival(runs: Path) -> None:
     assert [row["verdict"] in ("collapsed", "healthy") for row in group["trials"]] == [True, True]
     assert group["shares"][0]["n"] == 2
     assert group["survival"][0] == {"label": "darts-1st", "epoch": 0, "at_risk": 2, "events": 0, "survival": 1} | {
+        "censored": 0,
         "low": None,
         "high": None,
     }

@@ -42,8 +42,8 @@ AT_ONCE = TERMS  # see `torch_kernels.AT_ONCE`
 def library() -> SimpleNamespace | str:
     """The kernels for this process's GPU, or in words why there are none.
 
-    At the first call the GPU has to prove them: what they compute must be what torch does there. Until now nobody has
-    done so. It compiles them where that was not yet done.
+    At the first call the GPU has to prove them: what they compute there must be what float64 gives on the CPU. It
+    compiles them where that was not yet done.
     """
     if os.environ.get("DARTBOARD_KERNELS") == "portable":
         return "DARTBOARD_KERNELS=portable"
@@ -57,7 +57,7 @@ def library() -> SimpleNamespace | str:
         wrong = self_test.disagreement(sys.modules[__name__], torch.device("cuda"))
     except Exception as error:  # of Triton's compiler, of the C compiler that it wants, of the driver
         return f"Triton failed: {type(error).__name__}: {str(error).strip().partition(chr(10))[0]}"
-    return f"Triton's {wrong} is not torch's on this GPU" if wrong else kernels
+    return f"Triton's {wrong} on this GPU is not what float64 gives on the CPU" if wrong else kernels
 
 
 def covers(x: Tensor) -> bool:

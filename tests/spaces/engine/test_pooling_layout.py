@@ -1,0 +1,234 @@
+"""Pooling's gradient where torch's own is wrong: as torch 2.11 has it on CUDA, channels innermost (pytorch #188344).
+
+A stand-in computes that on the CPU, so that nothing here needs a GPU. What is right is computed outside it.
+"""
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch._prims_common import suggest_memory_format
+from torch.testing import assert_close
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from spaces.cells import operations
+from spaces.cells.mixed_cell import MixedCell
+from spaces.cells.operations import build, frozen_statistics
+from spaces.common.streams import NoiseStream, generator
+from spaces.engine import fused_cell, self_test, torch_kernels
+
+aten = torch.ops.aten
+CPU = torch.device("cpu")
+SHAPES = [(2, 9, 7, 4), (3, 8, 8, 1), (2, 1, 1, 4), (2, 3, 1, 4), (1, 1, 5, 1)]
+
+
+class Torch211(TorchDispatchMode):
+    """Where channels are innermost, average pooling's gradient takes an image's pixel for one of the padded image.
+
+    torch finds the windows of a pixel by its place in the padded image; that kernel forgot to add the padding.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.wrong = 0  # gradients that it gave
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        backward = func is aten.avg_pool2d_backward.default
+        if not backward or suggest_memory_format(args[1]) != torch.channels_last or not any(args[4]):
+            return func(*args, **(kwargs or {}))
+        self.wrong += 1
+        grad_output, x, kernel, stride, (down, across), _, include, divisor = args
+        ones = torch.ones(x.shape, dtype=x.dtype)
+        inside = aten.avg_pool2d(ones, kernel, stride, [down, across], False, True, 1)
+        share = grad_output / (divisor or (kernel[0] * kernel[1] if include else inside))
+        padded = F.pad(ones, (across, across, down, down))
+        found = aten.avg_pool2d_backward(share, padded, kernel, stride, [0, 0], False, True, 1)
+        return found[..., : x.shape[2], : x.shape[3]].contiguous(memory_format=torch.channels_last)
+
+
+@pytest.fixture
+def accelerator(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The CPU counts as a device on which torch's pooling is not right in every layout."""
+    monkeypatch.setattr(operations, "POOLS_IN_ANY_LAYOUT", frozenset())
+
+
+def numbers(*shape: int, purpose: str) -> Tensor:
+    return torch.randn(shape, generator=generator(0, purpose), dtype=torch.float64)
+
+
+def gradient(pool: nn.Module, x: Tensor, grad_output: Tensor) -> Tensor:
+    leaf = x.detach().requires_grad_()
+    (found,) = torch.autograd.grad(pool(leaf), leaf, grad_output)
+    return found
+
+
+def plain(stride: int, *, largest: bool) -> nn.Module:
+    """torch's own pooling."""
+    if largest:
+        return nn.MaxPool2d(3, stride, padding=1)
+    return nn.AvgPool2d(3, stride, padding=1, count_include_pad=False)
+
+
+def test_the_stand_in_is_wrong_with_channels_innermost_and_padding_alone() -> None:
+    """By hand: of windows of 2 x 2 with slopes of 1, every pixel lies in four, at 1/4 each; padded by 1, on 3 x 3."""
+    x = numbers(1, 2, 3, 3, purpose="x")
+    pool, grad_output = nn.AvgPool2d(2, 1, padding=1), torch.ones(1, 2, 4, 4, dtype=torch.float64)
+    inner = x.contiguous(memory_format=torch.channels_last)
+    assert_close(gradient(pool, inner, grad_output), torch.ones_like(x))
+    with Torch211() as torch211:
+        assert_close(gradient(pool, x, grad_output), torch.ones_like(x))
+        expected = torch.tensor([[0.25, 0.5, 0.5], [0.5, 1.0, 1.0], [0.5, 1.0, 1.0]], dtype=torch.float64)
+        found = gradient(pool, inner, grad_output)
+        unpadded = nn.AvgPool2d(2, 1)
+        of_unpadded = [gradient(unpadded, image, grad_output[..., :2, :2]) for image in (x, inner)]
+    assert torch211.wrong == 1
+    # A corner of the padded image lies in one window, a pixel at its edge in two.
+    assert_close(found, expected.expand_as(x))
+    assert_close(*of_unpadded)
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize("largest", [False, True], ids=["mean", "max"])
+@pytest.mark.parametrize("sliced", [False, True], ids=["whole", "sliced"])
+def test_the_engines_pooling_is_right(shape: tuple[int, ...], stride: int, largest: bool, sliced: bool) -> None:
+    """The very bits, too, that torch has in the usual layout. Images of one channel or pixel are in both layouts."""
+    *outer, channels = shape
+    x = numbers(*outer, 2 * channels, purpose="x")[..., channels:] if sliced else numbers(*shape, purpose="x")
+    value = torch_kernels.pool(x, stride, largest=largest)
+    grad_output, before = numbers(*value.shape, purpose="slope"), numbers(*shape, purpose="before")
+    usual, back = (
+        torch_kernels.planes(image).clone(memory_format=torch.contiguous_format) for image in (x, grad_output)
+    )
+    expected = before + torch_kernels.pixels(gradient(plain(stride, largest=largest), usual, back))
+    gx = before.clone()
+    with Torch211() as torch211:
+        torch_kernels.pool_backward(grad_output, x, value, stride, gx, largest=largest)
+    assert torch211.wrong == 0
+    assert torch.equal(gx, expected)
+
+
+@pytest.mark.usefixtures("accelerator")
+@pytest.mark.parametrize("channels", [1, 4])
+@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize("operation", ["avg_pool_3x3", "max_pool_3x3"])
+def test_an_operations_pooling_is_right_in_every_layout(operation: str, stride: int, channels: int) -> None:
+    x = torch_kernels.planes(numbers(2, 9, 7, channels, purpose="x"))
+    pool = build(operation, channels, stride, nn.Identity, NoiseStream())
+    grad_output = numbers(*pool(x).shape, purpose="slope")
+    usual = x.clone(memory_format=torch.contiguous_format)
+    expected = gradient(plain(stride, largest=operation.startswith("max")), usual, grad_output)
+    with Torch211():
+        assert_close(gradient(pool, x, grad_output), expected, rtol=0, atol=1e-15)
+        if operation.startswith("avg"):  # which is the stand-in's doing
+            assert not torch.allclose(gradient(plain(stride, largest=False), x, grad_output), expected)
+
+
+def test_on_a_cpu_an_operations_pooling_is_torchs_own() -> None:
+    x = torch_kernels.planes(numbers(2, 9, 7, 4, purpose="x"))
+    assert operations.pool_input(x) is x
+
+
+@pytest.mark.parametrize("space", ["nats-tss", "darts", "s1"])
+def test_gradients_of_a_supernet_are_right(pair: Any, agree: Any, monkeypatch: pytest.MonkeyPatch, space: str) -> None:
+    """In plain torch, which is what a GPU without Triton has; the truth is the reference's, outside the stand-in."""
+    monkeypatch.setattr(fused_cell, "kernels_for", lambda x: torch_kernels)
+    both = pair(space, affine=True)
+    expected = both.gradients(both.reference)
+    with Torch211():
+        agree(both.gradients(both.fast), expected)
+
+
+def made_with_a_graph(both: Any, net: Any) -> dict[str, Tensor]:
+    """Gradients that are differentiated once more, and what comes of that."""
+    leaves = both.leaves(net)
+    ends = list(leaves.values())
+    with frozen_statistics(net):
+        loss = both.loss_of(net, leaves)
+    first = torch.autograd.grad(loss, ends, create_graph=True, allow_unused=True, materialize_grads=True)
+    second = torch.autograd.grad(sum(g.square().sum() for g in first), ends, allow_unused=True, materialize_grads=True)
+    both_orders = zip(leaves, first, second, strict=True)
+    return {f"{order} {name}": g for name, *each in both_orders for order, g in zip("12", each, strict=True)}
+
+
+class Pooled(nn.Module):
+    """An operation that no engine was told of, and that pools by torch's own."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.pool = nn.AvgPool2d(3, 1, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.tanh(self.pool(x))
+
+
+@pytest.mark.usefixtures("accelerator")
+@pytest.mark.parametrize("space", ["nats-tss", "darts"])
+@pytest.mark.parametrize("unknown", [False, True], ids=["known", "unknown"])
+def test_gradients_that_are_differentiated_once_more_are_right(
+    pair: Any, agree: Any, monkeypatch: pytest.MonkeyPatch, space: str, unknown: bool
+) -> None:
+    """The reference serves these, from states of the fast engine, which have channels innermost."""
+    monkeypatch.setattr(fused_cell, "kernels_for", lambda x: torch_kernels)
+    both = pair(space, cells=2 if space == "nats-tss" else 3)
+    if unknown:
+        for net in both.nets:
+            for searched in (module for module in net.modules() if isinstance(module, MixedCell)):
+                searched.edges[-1]["avg_pool_3x3"] = Pooled()
+    expected = made_with_a_graph(both, both.reference)
+    once = both.gradients(both.reference)
+    with Torch211():
+        agree(made_with_a_graph(both, both.fast), expected)
+        agree(both.gradients(both.fast), once)
+
+
+def innermost(grad_output: Tensor, x: Tensor, pooled: Tensor, stride: int, gx: Tensor, *, largest: bool) -> None:
+    """`torch_kernels.pool_backward` as torch has it with channels innermost."""
+    gx.add_(
+        torch_kernels.pixels(
+            gradient(plain(stride, largest=largest), torch_kernels.planes(x), torch_kernels.planes(grad_output))
+        )
+    )
+
+
+def test_the_proof_knows_a_wrong_pooling_from_a_right_one() -> None:
+    """On a device whose torch is wrong, kernels that are right are trusted, and what torch computes is not."""
+    wrong = SimpleNamespace(**{**vars(torch_kernels), "pool_backward": innermost})
+    assert self_test.disagreement(wrong, CPU) == ""  # type: ignore[arg-type]
+    with Torch211():
+        assert self_test.disagreement(torch_kernels, CPU) == ""
+        assert self_test.disagreement(wrong, CPU) == "pool"  # type: ignore[arg-type]
+
+
+class SingleIsWrong(TorchDispatchMode):
+    """What an operation gives in float32 is a thousandth off: as of a device, beside the CPU's float64."""
+
+    def __init__(self, operation: Any) -> None:
+        super().__init__()
+        self.operation = operation
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        found = func(*args, **(kwargs or {}))
+        for result in found if isinstance(found, tuple) else [found]:
+            if func is self.operation and result is not None and result.dtype == torch.float32:
+                result.mul_(1.001)
+        return found
+
+
+@pytest.mark.parametrize(
+    ("operation", "piece"),
+    [
+        (aten.addcmul_.default, "combine"),
+        (aten.var_mean.correction, "moments"),
+        (aten.avg_pool2d.default, "pool"),
+        (aten.max_pool2d_with_indices_backward.default, "pool"),
+        (aten.convolution_backward.default, "dense"),
+    ],
+    ids=str,
+)
+def test_what_a_devices_own_torch_gives_is_not_the_proofs_truth(operation: Any, piece: str) -> None:
+    with SingleIsWrong(operation):
+        assert self_test.disagreement(torch_kernels, CPU) == piece
