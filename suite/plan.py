@@ -4,7 +4,7 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from math import gcd
 from pathlib import Path
 from typing import Any, get_args
@@ -20,6 +20,8 @@ from spaces.cells.supernet import Precision
 from spaces.common.errors import InputError, unknown
 from spaces.common.files import file_digest
 from spaces.common.plural import counted
+from suite.data.pixels import FITS, LOSSLESS
+from suite.data.sets import Augment, default_augment, is_own
 from suite.protocol import Evaluation, evaluation, get_protocol
 
 CODE = 3  # raised by hand whenever a change of the code changes what the same plan gives
@@ -44,6 +46,8 @@ class Plan:
     evaluation: Evaluation
     images: int
     size: int
+    augment: Augment  # of the training images, in the search and in the retraining, which adds its own cutout
+    fit: str  # how a user's own images are brought to squares; "": nobody has said, so they are padded
     threads: int
     files: Mapping[str, str]  # digest of the file that an option of the method names
     origin: Mapping[str, str]  # which layer set a key that is not at its base value
@@ -55,12 +59,21 @@ class Plan:
         Nor what is watched meanwhile (`covers` says which record serves a plan with probes), nor whether passes come
         from graphs, which have to give the same bits.
         """
-        left_out = ("origin", "method", "dataset", "files", "probes", "graphs")
+        left_out = ("origin", "method", "dataset", "files", "probes", "graphs", "augment", "fit")
         found = {k: v for k, v in asdict(self).items() if k not in left_out}
         found["settings"]["options"].update(self.files)
         if not self.size:
             del found["size"]  # as if there were no such setting: keys are older than it
+        if is_own(self.dataset):
+            found["fit"] = self.fit or LOSSLESS
+        if self.states_augment:
+            found["augment"] = {"crop": self.augment.crop, "flip": self.augment.flip}
         return found
+
+    @property
+    def states_augment(self) -> bool:
+        """Does the augmentation have to be said? That of an official set at its usual goes without: keys are older."""
+        return is_own(self.dataset) or self.augment != default_augment(self.dataset, self.size)
 
     def key(self, dataset: str, dataset_digest: str, table_digest: str | None) -> str:
         """A readable name plus a digest of the plan, of the data read and of the table that evaluates, if one does."""
@@ -83,10 +96,20 @@ class Plan:
         if self.size:
             search += f" of {self.size} x {self.size}"
         size = f"{counted(e.epochs, 'epoch')}, {counted(e.channels, 'channel')}, {counted(e.cells, 'cell')}{stage}"
-        return f"{self.protocol}: {search}{f'; retraining {size}' if retrained else ''}"
+        augment = f"; augmentation: {self.augment.words}" if self.states_augment else ""
+        return f"{self.protocol}: {search}{f'; retraining {size}' if retrained else ''}{augment}"
+
+    def augmentation(self, retrained: bool) -> str:
+        """What is done at random to training images in the search and, if there is one, in the retraining, in words."""
+        words = f"search: {self.augment.words}"
+        if retrained:
+            words += f"; retraining: {replace(self.augment, cutout=self.evaluation.cutout).words}"
+        return words
 
 
 MOST_THREADS = 1024
+OWN_KEYS = ("images", "size", "augment.crop", "augment.flip", "fit", "threads")
+"""The settings that are neither a search's nor a retraining's alone."""
 
 
 def plan(
@@ -105,8 +128,8 @@ def plan(
 ) -> Plan:
     """Resolve a trial's configuration. Raises `InputError` for any name, key or value that does not exist or fit.
 
-    `overrides` has a search's settings by their names, the retraining's as ``evaluate.NAME``, and ``images``, ``size``
-    and ``threads``. `probes` are names and strides: after every so many epochs they are measured.
+    `overrides` has a search's settings by their names, the retraining's as ``evaluate.NAME``, and `OWN_KEYS`.
+    `probes` are names and strides: after every so many epochs they are measured.
     """
     chosen, scale = get_method(method), get_protocol(protocol)
     searched = get_space(space, without=chosen.removes(space))
@@ -116,7 +139,7 @@ def plan(
         raise InputError(f"{method} makes no sense on {space}: choose {', '.join(chosen.spaces)}")
     given = dict(overrides or {})
     retrained = [f"evaluate.{own.name}" for own in fields(Evaluation)]
-    known = [*Settings().flat(), *chosen.options, *retrained, "images", "size", "threads"]
+    known = [*Settings().flat(), *chosen.options, *retrained, *OWN_KEYS]
     for key in given:
         if key not in known:
             raise InputError(f"settings: {unknown('setting', key, known)}")
@@ -129,11 +152,14 @@ def plan(
         raise InputError(f"settings: size = {size} must be 0 (as they are) or more")
     if not 1 <= threads <= MOST_THREADS:
         raise InputError(f"settings: threads = {threads} must lie between 1 and {MOST_THREADS}")
+    augment, fit = _preprocessing(dataset, size, given)
     for name, every in (probes or {}).items():
         get_probe(name)
         if every < 1:
             raise InputError(f"probe_every = {every} must be 1 (every epoch) or more")
     retraining = {k.removeprefix("evaluate."): given.pop(k) for k in list(given) if k.startswith("evaluate.")}
+    if is_own(dataset):
+        retraining.setdefault("cutout", 0)  # as all augmentation: off where nobody knows what classes depend on
     settings, origin = resolve(
         chosen.options,
         {
@@ -162,11 +188,30 @@ def plan(
         evaluation=evaluation(scale, space, retraining),
         images=images,
         size=size,
+        augment=augment,
+        fit=fit,
         threads=threads,
         files={option: file.digest for option, file in chosen.reads(searched, settings).items()},
         origin={**origin, **dict.fromkeys(overrides or {}, "settings")},
         probes=dict(sorted((probes or {}).items())),
     )
+
+
+def _preprocessing(dataset: str, size: int, given: dict[str, Any]) -> tuple[Augment, str]:
+    """The augmentation and the fit, taken out of `given`; raises `InputError` for what they cannot be."""
+    usual = default_augment(dataset, size)
+    crop = int(convert("augment.crop", given.pop("augment.crop", usual.crop), 0, "settings"))
+    flip = bool(convert("augment.flip", given.pop("augment.flip", usual.flip), False, "settings"))
+    if crop < 0:
+        raise InputError(f"settings: augment.crop = {crop} must be 0 (none) or more pixels")
+    if "fit" not in given:
+        return Augment(crop, flip), ""
+    fit = str(convert("fit", given.pop("fit"), LOSSLESS, "settings"))
+    if not is_own(dataset):
+        raise InputError(f"settings: fit = {fit!r}: the images of {dataset} are square: leave it out")
+    if fit not in FITS:
+        raise InputError(f"settings: fit = {fit!r}; choose one of {', '.join(FITS)}")
+    return Augment(crop, flip), fit
 
 
 def covers(measured: Mapping[str, int], wanted: Mapping[str, int]) -> bool:
