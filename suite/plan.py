@@ -4,7 +4,7 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from math import gcd
 from pathlib import Path
 from typing import Any, get_args
@@ -22,6 +22,8 @@ from spaces.cells.supernet import Precision
 from spaces.common.errors import InputError, unknown
 from spaces.common.files import file_digest
 from spaces.common.plural import counted
+from suite.data.pixels import FITS, LOSSLESS
+from suite.data.sets import Augment, default_augment, is_own
 from suite.protocol import RETRAINING, Evaluation, evaluation, get_protocol
 
 CODE = 3  # raised by hand whenever a change of the code changes what the same plan gives
@@ -46,6 +48,8 @@ class Plan:
     evaluation: Evaluation
     images: int
     size: int
+    augment: Augment  # of the training images, in the search and in the retraining, which adds its own cutout
+    fit: str  # how a user's own images are brought to squares; "": nobody has said, so they are padded
     threads: int
     files: Mapping[str, str]  # digest of the file that an option of the method names
     origin: Mapping[str, str]  # which layer set a key that is not at its base value, of search, retraining and trial
@@ -57,12 +61,21 @@ class Plan:
         Nor what is watched meanwhile (`covers` says which record serves a plan with probes), nor whether passes come
         from graphs, which have to give the same bits.
         """
-        left_out = ("origin", "method", "dataset", "files", "probes", "graphs")
+        left_out = ("origin", "method", "dataset", "files", "probes", "graphs", "augment", "fit")
         found = {k: v for k, v in asdict(self).items() if k not in left_out}
         found["settings"]["options"].update(self.files)
         if not self.size:
             del found["size"]  # as if there were no such setting: keys are older than it
+        if is_own(self.dataset):
+            found["fit"] = self.fit or LOSSLESS
+        if self.states_augment:
+            found["augment"] = {"crop": self.augment.crop, "flip": self.augment.flip}
         return found
+
+    @property
+    def states_augment(self) -> bool:
+        """Does the augmentation have to be said? That of an official set at its usual goes without: keys are older."""
+        return is_own(self.dataset) or self.augment != default_augment(self.dataset, self.size)
 
     def key(self, dataset: str, dataset_digest: str, table_digest: str | None) -> str:
         """A readable name plus a digest of the plan, of the data read and of the table that evaluates, if one does."""
@@ -84,7 +97,15 @@ class Plan:
         if self.size:
             search += f" of {self.size} x {self.size}"
         size = f"{counted(e.epochs, 'epoch')}, {counted(e.channels, 'channel')}, {cells(e.cells)}"
-        return f"{self.protocol}: {search}{f'; retraining {size}' if retrained else ''}"
+        augment = f"; augmentation: {self.augment.words}" if self.states_augment else ""
+        return f"{self.protocol}: {search}{f'; retraining {size}' if retrained else ''}{augment}"
+
+    def augmentation(self, retrained: bool) -> str:
+        """What is done at random to training images in the search and, if there is one, in the retraining, in words."""
+        words = f"search: {self.augment.words}"
+        if retrained:
+            words += f"; retraining: {replace(self.augment, cutout=self.evaluation.cutout).words}"
+        return words
 
 
 SEED = Option("seed", 0, "Seed of all random streams of a trial.", at_least=0, at_most=2**63 - 1)
@@ -98,6 +119,8 @@ SIZE = Option(
 )
 THREADS = Option("threads", 1, "Threads of a trial on a CPU; they set the order of sums.", at_least=1, at_most=1024)
 OF_TRIALS = (IMAGES, SIZE, THREADS)
+PREPROCESSING = ("augment.crop", "augment.flip", "fit")
+"""Settings of the images, whose defaults depend on the data set."""
 
 
 @own_errors()
@@ -117,8 +140,8 @@ def plan(
 ) -> Plan:
     """Resolve a trial's configuration. Raises `InputError` for any name, key or value that does not exist or fit.
 
-    `overrides` has a search's settings by their names, the retraining's as ``evaluate.NAME``, and ``images``, ``size``
-    and ``threads``. `probes` are names and strides: after every so many epochs they are measured.
+    `overrides` has a search's settings by their names, the retraining's as ``evaluate.NAME``, and those of `OF_TRIALS` and `PREPROCESSING`.
+    `probes` are names and strides: after every so many epochs they are measured.
     """
     chosen, scale = get_method(method), get_protocol(protocol)
     searched = get_space(space, without=chosen.removes(space))
@@ -128,7 +151,7 @@ def plan(
         raise InputError(f"{method} makes no sense on {space}: choose {', '.join(chosen.spaces)}")
     SEED.check(seed, "trial")
     given = dict(overrides or {})
-    of_trials = [*(f"evaluate.{own.name}" for own in RETRAINING), *(own.name for own in OF_TRIALS)]
+    of_trials = [*(f"evaluate.{own.name}" for own in RETRAINING), *(own.name for own in OF_TRIALS), *PREPROCESSING]
     for option in chosen.options:
         if option.name in of_trials:
             raise InputError(f"{method}: options: {option.name} is a setting of every trial: call the option otherwise")
@@ -139,11 +162,14 @@ def plan(
     images = IMAGES.read(given.pop("images", scale.images), "settings")
     size = SIZE.read(given.pop("size", SIZE.default), "settings")
     threads = THREADS.read(given.pop("threads", scale.threads), "settings")
+    augment, fit = _preprocessing(dataset, size, given)
     for name, every in (probes or {}).items():
         get_probe(name)
         if every < 1:
             raise InputError(f"probe_every = {every} must be 1 (every epoch) or more")
     retraining = {k.removeprefix("evaluate."): given.pop(k) for k in list(given) if k.startswith("evaluate.")}
+    if is_own(dataset):
+        retraining.setdefault("cutout", 0)  # as all augmentation: off where nobody knows what classes depend on
     retrain, retrain_origin = evaluation(scale, searched, dataset, retraining)
     settings, origin = resolve(
         chosen.options,
@@ -172,6 +198,8 @@ def plan(
         evaluation=retrain,
         images=images,
         size=size,
+        augment=augment,
+        fit=fit,
         threads=threads,
         files={option: file.digest for option, file in chosen.reads(searched, settings).items()},
         origin={
@@ -182,6 +210,22 @@ def plan(
         },
         probes=dict(sorted((probes or {}).items())),
     )
+
+
+def _preprocessing(dataset: str, size: int, given: dict[str, Any]) -> tuple[Augment, str]:
+    """The augmentation and the fit, taken out of `given`; raises `InputError` for what they cannot be."""
+    usual = default_augment(dataset, size)
+    crop_option = Option("augment.crop", usual.crop, "Pixels of padding before a random crop.", at_least=0)
+    flip_option = Option("augment.flip", usual.flip, "Mirror training images left and right with probability 1/2.")
+    crop = crop_option.read(given.pop("augment.crop", usual.crop), "settings")
+    flip = flip_option.read(given.pop("augment.flip", usual.flip), "settings")
+    if "fit" not in given:
+        return Augment(crop, flip), ""
+    fit_option = Option("fit", LOSSLESS, "How one's own images become square.", choices=tuple(FITS))
+    fit = fit_option.read(given.pop("fit"), "settings")
+    if not is_own(dataset):
+        raise InputError(f"settings: fit = {fit!r}: the images of {dataset} are square: leave it out")
+    return Augment(crop, flip), fit
 
 
 def covers(measured: Mapping[str, int], wanted: Mapping[str, int]) -> bool:

@@ -1,7 +1,7 @@
 """How good is the architecture a search returned? Looked up in a table where there is one, else retrained."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import isfinite
 from pathlib import Path
 from time import perf_counter
@@ -17,7 +17,7 @@ from spaces.cells.network import Network
 from spaces.common import streams
 from spaces.common.plural import counted
 from spaces.tabular.table import BenchmarkTable
-from suite.data.sets import Augment, Dataset, Loader, default_augment
+from suite.data.sets import Dataset, Loader
 from suite.plan import Plan
 from suite.store import load_checkpoint, save_checkpoint
 
@@ -79,7 +79,6 @@ def retrain(
     optimiser = torch.optim.SGD(
         net.parameters(), lr=e.learning_rate, momentum=e.momentum, nesterov=e.nesterov, weight_decay=e.weight_decay
     )
-    usual = default_augment(dataset)
     train = Loader(
         dataset.x_train,
         dataset.y_train,
@@ -88,7 +87,7 @@ def retrain(
         purpose="retraining",
         mean=dataset.mean,
         std=dataset.std,
-        augment=Augment(crop=usual.crop, flip=usual.flip, cutout=e.cutout),
+        augment=replace(plan.augment, cutout=e.cutout),
         device=device,
     )
     first = 0

@@ -52,6 +52,7 @@ class Record(BaseModel):
     answer_epoch: int | None = None
     probes: dict[str, int] = {}
     scale: str
+    augmentation: str = ""
     device: str
     engine: str
     threads: int

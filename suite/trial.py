@@ -19,7 +19,8 @@ from spaces.cells.genotype import Genotype
 from spaces.common.errors import InputError
 from spaces.tabular.benchmark import TabularBenchmark
 from spaces.tabular.table import BenchmarkTable
-from suite.data.sets import Dataset, Loader, default_augment, load, shrink, splits, subset
+from suite.data.pixels import LOSSLESS
+from suite.data.sets import Dataset, Loader, is_own, load, shrink, splits, subset
 from suite.environment import device_name, engine_name, environment, make_deterministic, own_version
 from suite.plan import Plan, covers, united
 from suite.retrain import Result, rehearse, retrain, tabular
@@ -31,9 +32,19 @@ SUBSET_SEED = 0  # every trial of a protocol sees the same images; seeds differ 
 
 
 @cache
-def load_data(spec: str, images: int, size: int, root: Path, download: bool = False) -> Dataset:
+def load_data(spec: str, images: int, size: int, root: Path, download: bool = False, fit: str = "") -> Dataset:
     """The data set of a plan, cut to its number and size of training images; kept for the next trial."""
-    return shrink(subset(load(spec, root, download=download), images or None, SUBSET_SEED), size or None)
+    return shrink(subset(load(spec, root, download=download, fit=fit), images or None, SUBSET_SEED), size or None)
+
+
+def data_of(plan: Plan, root: Path, download: bool = False) -> Dataset:
+    """The data set that `plan` searches on. Raises `InputError` where its crop leaves nothing of an image."""
+    dataset = load_data(plan.dataset, plan.images, plan.size, root, download, plan.fit)
+    if plan.augment.crop >= dataset.size:
+        raise InputError(
+            f"settings: augment.crop = {plan.augment.crop} must be below the {dataset.size} pixels of an image's side"
+        )
+    return dataset
 
 
 @cache
@@ -57,7 +68,7 @@ def table_for(plan: Plan, root: Path) -> BenchmarkTable | None:
 def key_of(plan: Plan, root: Path, download: bool = False) -> str:
     """The name of the plan's folder. Reads the data set, whose digest is part of it."""
     table = table_for(plan, root)
-    dataset = load_data(plan.dataset, plan.images, plan.size, root, download)
+    dataset = data_of(plan, root, download)
     return plan.key(dataset.name, dataset.digest, table.digest if table else None)
 
 
@@ -77,7 +88,7 @@ def run_trial(
     A lock on its folder keeps a second process (a driver that outlived a kill) from running it at the same time.
     """
     make_deterministic(plan.threads)
-    dataset = load_data(plan.dataset, plan.images, plan.size, root, download)
+    dataset = data_of(plan, root, download)
     table = table_for(plan, root)
     folder = runs / plan.key(dataset.name, dataset.digest, table.digest if table else None)
     try:
@@ -144,6 +155,7 @@ def run_trial(
                 "answer_epoch": search.answer_epoch,
                 "probes": united(plan.probes, {own.probe.name: own.every for own in method.probes}),
                 "scale": plan.scale(len(dataset.y_train), retrained=table is None),
+                "augmentation": plan.augmentation(retrained=table is None),
                 "device": device_name(plan.device),
                 "engine": engine_name(plan.engine, plan.precision, plan.device, graphs=plan.graphs),
                 "threads": plan.threads,
@@ -157,6 +169,9 @@ def run_trial(
                     **{f"evaluate.{k}": v for k, v in vars(plan.evaluation).items() if table is None},
                     "images": plan.images,
                     "size": plan.size,
+                    "augment.crop": plan.augment.crop,
+                    "augment.flip": plan.augment.flip,
+                    **({"fit": plan.fit or LOSSLESS} if is_own(plan.dataset) else {}),
                     "threads": plan.threads,
                 },
                 "origin": _origin(plan, retrained=table is None),
@@ -196,7 +211,7 @@ def _search(
             purpose=purpose,
             mean=dataset.mean,
             std=dataset.std,
-            augment=default_augment(dataset),
+            augment=plan.augment,
             device=plan.device,
         )
         for purpose, split in zip(("weights", "alpha"), splits(dataset, plan.seed, s.weights_share), strict=True)

@@ -164,6 +164,7 @@ GROUPS: dict[str, tuple[Field, ...]] = {
     "Data": (
         ("dataset_digest", "Digest of the data", str),
         ("dataset_source", "Source", str),
+        ("augmentation", "Augmentation", words),
         ("table_digest", "Digest of the table", words),
         ("history_digest", "Digest of the history", str),
     ),

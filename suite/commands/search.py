@@ -27,6 +27,7 @@ from suite.commands.progress import progress, trial
 from suite.console import Json, console, emit, errors, plain_errors, table
 
 if TYPE_CHECKING:
+    from suite.data.sets import Dataset
     from suite.store import Record
 
 INTERRUPTED = 130
@@ -69,7 +70,7 @@ def search(
     from spaces import get_space
     from suite.data.root import data_root as root_of
     from suite.plan import plan
-    from suite.trial import run_trial
+    from suite.trial import data_of, run_trial
 
     if not get_space(space).trials:
         images = {"dataset": dataset, "protocol": protocol, "out": out, "data-root": data_root, "download": download}
@@ -95,11 +96,11 @@ def search(
         graphs=graphs,
         probes=dict.fromkeys(watched, 1 if probe_every is None else probe_every),
     )
+    root = root_of(data_root)
+    say_notes([data_of(made, root, download)])
     runs = out or Path("runs/search")
     with interruptible(), progress([made]) as on_event:
-        record = run_trial(
-            made, runs, root_of(data_root), download=download, on_progress=lambda *at: on_event((0, *at))
-        )
+        record = run_trial(made, runs, root, download=download, on_progress=lambda *at: on_event((0, *at)))
         on_event((0, "done", 1, 1))
     emit(json.loads(record.model_dump_json()), as_json, lambda: show(record, runs))
 
@@ -137,6 +138,13 @@ def show(record: "Record", out: Path) -> None:
     console.print(table(escape(title), [{k: escape(v) for k, v in row.items()} for row in rows]))
 
 
+def say_notes(datasets: Sequence["Dataset"]) -> None:
+    """On stderr, a line a data set: what was done to a user's own files that nobody asked for."""
+    lines = {f"{dataset.name}: {'; '.join(dataset.notes)}": None for dataset in datasets if dataset.notes}
+    for line in lines:
+        errors.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
 def run(
     study: Annotated[str, typer.Argument(help="A bundled study, an exhibit (PAPER/NAME) or a TOML file.")],
     jobs: Annotated[int | None, typer.Option(min=1, help="Processes [as many as fit the cores].")] = None,
@@ -158,7 +166,7 @@ def run(
     from suite.commands.report import build_report
     from suite.data.root import data_root as root_of
     from suite.executors.local import fair_jobs, run_all
-    from suite.trial import key_of, record_for
+    from suite.trial import data_of, key_of, record_for
 
     root = root_of(data_root)
     exhibit = exhibits.study_of(study)
@@ -194,6 +202,7 @@ def run(
         ]
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
+    say_notes([data_of(plan, root, download) for plan in missing])
     finished = len(expansion.plans) - len(missing)
     jobs = jobs or fair_jobs(missing)
     if not as_json:

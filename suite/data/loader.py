@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from spaces.common.plural import counted
 from spaces.common.streams import generator
 
 
@@ -26,6 +27,14 @@ class Augment:
     crop: int
     flip: bool
     cutout: int = 0
+
+    @property
+    def words(self) -> str:
+        """What is done to an image, in words; ``none`` for nothing."""
+        steps = [f"random crop after padding by {counted(self.crop, 'pixel')}"] if self.crop else []
+        steps += ["random flip of left and right"] if self.flip else []
+        steps += [f"cutout of {counted(self.cutout, 'pixel')}"] if self.cutout else []
+        return ", ".join(steps) or "none"
 
 
 class Loader:

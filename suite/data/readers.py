@@ -19,7 +19,10 @@ from spaces.common.unpickling import unpickle
 
 
 class Arrays(NamedTuple):
-    """A data set as read: images uint8 [N, C, H, W], labels int64 [N] from 0 to `classes` - 1, and where from."""
+    """A data set as read: images uint8 [N, C, H, W], labels int64 [N] from 0 to `classes` - 1, and where from.
+
+    `notes` say what was done to a user's own files that nobody asked for, each in a few words.
+    """
 
     x_train: NDArray[np.uint8]
     y_train: NDArray[np.int64]
@@ -27,6 +30,7 @@ class Arrays(NamedTuple):
     y_test: NDArray[np.int64]
     classes: int
     source: str
+    notes: tuple[str, ...] = ()
 
 
 # The last images of each class in scikit-learn's order. It keeps the writers together, so these come mostly from

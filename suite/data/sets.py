@@ -3,7 +3,7 @@
 dataset = load("cifar10", data_root())
 weight_split, architecture_split = splits(dataset, seed=0)
 loader = Loader(dataset.x_train[weights_half], dataset.y_train[weights_half], batch_size=64, seed=0,
-                purpose="weights", mean=dataset.mean, std=dataset.std, augment=default_augment(dataset))
+                purpose="weights", mean=dataset.mean, std=dataset.std, augment=default_augment("cifar10"))
 images, labels = loader.batch(epoch=0, step=0)
 """
 
@@ -18,7 +18,7 @@ from torch.nn.functional import avg_pool2d
 
 from spaces.common.errors import InputError, unknown
 from spaces.common.streams import generator
-from suite.data import custom_datasets, readers
+from suite.data import custom_datasets, own_arrays, own_folders, readers
 from suite.data.loader import Augment, Loader
 from suite.data.readers import Arrays
 from suite.data.root import data_root
@@ -31,6 +31,7 @@ __all__ = [
     "available",
     "data_root",
     "default_augment",
+    "is_own",
     "load",
     "shrink",
     "splits",
@@ -49,6 +50,7 @@ DATASETS = {
 AT_ONCE = 1_000  # images that are averaged together: as floats they take four times their space
 OFFICIAL = tuple(name for name in DATASETS if ":" not in name)
 
+SIDES = {"digits": 8, "cifar10": 32, "cifar100": 32, "svhn": 32, "imagenet16-120": 16}
 NEVER_FLIPPED = ("digits", "svhn")
 
 
@@ -57,7 +59,8 @@ class Dataset:
     """Square images uint8 [N, C, H, H] with labels int64 [N] from 0 to `classes` - 1, all of it in memory.
 
     `mean` and `std` are those of x_train / 255, a number a channel; `digest` is the SHA-256, in hex, over the shapes
-    and bytes of the four tensors; `source` says where they were read and what was left out.
+    and bytes of the four tensors; `source` says where they were read, how they were brought to squares and to eight
+    bits, and what was left out; `notes` are what of that nobody asked for, of a user's own files.
     """
 
     name: str
@@ -70,6 +73,7 @@ class Dataset:
     std: tuple[float, ...]
     digest: str
     source: str
+    notes: tuple[str, ...] = ()
     averaged: int = 1  # side, in pixels of the files' images, of the square that one pixel is the average of
 
     @property
@@ -91,7 +95,8 @@ def _dataset(name: str, arrays: Arrays) -> Dataset:
     x_train, y_train, x_test, y_test = (torch.from_numpy(array) for array in arrays[:4])
     mean, std = _moments(x_train)
     digest = hasher.hexdigest()
-    return Dataset(name, arrays.classes, x_train, y_train, x_test, y_test, mean, std, digest, arrays.source)
+    tensors = (x_train, y_train, x_test, y_test)
+    return Dataset(name, arrays.classes, *tensors, mean, std, digest, arrays.source, arrays.notes)
 
 
 def _moments(x: Tensor) -> tuple[tuple[float, ...], tuple[float, ...]]:
@@ -119,21 +124,28 @@ def _kind(spec: str) -> tuple[str, str]:
     return kind, rest
 
 
-def load(spec: str, root: Path, *, download: bool = False) -> Dataset:
+def is_own(spec: str) -> bool:
+    """Does `spec` name a user's own files? Raises `InputError` for an unknown name."""
+    return _kind(spec)[0] not in OFFICIAL
+
+
+def load(spec: str, root: Path, *, download: bool = False, fit: str = "") -> Dataset:
     """The data set that `spec` names (see `DATASETS`), read from `root` or, after `npz:` and `folder:`, from a path.
 
     The path is relative to the working folder, else to `root`. The data set's name keeps only its last part, so that a
     record does not depend on where a file lies; the digest tells contents apart. `download` fetches official files
-    that are missing.
+    that are missing. `fit` says how a user's own images are brought to squares (`suite.data.pixels.FITS`; nothing said:
+    padded, and the notes say so); official ones are square.
     Raises `InputError` for an unknown name, a set that is not in `root`, a damaged file.
     """
     kind, path = _kind(spec)
     if kind == "npz":
         file = custom_datasets.find(path, root)
-        name, arrays = f"npz:{file.stem}", custom_datasets.read_npz(file)
+        name, arrays = f"npz:{file.stem}", own_arrays.read_npz(file, fit)
     elif kind == "folder":
         folder, mark, options = path.partition("?")
-        name, arrays = f"folder:{Path(folder).resolve().name}{mark}{options}", custom_datasets.read_folder(path, root)
+        name = f"folder:{Path(folder).resolve().name}{mark}{options}"
+        arrays = own_folders.read_folder(path, root, fit)
     else:
         if download:
             readers.download(kind, root)
@@ -173,7 +185,7 @@ def subset(dataset: Dataset, images: int | None, seed: int) -> Dataset:
     source = f"{dataset.source}; {images} of {count} training images, balanced, seed {seed}"
     tensors = (dataset.x_train[kept], dataset.y_train[kept], dataset.x_test, dataset.y_test)
     x_train, y_train, x_test, y_test = (tensor.numpy() for tensor in tensors)
-    return _dataset(dataset.name, Arrays(x_train, y_train, x_test, y_test, dataset.classes, source))
+    return _dataset(dataset.name, Arrays(x_train, y_train, x_test, y_test, dataset.classes, source, dataset.notes))
 
 
 def shrink(dataset: Dataset, size: int | None) -> Dataset:
@@ -191,9 +203,9 @@ def shrink(dataset: Dataset, size: int | None) -> Dataset:
         torch.cat([avg_pool2d(x[at : at + AT_ONCE].float(), square).round().byte() for at in range(0, len(x), AT_ONCE)])
         for x in (dataset.x_train, dataset.x_test)
     )
-    y_train, y_test = dataset.y_train.numpy(), dataset.y_test.numpy()
+    images = (x_train.numpy(), dataset.y_train.numpy(), x_test.numpy(), dataset.y_test.numpy())
     source = f"{dataset.source}; averaged to {size} x {size}"
-    small = _dataset(dataset.name, Arrays(x_train.numpy(), y_train, x_test.numpy(), y_test, dataset.classes, source))
+    small = _dataset(dataset.name, Arrays(*images, dataset.classes, source, dataset.notes))
     return replace(small, averaged=square * dataset.averaged)
 
 
@@ -210,6 +222,13 @@ def splits(dataset: Dataset, seed: int, share: float = 0.5) -> tuple[Tensor, Ten
     return order[:cut], order[cut:]
 
 
-def default_augment(dataset: Dataset) -> Augment:
-    """The usual augmentation of a data set, without cutout: crop by an eighth of the side, flip unless it is digits."""
-    return Augment(crop=dataset.size // 8, flip=dataset.name not in NEVER_FLIPPED)
+def default_augment(spec: str, size: int = 0) -> Augment:
+    """The augmentation of the data set `spec`, without cutout, with images of `size` pixels a side (0: as they are).
+
+    Official sets are cropped by an eighth of the side, and flipped unless they are digits, as usual. A user's own
+    images are left as they are, since their classes may depend on left and right or on the border.
+    Raises `InputError` for an unknown name.
+    """
+    if is_own(spec):
+        return Augment(crop=0, flip=False)
+    return Augment(crop=(size or SIDES[spec]) // 8, flip=spec not in NEVER_FLIPPED)

@@ -1,9 +1,26 @@
 """A tiny npz data set, and a study of two short trials on it."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+
+from spaces.common.errors import InputError
+from suite.data.sets import load
+
+
+@pytest.fixture
+def said() -> Callable[[str, Path], str]:
+    """The one line that loading a data set fails with."""
+
+    def line(spec: str, root: Path) -> str:
+        with pytest.raises(InputError) as caught:
+            load(spec, root)
+        assert "\n" not in str(caught.value)
+        return str(caught.value)
+
+    return line
 
 
 @pytest.fixture(scope="session")

@@ -2,28 +2,19 @@
 
 import os
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image
 
 from spaces.common.errors import InputError
-from suite.data.sets import Augment, available, data_root, default_augment, load, shrink, splits, subset
+from suite.data.sets import SIDES, Augment, available, data_root, default_augment, load, shrink, splits, subset
 
+REAL = Path(os.environ.get("DARTBOARD_DATA", "no-such-root"))
 DIGITS = load("digits", Path("no-such-root"))
 few = settings(max_examples=25, deadline=None)
-
-
-def said(spec: str, root: Path) -> str:
-    """The one line that loading `spec` fails with."""
-    with pytest.raises(InputError) as caught:
-        load(spec, root)
-    assert "\n" not in str(caught.value)
-    return str(caught.value)
 
 
 def test_the_data_root_is_the_option_then_the_variable_then_the_cache(monkeypatch, tmp_path):
@@ -122,205 +113,35 @@ def test_halves_follow_the_seed_and_refuse_an_empty_side():
         splits(DIGITS, 0, 1.0)
 
 
-def test_default_augmentation_flips_no_digits():
-    assert default_augment(DIGITS) == Augment(crop=1, flip=False, cutout=0)
-    other = SimpleNamespace(name="npz:mine", size=32)
-    assert default_augment(other) == Augment(crop=4, flip=True, cutout=0)
-    assert default_augment(SimpleNamespace(name="svhn", size=32)) == Augment(crop=4, flip=False, cutout=0)
-    assert default_augment(SimpleNamespace(name="cifar10", size=16)) == Augment(crop=2, flip=True, cutout=0)
+@pytest.mark.parametrize(
+    ("spec", "size", "crop", "flip"),
+    [
+        ("digits", 0, 1, False),
+        ("svhn", 0, 4, False),
+        ("cifar10", 0, 4, True),
+        ("cifar10", 16, 2, True),
+        ("cifar100", 0, 4, True),
+        ("imagenet16-120", 0, 2, True),
+        ("npz:mine", 0, 0, False),
+        ("folder:mine?size=32", 16, 0, False),
+    ],
+)
+def test_official_images_are_augmented_as_usual_and_digits_and_own_ones_never_flipped(spec, size, crop, flip):
+    assert default_augment(spec, size) == Augment(crop=crop, flip=flip, cutout=0)
 
 
-def test_an_unknown_name_is_answered_with_the_nearest(tmp_path):
+def test_the_sides_of_official_images_are_those_of_their_files():
+    for name in ("digits", "cifar10"):
+        if available(name, REAL):
+            assert load(name, REAL).size == SIDES[name]
+
+
+def test_an_unknown_name_is_answered_with_the_nearest(tmp_path, said):
     assert "did you mean 'cifar10'" in said("cifar-10", tmp_path)
     assert "npz:PATH" in said("npz:", tmp_path)
     assert "unknown data set" in said("zip:file", tmp_path)
     with pytest.raises(InputError):
         available("cifar-10", tmp_path)
-
-
-# npz files
-
-
-def arrays(**changes: np.ndarray) -> dict[str, np.ndarray]:
-    source = np.random.default_rng(0)
-    made = {
-        "x_train": source.integers(0, 256, (6, 5, 5, 3), dtype=np.uint8),
-        "y_train": np.array([0, 1, 2, 0, 1, 2]),
-        "x_test": source.integers(0, 256, (4, 5, 5, 3), dtype=np.uint8),
-        "y_test": np.array([2, 1, 0, 2]),
-    }
-    return made | changes
-
-
-def saved(path: Path, made: dict[str, np.ndarray]) -> str:
-    np.savez(path, **made)
-    return f"npz:{path}"
-
-
-def test_an_npz_file_is_read_in_either_layout_and_type(tmp_path):
-    made = arrays()
-    last = load(saved(tmp_path / "a.npz", made), tmp_path)
-    assert (last.name, last.classes, last.size, last.channels) == ("npz:a", 3, 5, 3)
-    assert np.array_equal(last.x_train.permute(0, 2, 3, 1), made["x_train"])
-    first = arrays(**{key: made[key].transpose(0, 3, 1, 2) for key in ("x_train", "x_test")})
-    assert load(saved(tmp_path / "b.npz", first), tmp_path).digest == last.digest
-    floats = arrays(**{key: made[key] / 255 for key in ("x_train", "x_test")})
-    assert load(saved(tmp_path / "c.npz", floats), tmp_path).digest == last.digest
-
-
-def test_a_file_is_found_in_the_data_root(tmp_path):
-    saved(tmp_path / "mine.npz", arrays())
-    assert available("npz:mine.npz", tmp_path)
-    assert load("npz:mine.npz", tmp_path).classes == 3
-    assert not available("npz:other.npz", tmp_path)
-    assert str(tmp_path) in said("npz:other.npz", tmp_path)
-
-
-def test_a_constant_channel_is_normalised_without_dividing_by_zero(tmp_path):
-    grey = arrays(x_train=np.full((6, 5, 5, 1), 7, np.uint8), x_test=np.full((4, 5, 5, 1), 7, np.uint8))
-    assert load(saved(tmp_path / "a.npz", grey), tmp_path).std == (1.0,)
-
-
-NAN = np.full((6, 5, 5, 3), 0.5)
-NAN[3, 2, 1, 0] = np.nan
-
-
-@pytest.mark.parametrize(
-    ("changes", "key", "words"),
-    [
-        ({"x_train": NAN}, "x_train", "NaN"),
-        ({"x_train": np.full((6, 5, 5, 3), 2.0)}, "x_train", "scale floats"),
-        ({"x_train": np.zeros((6, 5, 5, 3), np.int64)}, "x_train", "int64"),
-        ({"x_train": np.zeros((6, 75), np.uint8)}, "x_train", "[N, H, W, C]"),
-        ({"x_train": np.zeros((6, 5, 4, 3), np.uint8)}, "x_train", "square"),
-        ({"x_train": np.zeros((6, 3, 3, 3), np.uint8)}, "x_train", "either"),
-        ({"x_train": np.zeros((0, 5, 5, 3), np.uint8)}, "x_train", "empty"),
-        ({"x_test": np.zeros((4, 6, 6, 3), np.uint8)}, "x_test", "agree"),
-        ({"y_train": np.zeros(5, np.int64)}, "y_train", "one label an image"),
-        ({"y_train": np.zeros((6, 1), np.int64)}, "y_train", "one label an image"),
-        ({"y_train": np.linspace(0, 2, 6)}, "y_train", "whole numbers"),
-        ({"y_train": np.array([-1, 0, 1, 2, 0, 1])}, "y_train", "-1"),
-        ({"y_train": np.array([0, 1, 3, 0, 1, 3])}, "y_train", "class 2"),
-        ({"y_train": np.array([2**63, 0, 1, 2, 0, 1], np.uint64)}, "y_train", "number the classes"),
-        ({"y_test": np.array([0, 1, 2, 3])}, "y_test", "label 3"),
-    ],
-)
-def test_what_is_wrong_with_an_npz_file_is_said_with_file_and_key(tmp_path, changes, key, words):
-    line = said(saved(tmp_path / "bad.npz", arrays(**changes)), tmp_path)
-    assert str(tmp_path / "bad.npz") in line
-    assert repr(key) in line
-    assert words in line
-
-
-def test_a_missing_key_is_named(tmp_path):
-    made = arrays()
-    del made["y_test"]
-    assert "key 'y_test' is missing" in said(saved(tmp_path / "bad.npz", made), tmp_path)
-
-
-def test_damaged_and_pickled_npz_files_are_refused(tmp_path):
-    whole = tmp_path / "whole.npz"
-    saved(whole, arrays())
-    cut = tmp_path / "cut.npz"
-    cut.write_bytes(whole.read_bytes()[:-200])
-    noise = tmp_path / "noise.npz"
-    noise.write_bytes(b"no archive at all")
-    flipped = bytearray(whole.read_bytes())
-    flipped[200] ^= 255
-    bits = tmp_path / "bits.npz"
-    bits.write_bytes(bytes(flipped))
-    objects = saved(tmp_path / "objects.npz", arrays(y_train=np.array([print] * 6, dtype=object)))
-    single = tmp_path / "single.npz"
-    with single.open("wb") as file:
-        np.save(file, np.zeros(3))
-    for path in (cut, noise, bits, single):
-        assert str(path) in said(f"npz:{path}", tmp_path)
-    assert "numpy.savez" in said(objects, tmp_path)
-
-
-# folders of images
-
-
-@pytest.fixture
-def folder(tmp_path):
-    """Five classes, 6 training and 2 validation images each; the pixel value names class and image."""
-    root = tmp_path / "pictures"
-    for part, count in (("train", 6), ("val", 2)):
-        for label in range(5):
-            place = root / part / f"class{label}"
-            place.mkdir(parents=True)
-            for index in range(count):
-                Image.new("RGB", (20, 12), (40 * label, 10 * index, 0)).save(place / f"{index}.png")
-    return root
-
-
-def test_a_folder_is_read_with_its_classes_in_order(folder, tmp_path):
-    dataset = load(f"folder:{folder}?size=8", tmp_path)
-    assert dataset.name == "folder:pictures?size=8"
-    assert tuple(dataset.x_train.shape) == (30, 3, 8, 8)
-    assert torch.equal(dataset.y_test, torch.arange(5).repeat_interleave(2))
-    assert torch.equal(dataset.x_train[:, 0, 4, 4].long(), 40 * dataset.y_train)
-    assert load(f"folder:{folder}", tmp_path).size == 64
-
-
-def test_a_folder_is_cropped_in_the_centre(folder, tmp_path):
-    striped = np.zeros((12, 20, 3), np.uint8)
-    striped[:, 4:16] = 200
-    Image.fromarray(striped).save(folder / "train" / "class0" / "0.png")
-    image = load(f"folder:{folder}?size=12", tmp_path).x_train[0]
-    assert (image == 200).all()
-
-
-def test_classes_and_fractions_are_drawn_from_the_seed(folder, tmp_path):
-    def read(options: str) -> tuple[tuple[int, ...], int, int]:
-        dataset = load(f"folder:{folder}?size=4&{options}", tmp_path)
-        values = tuple(dataset.x_train[:, 0, 0, 0].unique().tolist())
-        return values, len(dataset.y_train), len(dataset.y_test)
-
-    assert read("classes=3&seed=1") == read("classes=3&seed=1")
-    assert len({read(f"classes=2&seed={seed}")[0] for seed in range(8)}) > 1
-    classes, train, test = read("classes=2&fraction=0.5")
-    assert (len(classes), train, test) == (2, 6, 4)
-    assert read("fraction=0.001")[1] == 5
-
-
-def test_test_stands_in_for_val(folder, tmp_path):
-    (folder / "val").rename(folder / "test")
-    assert available(f"folder:{folder}?classes=2", tmp_path)
-    assert len(load(f"folder:{folder}?size=4", tmp_path).y_test) == 10
-
-
-@pytest.mark.parametrize(
-    ("options", "words"),
-    [
-        ("sizes=8", "did you mean 'size'"),
-        ("size=8.5", "size='8.5'"),
-        ("fraction=2", "from 0 to 1"),
-        ("classes=0", "from 1"),
-        ("seed=", "seed=''"),
-        ("fraction=nan", "from 0 to 1"),
-        ("classes=9", "5 classes"),
-        ("classes=2&classes=3", "option classes stands there twice"),
-    ],
-)
-def test_an_unusable_option_is_named(folder, tmp_path, options, words):
-    assert words in said(f"folder:{folder}?{options}", tmp_path)
-
-
-def test_what_is_wrong_with_a_folder_is_said(folder, tmp_path):
-    assert "no-such" in said("folder:no-such", tmp_path)
-    broken = folder / "train" / "class3" / "2.png"
-    broken.write_bytes(broken.read_bytes()[:40])
-    assert str(broken) in said(f"folder:{folder}", tmp_path)
-    broken.unlink()
-    for image in (folder / "val" / "class1").iterdir():
-        image.unlink()
-    assert str(folder / "val" / "class1") in said(f"folder:{folder}", tmp_path)
-    (folder / "val").rename(folder / "validation")
-    assert "has no folder 'val'" in said(f"folder:{folder}", tmp_path)
-
-
-REAL = Path(os.environ.get("DARTBOARD_DATA", "no-such-root"))
 
 
 @pytest.mark.skipif(not available("cifar10", REAL), reason="no CIFAR-10 in $DARTBOARD_DATA")
