@@ -10,7 +10,7 @@ from math import isnan, nan
 import numpy as np
 import pandas as pd
 
-from reports.core.sentences import p_value, signed
+from reports.core.sentences import p_is, signed
 from reports.core.significance import ALPHA, Summary, holm, welch
 from reports.published import METRICS, PAPERS, reasons
 from reports.tables import Row, named_rows
@@ -197,7 +197,7 @@ def _statement(row: Row) -> str:
         return f"{seen}: {how}; {row['verdict']}, {row['obstacle']}."
     tested = (
         f"advantage {signed(row['advantage'])}, 95 % interval {signed(row['low'])} to {signed(row['high'])}, "
-        f"Holm p = {p_value(row['p_holm'])} over {row['family']}"
+        f"Holm {p_is(row['p_holm'])} over {row['family']}"
     )
     return f"{seen}: {how}; {row['verdict']} ({tested})."
 

@@ -93,7 +93,12 @@ def summary(frame: pd.DataFrame, caption: str) -> Table:
 def compared(frame: pd.DataFrame, caption: str, slug: str = "comparisons") -> Table:
     """Rows of `compare` as a table; the families over which p was corrected are added to the caption."""
     families = " and ".join(sorted(set(frame["family"])))
-    return Table(frame, COMPARISON, f"{caption}. p is Holm-corrected over {families}.", slug)
+    better = " and ".join(sorted(set(frame["better"])))
+    legend = (
+        f"p is Holm-corrected over {families}. A12, Cliff's δ and Improves say how often the method is "
+        f"better; {better} is better."
+    )
+    return Table(frame, COMPARISON, f"{caption}. {legend}", slug)
 
 
 def planned(frame: pd.DataFrame, caption: str, slug: str = "equivalence-and-power") -> Table:
@@ -125,8 +130,9 @@ def comparisons(block: Block, comparison: pd.DataFrame) -> list[Table]:
 def best(frame: pd.DataFrame, caption: str, slug: str = "bests") -> Table:
     """Rows of `reports.bests.bests` as a table."""
     legend = (
-        "Expected: the best of so many that the searches' mean and standard deviation let expect of normal values; for "
-        "the same k, exactly over all subsets of the searches."
+        "Expected: the best of so many that the searches' mean and standard deviation let expect, of normal values, or "
+        "of beta distributed ones where values are percentages or fractions; for the same k, exactly over all subsets "
+        "of the searches."
     )
     return Table(frame, BEST, f"{caption}. {legend}", slug)
 
@@ -231,6 +237,7 @@ COMPARISON = (
     Column("Smallest p", _written("smallest_p", p_value)),
     Column("t p", _written("t_p", p_value)),
     Column("Wilcoxon p", _written("wilcoxon_p", p_value)),
+    Column("r over seeds", _written("correlation", plain)),
     Column("A12", _written("a12", plain)),
     Column("Cliff's δ", _written("cliffs_delta", signed)),
     Column("Improves", _written("improvement", plain)),

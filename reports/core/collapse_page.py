@@ -11,17 +11,20 @@ from reports import collapse, collapse_figures, collapse_tables, warning
 from reports.collapse import Criterion
 from reports.core.axes import styles
 from reports.core.blocks import Block, SpaceOf, blocks
+from reports.core.contrasts import contrasts
+from reports.core.contrasts import statements as contrast_statements
 from reports.core.courses import courses
 from reports.core.drawn import Drawn
-from reports.tables import Table, named_rows
+from reports.tables import BASELINE, Table, named_rows
 
 
 @dataclass(frozen=True)
 class Part:
-    """One block: its shares, every verdict, the survival curves."""
+    """One block: its shares, how they compare (`None` for one method), every verdict, the survival curves."""
 
     block: Block
     shares: Table
+    contrasts: Table | None
     verdicts: Table
     statements: list[str]
     curves: pd.DataFrame
@@ -52,7 +55,8 @@ class Collapse:
     @property
     def tables(self) -> list[Table]:
         """The tables that LaTeX gets as well."""
-        return [*(part.shares for part in self.parts), *([self.warnings] if self.warnings else []), self.rules]
+        compared = [table for part in self.parts for table in (part.shares, part.contrasts) if table]
+        return [*compared, *([self.warnings] if self.warnings else []), self.rules]
 
     @property
     def drawn(self) -> list[Drawn]:
@@ -79,13 +83,15 @@ def gather(
     parts = []
     for block, trials in judged:
         shares = collapse.shares(trials, criterion.base_rate(space_of(block.space)))
+        compared = contrasts(shares, BASELINE if BASELINE in block.methods else None)
         curves = collapse.survival(trials)
         parts.append(
             Part(
                 block=block,
                 shares=collapse_tables.shares(block, shares, criterion),
+                contrasts=collapse_tables.contrasts(block, compared),
                 verdicts=collapse_tables.verdicts(block, trials),
-                statements=collapse.statements(shares),
+                statements=collapse.statements(shares) + contrast_statements(compared),
                 curves=curves,
                 survival=collapse_figures.survival(block, curves, int(trials["epochs"].max()), method_styles)
                 if len(curves)

@@ -7,7 +7,7 @@ import pandas as pd
 
 from reports import figures, tables
 from reports.bests import bests
-from reports.core import trial_page
+from reports.core import pairing_sentences, trial_page
 from reports.core.axes import Style, styles
 from reports.core.blocks import Block, SpaceOf, blocks, flat, scale_words
 from reports.core.drawn import Drawn
@@ -112,7 +112,7 @@ def _section(block: Block, histories: pd.DataFrame, space_of: SpaceOf, method_st
             bests(block.values()), f"{block.title}, best of k searches: {block.conditions}", f"{block.slug}-bests"
         ),
         trials=tables.trials(block),
-        statements=[str(words) for words in comparison["statement"]],
+        statements=[*pairing_sentences.statements(comparison), *(str(words) for words in comparison["statement"])],
         trajectory=figures.trajectory(block, histories, method_styles) if len(histories) else None,
         losses=figures.losses(block, histories, method_styles) if len(histories) else None,
     )
