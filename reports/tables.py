@@ -20,6 +20,8 @@ BASELINE = "darts-1st"
 MARGIN = 0.5
 """Accuracies, in %, count as equally good within plus or minus so many points, unless another margin is asked for."""
 
+SCORES = "Rank 1 is best; a score says by how much a value is better than the block's mean."
+
 Row = dict[str, Any]
 NOTHING = "–"
 
@@ -144,7 +146,7 @@ def standing(standing: Standings, conditions: str, slug: str) -> list[Table]:
     over = f"over {len(standing.blocks)} blocks ({'; '.join(standing.blocks)})"
     critical = "" if standing.friedman is None else f" Critical difference of ranks: {plain(standing.critical)}."
     return [
-        Table(standing.frame, STANDING, f"Methods {over}: {conditions}.{critical}", f"{slug}-standings"),
+        Table(standing.frame, STANDING, f"Methods {over}: {conditions}. {SCORES}{critical}", f"{slug}-standings"),
         Table(standing.pairs, STANDING_PAIR, f"Pairs of methods {over}: {conditions}.", f"{slug}-pairs"),
     ]
 

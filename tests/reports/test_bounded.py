@@ -46,6 +46,19 @@ def test_the_interval_that_left_the_percentages_does_not():
     assert (100 * fractions[["low", "high"]]).to_numpy() == pytest.approx(bounded[["low", "high"]].to_numpy())
 
 
+def test_errors_are_accuracies_seen_from_the_other_end():
+    accurate = frame(a=[93.1, 94.0, 52.5, 92.7], b=[95.2, 96.1, 94.8, 95.9])
+    wrong = accurate.assign(value=100 - accurate["value"], better="lower")
+    summary, other = summarise(accurate), summarise(wrong)
+    assert (100 - other[["high", "low"]]).to_numpy() == pytest.approx(summary[["low", "high"]].to_numpy())
+    best, lowest = bests(accurate), bests(wrong)
+    columns = ["value", "expected", "expected_common"]
+    assert (100 - lowest[columns]).to_numpy() == pytest.approx(best[columns].to_numpy())
+    pair, turned = compare(accurate).iloc[0], compare(wrong).iloc[0]
+    assert (turned["a12"], turned["verdict"]) == (pair["a12"], pair["verdict"])
+    assert (-turned["high"], -turned["low"]) == pytest.approx((pair["low"], pair["high"]))
+
+
 def test_the_interval_is_that_of_the_logit_by_hand():
     sample = np.array([96.0, 97.0, 98.0])
     # Mean 0.97, standard error 0.01 / sqrt(3), of the logit that over 0.97 * 0.03; t(0.975, 2) = 4.302653.
