@@ -142,7 +142,7 @@ def _unit(values: pd.DataFrame, column: str) -> str:
 def _other(values: pd.DataFrame, column: str) -> bool:
     """Are the values something else than shares? A column "value" is taken for shares if higher is better."""
     if column == VALUE:
-        named = [words for words in values["convention"].unique() if told(words)]
+        named = [convention for convention in values["convention"].unique() if told(convention)]
         return not all(map(is_share, named)) if named else bool((values["better"] != HIGHER).any())
     return not is_share(column)
 

@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 
 from reports.core.sentences import signed
 from suite.commands import compare, report
+from suite.commands.results_csv import read_csv
 
 HEADER = "method,space,dataset,seed,value\n"
 SIX = HEADER + "".join(
@@ -392,7 +393,7 @@ def test_build_report_prints_nothing_until_it_is_shown(runs, tmp_path, capsys):
 
 
 def test_blank_lines_and_spaces_after_commas_are_read_over(csv):
-    frame = compare.read_csv(csv('\ufeff method, space, dataset, seed, value\n\n"a, b", NA, d, 0, 1\n\n'))
+    frame = read_csv(csv('\ufeff method, space, dataset, seed, value\n\n"a, b", NA, d, 0, 1\n\n'))
     assert frame.to_dict("records") == [{"method": "a, b", "space": "NA", "dataset": "d", "seed": "0", "value": "1"}]
     assert list(frame.index) == [3]
 
