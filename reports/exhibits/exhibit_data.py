@@ -15,9 +15,10 @@ import numpy as np
 import pandas as pd
 
 from reports.exhibits.exhibit import Exhibit, TrialBlock
-from reports.exhibits.metrics import ACCURACIES, DATASETS, STAND_IN, measured
+from reports.exhibits.metrics import ACCURACIES, DATASETS, STAND_IN, limits, measured
+from reports.published.published_numbers import METRICS
 from reports.records.blocks import SpaceOf, slug
-from reports.statistics import significance
+from reports.statistics import intervals, significance
 from spaces import get_space
 from spaces.common.plural import counted
 
@@ -155,9 +156,9 @@ FILLED = [
 def filled(exhibit: Exhibit, published: pd.DataFrame, part: Part | None, space_of: SpaceOf) -> pd.DataFrame:
     """A row a published cell, in the paper's order, with what `part` measured of it: the columns `FILLED`.
 
-    `measured`, `std` (ddof = 1), `low` and `high` (95 %, Student's t) are over `n_measured` seeds, `best` the best of
-    them; `difference` is measured minus published where both may be set against each other, else NaN; `note` says why
-    a cell stayed empty.
+    `measured`, `std` (ddof = 1), `low` and `high` (95 %, by t, within the metric's limits) are over `n_measured` seeds,
+    `best` the best of them; `difference` is measured minus published where both may be set against each other, else
+    NaN; `note` says why a cell stayed empty.
     """
     rows = []
     for cell in exhibit.cells(published).to_dict("records"):
@@ -192,18 +193,19 @@ def _measured(exhibit: Exhibit, cell: dict[Any, Any], part: Part | None, space_o
     values = measured(chosen, part.histories, str(cell["metric"]), on, space_of).dropna().to_numpy(dtype=np.float64)
     if not len(values):
         return empty
-    mean, evaluation = significance.student(values), str(chosen["evaluation"].iloc[0])
+    mean, low, high = intervals.of_mean(values, limits(str(cell["metric"])))
+    evaluation = str(chosen["evaluation"].iloc[0])
     told = part.comparable(evaluation, str(cell["metric"])) and not part.stand_in
     return empty | {
-        "measured": mean.difference,
+        "measured": mean,
         "std": significance.Summary.of(values).std,
         "n_measured": len(values),
-        "low": mean.low,
-        "high": mean.high,
-        "best": float(values.max() if "accuracy" in str(cell["metric"]) else values.min()),
+        "low": low,
+        "high": high,
+        "best": float(values.max() if METRICS[str(cell["metric"])].better > 0 else values.min()),
         "evaluation": evaluation,
         "scale": brief(chosen),
-        "difference": mean.difference - cell["number"] if told else nan,
+        "difference": mean - cell["number"] if told else nan,
     }
 
 

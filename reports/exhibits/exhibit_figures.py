@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from reports.exhibits.exhibit import Exhibit
 from reports.exhibits.exhibit_data import Part
-from reports.exhibits.metrics import course, measured, named
+from reports.exhibits.metrics import course, limits, measured, named
 from reports.figures.axes import Style, canvas, legend, over_epochs, styles
 from reports.figures.axes import plain as plain_axes
 from reports.figures.cell_drawing import INK, QUIET
@@ -18,7 +18,7 @@ from reports.figures.search_figures import cell_name, drawn_cell
 from reports.published.published_numbers import METRICS, PAPERS, genotypes
 from reports.records.blocks import SpaceOf, slug
 from reports.sentences.comparisons import plain
-from reports.statistics import significance
+from reports.statistics import intervals
 from spaces.cells.genotype import Genotype
 
 PANELS = 3  # of a trajectory side by side
@@ -87,13 +87,15 @@ def sweep(exhibit: Exhibit, part: Part, metric: str, space_of: SpaceOf) -> Drawn
     for method, mine in rows.groupby("method", sort=True):
         xs, middles, reach = [], [], []
         for x, group in mine.groupby("x", sort=True):
-            mean = significance.student(group["value"].to_numpy(dtype=np.float64))
+            mean, low, high = intervals.of_mean(group["value"].to_numpy(dtype=np.float64), limits(metric))
             xs.append(ticks.index(x))
-            middles.append(mean.difference)
-            reach.append(0.0 if np.isnan(mean.low) else mean.high - mean.difference)
-            ends.append(f"{method} at {x} {plain(mean.difference)} (n = {len(group)})")
+            middles.append(mean)
+            reach.append((0.0, 0.0) if np.isnan(low) else (mean - low, high - mean))
+            ends.append(f"{method} at {x} {plain(mean)} (n = {len(group)})")
         style = method_styles[str(method)]
-        axes.errorbar(xs, middles, yerr=reach, marker="o", markersize=4, capsize=3, linewidth=1.6, **style)
+        axes.errorbar(
+            xs, middles, yerr=np.transpose(reach), marker="o", markersize=4, capsize=3, linewidth=1.6, **style
+        )
         entries[str(method)] = style
     plain_axes(axes, exhibit.x.replace("_", " "), named(metric))
     axes.set_xticks(range(len(ticks)), [f"{tick:g}" if isinstance(tick, float) else str(tick) for tick in ticks])
@@ -140,7 +142,8 @@ def beside(exhibit: Exhibit, cells: pd.DataFrame, part: Part) -> Drawn | None:
     places = np.arange(len(column))
     spread = column["spread"].fillna(0)
     left.errorbar(column["published"], places, xerr=spread, fmt="D", markerfacecolor="none", color=INK, capsize=2)
-    reach = (column["high"] - column["measured"]).fillna(0)
+    sides = (column["measured"] - column["low"], column["high"] - column["measured"])
+    reach = np.array([side.fillna(0) for side in sides])
     right.errorbar(column["measured"], places, xerr=reach, fmt="o", color="#0072b2", capsize=2)
     for panel, title in ((left, "published (bars: printed spread)"), (right, "measured (bars: 95 % interval)")):
         plain_axes(panel, named(str(first["metric"])), "")

@@ -14,10 +14,10 @@ import pandas as pd
 
 from reports.exhibits.exhibit import Exhibit
 from reports.exhibits.exhibit_data import FULL, Part, brief
-from reports.exhibits.metrics import STAND_IN, named
+from reports.exhibits.metrics import STAND_IN, limits, named
 from reports.published.published_numbers import METRICS, PAPERS
 from reports.sentences.comparisons import plain, signed
-from reports.statistics import significance
+from reports.statistics import intervals, significance
 from reports.tables.tables import NOTHING, Column, Row, Table
 
 SMALL = 0.1
@@ -68,14 +68,14 @@ def evidence(exhibit: Exhibit, numbers: pd.DataFrame, part: Part) -> Table:
     rows: dict[str, Row] = {}
     for (method, heading), group in numbers.groupby(["method", "_heading"], sort=False):
         values = group["value"].to_numpy(dtype=np.float64)
-        mean = significance.student(values)
+        mean, low, high = intervals.of_mean(values, limits(str(group["metric"].iloc[0])))
         rows.setdefault(str(method), {"row": method, "scale": brief(_of(part, group))}).update(
             {
-                f"measured {heading}": mean.difference,
+                f"measured {heading}": mean,
                 f"std {heading}": significance.Summary.of(values).std,
                 f"n {heading}": len(values),
-                f"low {heading}": mean.low,
-                f"high {heading}": mean.high,
+                f"low {heading}": low,
+                f"high {heading}": high,
                 f"best {heading}": float("nan"),
             }
         )

@@ -7,6 +7,7 @@ import pandas as pd
 
 from reports.published.published_numbers import METRICS
 from reports.records.blocks import SpaceOf
+from reports.statistics.values import LIMITS
 from spaces.common.errors import InputError, unknown
 
 DATASETS = {
@@ -36,6 +37,11 @@ def named(name: str) -> str:
     words = name.removeprefix(LAST).removeprefix("probe.").replace("_", " ").replace(".", ", ")
     unit = METRICS[name].units[0] if name in METRICS else ""
     return f"{words[:1].upper()}{words[1:]}" + (f" ({unit})" if unit else "")
+
+
+def limits(metric: str) -> tuple[float, float] | None:
+    """Between which a published metric lies: percentages between 0 and 100, `None` for others."""
+    return LIMITS.get(METRICS[metric].units[0]) if metric in METRICS else None
 
 
 def measured(

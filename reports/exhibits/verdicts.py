@@ -8,7 +8,8 @@ A claim is judged at the scale at which it was measured and with the seeds that 
 - `matches`: equivalent within `within` (TOST). Not supported: significantly different.
 - `reproduces`: the 95 % interval of the mean lies within `value` ± `within`. Not supported: it lies outside. Judged
   only at the papers' scale, or of accuracies in the table.
-- `collapses`, `resists`: Wilson's 95 % interval of the share of collapsed seeds lies above, below one half.
+- `collapses`, `resists`: more, fewer than half of the seeds collapsed, by the exact binomial test of one half. Not
+  supported: significantly fewer, more.
 - `costs`: the 95 % interval of the ratio of search seconds (of the logarithms, paired by seed where seeds pair) lies
   within `value` times or divided by `within`. Not supported: it lies outside.
 """
@@ -20,19 +21,21 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from scipy.stats import binomtest
 
 from reports.collapse import definition
 from reports.collapse.definition import Criterion
 from reports.exhibits.exhibit import Claim, Exhibit
 from reports.exhibits.exhibit_data import EXACT, Part, brief
-from reports.exhibits.metrics import ACCURACIES, measured
-from reports.published.published_numbers import METRICS
-from reports.records.blocks import SpaceOf, blocks
-from reports.sentences.comparisons import HIGHER, LOWER, UNDECIDABLE, p_value, plain, signed, verdict
-from reports.statistics import significance
+from reports.exhibits.metrics import ACCURACIES, limits, measured
+from reports.published.published_numbers import METRICS, Metric
+from reports.records.blocks import SpaceOf, blocks, shared
+from reports.sentences.comparisons import BETTER, WORSE, p_is, p_value, plain, signed, verdict
+from reports.statistics import intervals, pairing, significance
 from reports.statistics.comparison import compare
+from reports.statistics.direction import HIGHER, LOWER, SIGNS
 from reports.statistics.significance import ALPHA
-from reports.statistics.values import place
+from reports.statistics.values import UNSTATED, place
 from spaces.common.plural import counted
 
 SUPPORTED = "supported"
@@ -82,8 +85,7 @@ class Question:
     space: str
     dataset: str
     metric: str
-    better: int
-    values: pd.DataFrame  # label, seed, value: the claim's method first
+    values: pd.DataFrame  # key, method (its label), seed, value, better, unit, shared: the claim's method first
 
     @property
     def labels(self) -> list[str]:
@@ -132,15 +134,17 @@ def _asked(exhibit: Exhibit, claim: Claim, part: Part, space_of: SpaceOf) -> Que
     space, dataset = _place(exhibit, claim)
     evaluated_on = claim.evaluated_on or dataset
     on = part.searched(evaluated_on) if evaluated_on == dataset else evaluated_on
+    known = METRICS[claim.metric] if claim.metric in METRICS else Metric()
+    better = LOWER if known.better < 0 or (not known.better and claim.higher is False) else HIGHER
+    declared = {"better": better, "unit": known.units[0] or UNSTATED}
     frames = []
     for label, method in zip(_labels(claim), (claim.method, *claim.against), strict=True):
         settings = claim.settings if method == claim.method and label == _labels(claim)[0] else claim.against_settings
         chosen = part.select(exhibit, method, settings, space, dataset)
         values = measured(chosen, part.histories, claim.metric, on, space_of)
-        frames.append(chosen.assign(method=label, value=values)[["key", "method", "seed", "value"]].dropna())
-    known = METRICS[claim.metric].better if claim.metric in METRICS else 0
-    better = known or (-1 if claim.higher is False else 1)
-    return Question(claim, part, space, dataset, claim.metric, better, pd.concat(frames, ignore_index=True))
+        own = chosen.assign(method=label, value=values, shared=shared(chosen))
+        frames.append(own[["key", "method", "seed", "value", "shared"]].dropna().assign(**declared))
+    return Question(claim, part, space, dataset, claim.metric, pd.concat(frames, ignore_index=True))
 
 
 def compared(exhibit: Exhibit, part: Part, space_of: SpaceOf) -> pd.DataFrame:
@@ -193,10 +197,10 @@ def _verdicts(asked: list[Question], space_of: SpaceOf, criterion: Criterion) ->
 
 
 def _compared(question: Question) -> list[dict[str, Any]]:
-    """The claim's method against each other one: rows of `compare` with the difference as an advantage."""
+    """The claim's method against each other one: rows of `compare`."""
     if question.claim.kind not in ("beats", "matches") or question.missing:
         return []
-    frame = question.values.drop(columns="key").assign(value=question.better * question.values["value"])
+    frame = question.values.drop(columns="key")
     own, rows = question.labels[0], []
     margin = question.claim.within or (MARGIN if question.metric in ACCURACIES else None)
     for other in question.labels[1:]:
@@ -222,14 +226,14 @@ def _judge(question: Question, rows: list[dict[str, Any]], space_of: SpaceOf, cr
 
 
 def _beats(question: Question, rows: list[dict[str, Any]]) -> Judged:
-    ahead = [row["verdict"] == HIGHER for row in rows]
-    against = any(row["verdict"] == LOWER or (row["verdict"] != HIGHER and _equivalent(row)) for row in rows)
+    ahead = [row["verdict"] == BETTER for row in rows]
+    against = any(row["verdict"] == WORSE or (row["verdict"] != BETTER and _equivalent(row)) for row in rows)
     found = SUPPORTED if all(ahead) else UNSUPPORTED if against else UNDECIDED
     return Judged(found, "; ".join(_difference(row) for row in rows), question.seeds)
 
 
 def _matches(question: Question, rows: list[dict[str, Any]]) -> Judged:
-    different = any(row["verdict"] in (HIGHER, LOWER) for row in rows)
+    different = any(row["verdict"] in (BETTER, WORSE) for row in rows)
     found = SUPPORTED if all(map(_equivalent, rows)) else UNSUPPORTED if different else UNDECIDED
     return Judged(found, "; ".join(_difference(row) for row in rows), question.seeds)
 
@@ -240,14 +244,16 @@ def _equivalent(row: dict[str, Any]) -> bool:
 
 
 def _difference(row: dict[str, Any]) -> str:
-    interval = "" if isnan(row["low"]) else f" (advantage, 95 % interval {signed(row['low'])} to {signed(row['high'])})"
-    seen = f"{row['method']} {_standing(row['difference'])} {row['baseline']}{interval}"
+    sign = SIGNS[row["better"]]
+    low, high = sorted((sign * row["low"], sign * row["high"]))
+    interval = "" if isnan(low) else f" (advantage, 95 % interval {signed(low)} to {signed(high)})"
+    seen = f"{row['method']} {_standing(sign * row['difference'])} {row['baseline']}{interval}"
     if isnan(row["p"]):
         return f"{seen}; so few seeds allow no test"
-    if row["verdict"] == UNDECIDABLE:
+    if row["smallest_p_holm"] > ALPHA:
         smallest = p_value(row["smallest_p_holm"])
         return f"{seen}; so few seeds could not have shown it: smallest p {smallest} over {row['family']}"
-    told = f"{seen}, Holm p = {p_value(row['p_holm'])} over {row['family']}"
+    told = f"{seen}, Holm {p_is(row['p_holm'])} over {row['family']}"
     return f"{told}, equivalent within ±{plain(row['margin'])}" if _equivalent(row) else told
 
 
@@ -264,17 +270,17 @@ def _reproduces(question: Question) -> Judged:
         return Judged(UNMEASURED, "a number of a reduced protocol is not set against a published one")
     value, within = claim.bounds
     values = own["value"].to_numpy(dtype=np.float64)
-    mean = significance.student(values)
+    mean, low, high = intervals.of_mean(values, limits(question.metric))
     write = plain if within >= 0.01 else "{:.4f}".format
     wanted = f"{write(value)} ± {write(within)}"
-    seen = f"{question.labels[0]} has {write(mean.difference)}"
+    seen = f"{question.labels[0]} has {write(mean)}"
     if evaluations == {EXACT}:
-        exact = _inside(mean.difference, mean.difference, value - within, value + within)
+        exact = _inside(mean, mean, value - within, value + within)
         return Judged(exact, f"{seen}, without any chance in it, {wanted} is claimed", len(values))
-    if isnan(mean.low):
+    if isnan(low):
         return Judged(UNDECIDED, f"{seen} from one seed, {wanted} is claimed", len(values))
-    seen += f" (95 % interval {write(mean.low)} to {write(mean.high)}), {wanted} is claimed"
-    return Judged(_inside(mean.low, mean.high, value - within, value + within), seen, len(values))
+    seen += f" (95 % interval {write(low)} to {write(high)}), {wanted} is claimed"
+    return Judged(_inside(low, high, value - within, value + within), seen, len(values))
 
 
 def _costs(question: Question) -> Judged:
@@ -282,10 +288,9 @@ def _costs(question: Question) -> Judged:
     value, within = claim.bounds
     seconds = question.part.records.set_index("key")["search_seconds"]
     found, words = [], []
-    own = question.of(question.labels[0]).set_index("seed")["key"].map(seconds)
     for label in question.labels[1:]:
-        other = question.of(label).set_index("seed")["key"].map(seconds)
-        paired = set(own.index) == set(other.index)
+        paired = pairing.paired(question.of(question.labels[0]), question.of(label))
+        own, other = (question.of(name).set_index("seed")["key"].map(seconds) for name in (question.labels[0], label))
         ratio = significance.estimate(
             np.log(own.to_numpy(dtype=np.float64)),
             np.log((other.reindex(own.index) if paired else other).to_numpy(dtype=np.float64)),
@@ -326,14 +331,17 @@ def _collapses(question: Question, space_of: SpaceOf, criterion: Criterion) -> J
     share = definition.shares(verdicts.assign(label=question.labels[0])).iloc[0]
     if not share["n"]:
         return Judged(UNMEASURED, f"no trial of {question.labels[0]} has a history")
+    collapsed, n = int(share["collapsed"]), int(share["n"])
+    test = binomtest(collapsed, n, 0.5)
     seen = (
-        f"{share['collapsed']:.0f} of {counted(share['n'], 'seed')} of {question.labels[0]} collapsed (95 % interval "
-        f"of the share {100 * share['low']:.0f} to {100 * share['high']:.0f} %)"
+        f"{collapsed} of {counted(n, 'seed')} of {question.labels[0]} collapsed (95 % interval of the share "
+        f"{100 * share['low']:.0f} to {100 * share['high']:.0f} %; exact binomial test of one half, "
+        f"{p_is(test.pvalue)})"
     )
-    side = _inside(share["low"], share["high"], 0.5, 1.0)
-    if question.claim.kind == "resists" and side != UNDECIDED:
-        side = UNSUPPORTED if side == SUPPORTED else SUPPORTED
-    return Judged(side, seen, int(share["n"]))
+    if test.pvalue > ALPHA:
+        return Judged(UNDECIDED, seen, n)
+    most = 2 * collapsed > n
+    return Judged(SUPPORTED if most == (question.claim.kind == "collapses") else UNSUPPORTED, seen, n)
 
 
 def _row(exhibit: Exhibit, question: Question, judged: Judged) -> dict[str, Any]:

@@ -39,7 +39,7 @@ def critical_difference(standing: Standings, slug: str, conditions: str) -> Draw
     _names(figure, axes, names, ranks, STEP * (0.6 * len(bars) + 1))
     over = f"{len(names)} methods over {len(standing.blocks)} blocks ({'; '.join(standing.blocks)})"
     caption = (
-        f"Critical-difference diagram of {over}: mean ranks, 1 the highest mean. A bar joins methods whose ranks "
+        f"Critical-difference diagram of {over}: mean ranks, 1 the best mean. A bar joins methods whose ranks "
         f"differ by less than the critical difference of Nemenyi's test at {ALPHA:g}. {sentence(conditions)}"
     )
     listed = "; ".join(f"{name} {number(rank)}" for name, rank in zip(names, ranks, strict=True))
@@ -65,7 +65,7 @@ def profiles(standing: Standings, slug: str, conditions: str, method_styles: dic
         entries[f"{method} (n = {len(own)})"] = style
         medians.append(f"{method} {number(float(np.median(own)))}")
         points.append(pd.DataFrame({"method": method, "score": own, "share": share}))
-    plain(axes, "Score: value minus the block's mean over methods", "Share of searches at least so high")
+    plain(axes, "Score: by how much better than the block's mean over methods", "Share of searches at least so good")
     axes.set_ylim(-0.02, 1.02)
     legend(axes, entries, loc="upper left", bbox_to_anchor=(1.0, 1.0))
     caption = (

@@ -11,6 +11,7 @@ from reports.figures.figure import Drawn
 from reports.pages import trial_page
 from reports.pages.trial_page import Pictures, words
 from reports.records.blocks import Block, SpaceOf, blocks, flat, scale_words
+from reports.sentences import pairing_sentences
 from reports.statistics.published_bests import bests
 from reports.tables import tables
 from reports.tables.tables import Row, Table, named_rows
@@ -113,7 +114,7 @@ def _section(block: Block, histories: pd.DataFrame, space_of: SpaceOf, method_st
             bests(block.values()), f"{block.title}, best of k searches: {block.conditions}", f"{block.slug}-bests"
         ),
         trials=tables.trials(block),
-        statements=[str(words) for words in comparison["statement"]],
+        statements=[*pairing_sentences.statements(comparison), *(str(words) for words in comparison["statement"])],
         trajectory=search_figures.trajectory(block, histories, method_styles) if len(histories) else None,
         losses=search_figures.losses(block, histories, method_styles) if len(histories) else None,
     )

@@ -14,16 +14,19 @@ from reports.figures.axes import styles
 from reports.figures.figure import Drawn
 from reports.records.blocks import Block, SpaceOf, blocks
 from reports.records.histories import courses
+from reports.statistics.contrasts import contrasts
+from reports.statistics.contrasts import statements as contrast_statements
 from reports.tables import collapse_tables
-from reports.tables.tables import Table, named_rows
+from reports.tables.tables import BASELINE, Table, named_rows
 
 
 @dataclass(frozen=True)
 class Part:
-    """One block: its shares, every verdict, the survival curves."""
+    """One block: its shares, how they compare (`None` for one method), every verdict, the survival curves."""
 
     block: Block
     shares: Table
+    contrasts: Table | None
     verdicts: Table
     statements: list[str]
     curves: pd.DataFrame
@@ -54,7 +57,8 @@ class Collapse:
     @property
     def tables(self) -> list[Table]:
         """The tables that LaTeX gets as well."""
-        return [*(part.shares for part in self.parts), *([self.warnings] if self.warnings else []), self.rules]
+        compared = [table for part in self.parts for table in (part.shares, part.contrasts) if table]
+        return [*compared, *([self.warnings] if self.warnings else []), self.rules]
 
     @property
     def drawn(self) -> list[Drawn]:
@@ -81,13 +85,15 @@ def gather(
     parts = []
     for block, trials in judged:
         shares = definition.shares(trials, criterion.base_rate(space_of(block.space)))
+        compared = contrasts(shares, BASELINE if BASELINE in block.methods else None)
         curves = definition.survival(trials)
         parts.append(
             Part(
                 block=block,
                 shares=collapse_tables.shares(block, shares, criterion),
+                contrasts=collapse_tables.contrasts(block, compared),
                 verdicts=collapse_tables.verdicts(block, trials),
-                statements=definition.statements(shares),
+                statements=definition.statements(shares) + contrast_statements(compared),
                 curves=curves,
                 survival=collapse_figures.survival(block, curves, method_styles) if len(curves) else None,
             )

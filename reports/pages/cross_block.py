@@ -53,12 +53,15 @@ def by_protocol(found: list[Block]) -> list[list[Block]]:
     return [[block for block in found if block.protocol == protocol] for protocol in protocols]
 
 
-def values_of(own: list[Block], metric: str = "accuracy") -> pd.DataFrame:
-    """The plain frame of several blocks; where two are of one space and data set, their names tell them apart."""
+def values_of(own: list[Block], metric: str = "accuracy", better: str | None = None) -> pd.DataFrame:
+    """The plain frame of several blocks; where two are of one space and data set, their names tell them apart.
+
+    Raises `InputError` as `Block.values`.
+    """
     places = [(block.space, block.dataset) for block in own]
     frames = []
     for block, place in zip(own, places, strict=True):
-        frame = block.values(metric)
+        frame = block.values(metric, better)
         if places.count(place) > 1:
             frame["dataset"] += f" ({block.scale}, {block.evaluation}, digest {block.dataset_digest})"
         frames.append(frame)

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from reports.published.published_numbers import METRICS, PAPERS, reasons
-from reports.sentences.comparisons import p_value, signed
+from reports.sentences.comparisons import p_is, signed
 from reports.statistics.significance import ALPHA, Summary, holm, welch
 from reports.tables.tables import Row, named_rows
 from spaces.common.plural import counted
@@ -197,7 +197,7 @@ def _statement(row: Row) -> str:
         return f"{seen}: {how}; {row['verdict']}, {row['obstacle']}."
     tested = (
         f"advantage {signed(row['advantage'])}, 95 % interval {signed(row['low'])} to {signed(row['high'])}, "
-        f"Holm p = {p_value(row['p_holm'])} over {row['family']}"
+        f"Holm {p_is(row['p_holm'])} over {row['family']}"
     )
     return f"{seen}: {how}; {row['verdict']} ({tested})."
 

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from reports.statistics.values import UNSTATED, checked
+from reports.statistics.direction import HIGHER, LOWER, known
+from reports.statistics.values import FRACTION, PERCENT, UNSTATED, checked
 from spaces.common.errors import InputError, unknown
 
 RECORD_COLUMNS = (
@@ -21,6 +22,8 @@ NOISE = {"tabular": "search noise", "retrained": "search and retraining noise"}
 """What the spread of accuracies over seeds is of: a table gives an architecture one value, so only the search varies;
 where each search is retrained once, both vary and cannot be told apart.
 """
+UNITS = {"accuracy": PERCENT, "skip_share": FRACTION}
+"""The records' columns that are bounded."""
 SAME = ["space", "dataset", "protocol", "scale", "evaluation", "dataset_digest"]
 
 
@@ -66,10 +69,11 @@ class Block:
         """The labels, sorted."""
         return sorted(set(self.records["label"]))
 
-    def values(self, metric: str = "accuracy") -> pd.DataFrame:
+    def values(self, metric: str = "accuracy", better: str | None = None) -> pd.DataFrame:
         """The plain frame of `reports.statistics.comparison`, `metric` being a numeric column of the records.
 
-        Raises `InputError` where it is not one, or names the record in which it is not a finite number.
+        `better` says which way it is better, "higher" or "lower", where its name does not. Raises `InputError` where it
+        is no such column or nothing says which way, or names the record in which it is not a finite number.
         """
         if metric not in self.records.columns or not pd.api.types.is_numeric_dtype(self.records[metric]):
             numeric = self.records.select_dtypes("number").columns.difference(["seed"])
@@ -81,8 +85,12 @@ class Block:
                 f"record {first['key']}: {metric} is {first[metric]}, not a finite number: delete that record and run "
                 "its study again"
             )
+        direction = better or known(metric)
+        if direction is None:
+            raise InputError(f"metric {metric!r}: is it better {HIGHER} or {LOWER}? say --better {HIGHER} or {LOWER}")
         frame = self.records[["label", "space", "dataset", "seed", metric]]
         frame = frame.set_axis(["method", "space", "dataset", "seed", "value"], axis=1)
+        frame = frame.assign(better=direction, unit=UNITS.get(metric, UNSTATED), shared=shared(self.records))
         if metric == "accuracy":
             frame = frame.assign(convention=self.records["convention"], noise=NOISE.get(self.evaluation, UNSTATED))
         else:
@@ -109,6 +117,24 @@ def blocks(records: pd.DataFrame) -> list[Block]:
         labelled = group.assign(label=_labels(group)).sort_values(["label", "seed"], kind="stable")
         made.append(Block(**same, slug=slug, records=labelled.reset_index(drop=True)))
     return made
+
+
+def shared(records: pd.DataFrame) -> list[str]:
+    """What each of the records shares with those of its seed, in words: the streams that its seed names.
+
+    Streams are derived from the seed and what they are for (`spaces.common.streams`), not from the method: trials that
+    split the images alike and take batches of one size see the same images in the same order.
+    """
+    return [_shared(row) for row in records[["settings", "evaluation"]].to_dict("records")]
+
+
+def _shared(record: dict[Any, Any]) -> str:
+    settings = record["settings"] if isinstance(record["settings"], dict) else {}
+    share, batch, retrained = (settings.get(name) for name in ("weights_share", "batch_size", "evaluate.batch_size"))
+    split = "the split of the training images" + (f" ({share:.3g} for the weights)" if share else "")
+    batches = "the order and augmentation of batches" + (f" of {batch}" if batch else "")
+    also = f" (in retraining of {retrained})" if record["evaluation"] == "retrained" and retrained else ""
+    return f"{split}, {batches}{also}, and initial weights where networks have one shape"
 
 
 def scale_words(protocol: str, scale: str) -> str:

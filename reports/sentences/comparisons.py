@@ -4,16 +4,23 @@ from collections.abc import Iterable
 from math import isinf, isnan
 from typing import Any
 
+import pandas as pd
+
+from reports.statistics.direction import SIGNS
 from reports.statistics.power import MOST, POWER
 from reports.statistics.significance import ALPHA
-from reports.statistics.values import place
+from reports.statistics.values import NOTHING, place
 from spaces.common.plural import counted
 
-HIGHER = "significantly higher"
-LOWER = "significantly lower"
-NO_EVIDENCE = "no evidence"
+BETTER = "significantly better"
+WORSE = "significantly worse"
+UNCORRECTED = "not significant after correction"
+INSIGNIFICANT = "not significant"
 UNDECIDABLE = "too few seeds"
 ABSENT = "not compared"
+
+LEAST = 1e-4
+"""The smallest p that is written."""
 
 
 def ranged(low: float, high: float, noun: str) -> str:
@@ -22,14 +29,16 @@ def ranged(low: float, high: float, noun: str) -> str:
 
 
 def verdict(row: dict[str, Any]) -> str:
-    """One of the five verdicts above, for a row of `reports.statistics.comparison.compare`."""
+    """One of the six verdicts above, for a row of `reports.statistics.comparison.compare`."""
     if not (row["n_method"] and row["n_baseline"]):
         return ABSENT
+    if row["p_holm"] > ALPHA >= row["p"]:
+        return UNCORRECTED
     if row["smallest_p_holm"] > ALPHA:
         return UNDECIDABLE
     if row["p_holm"] > ALPHA:
-        return NO_EVIDENCE
-    return HIGHER if row["difference"] > 0 else LOWER
+        return INSIGNIFICANT
+    return BETTER if SIGNS[row["better"]] * row["difference"] > 0 else WORSE
 
 
 def statement(row: dict[str, Any]) -> str:
@@ -38,14 +47,22 @@ def statement(row: dict[str, Any]) -> str:
     if verdict == ABSENT:
         return f"{method} was not compared: {baseline} has no trial on {place(row['space'], row['dataset'])}."
     seen = f"difference {signed(row['difference'])}{_interval(row)}"
-    tested = f"Holm p = {p_value(row['p_holm'])}, {_sizes(row)}, A12 = {row['a12']:.2f}"
+    tested = f"Holm {p_is(row['p_holm'])}, {_sizes(row)}, A12 = {row['a12']:.2f}"
     if verdict == UNDECIDABLE:
         said = f"{method} against {baseline}: {seen}. {_ties(row)}{_impossible(row)}"
-    elif verdict == NO_EVIDENCE:
-        said = f"No evidence of a difference between {method} and {baseline}: {seen} ({tested}). {_ties(row)}".strip()
+    elif verdict == INSIGNIFICANT:
+        said = f"No significant difference between {method} and {baseline}: {seen} ({tested}). {_ties(row)}".strip()
+    elif verdict == UNCORRECTED:
+        said = (
+            f"{method} against {baseline} is not significant after correction ({p_is(row['p'])}): {seen} "
+            f"({tested}, over {row['family']})."
+        )
+        if row["smallest_p_holm"] > ALPHA:
+            said += " So few seeds could not have passed it."
     else:
-        word = "higher" if verdict == HIGHER else "lower"
-        said = f"Significant difference: {method} is {word} than {baseline}, {seen} ({tested})."
+        word = "better" if verdict == BETTER else "worse"
+        side = "higher" if row["difference"] > 0 else "lower"
+        said = f"Significant difference: {method} is {word} ({side}) than {baseline}, {seen} ({tested})."
     return " ".join(
         words for words in (said, _planned(row), _equivalent(row), _pairing(row), row["conventions"]) if words
     )
@@ -56,13 +73,19 @@ def searches(n: int) -> str:
     return counted(n, "search", "searches")
 
 
-def unmatched(method: str, baseline: str, ours: set[Any], theirs: set[Any]) -> str:
-    """The seeds that only one of two methods ran, in words; empty where they ran the same, or one ran none."""
-    if not theirs or ours == theirs:
+def unmatched(method: str, baseline: str, ours: pd.DataFrame, theirs: pd.DataFrame | None) -> str:
+    """Why values that share something by seed are not paired, in words; empty where they share nothing."""
+    if theirs is None:
         return ""
-    if not ours & theirs:
+    shared = [set(values["shared"]) - {NOTHING} for values in (ours, theirs)]
+    if not all(shared):
+        return ""
+    if len(shared[0] | shared[1]) > 1:
+        return f"{method} and {baseline} do not share the same: {' and '.join(sorted(shared[0] | shared[1]))}"
+    first, second = set(ours["seed"]), set(theirs["seed"])
+    if not first & second:
         return f"no seed of {method} is one of {baseline}"
-    sides = [(method, ours - theirs), (baseline, theirs - ours)]
+    sides = [(method, first - second), (baseline, second - first)]
     return ", ".join(f"{_seeds(seeds)} of {name} {_has(seeds)} no pair" for name, seeds in sides if seeds)
 
 
@@ -89,9 +112,14 @@ def plain(value: float) -> str:
     return f"{value:.2f}".replace("-", "−")
 
 
+def p_is(p: float) -> str:
+    """`p = 0.012`, or `p < 0.0001`."""
+    return f"p {p_value(p)}" if p < LEAST else f"p = {p_value(p)}"
+
+
 def p_value(p: float) -> str:
     """Two significant digits, never rounded to zero."""
-    return f"{p:.2g}" if p >= 1e-4 else "< 0.0001"
+    return f"{p:.2g}" if p >= LEAST else "< 0.0001"
 
 
 def _interval(row: dict[str, Any]) -> str:
@@ -115,19 +143,16 @@ def _impossible(row: dict[str, Any]) -> str:
     sizes = _sizes(row)
     if isnan(row["p"]):
         return f"{sizes}: that allows no test, so no difference could have been declared."
-    smallest = p_value(row["smallest_p"])
-    if row["smallest_p"] > ALPHA:
-        return f"{sizes}: the smallest p this test can give is {smallest}, so no difference could have been declared."
-    corrected = p_value(row["smallest_p_holm"])
-    return (
-        f"{sizes}: the smallest p this test can give is {smallest}, {corrected} after Holm over {row['family']}, "
-        "so no difference could have been declared."
-    )
+    smallest = f"{sizes}: the smallest p this test can give is {p_value(row['smallest_p'])}"
+    if row["smallest_p"] <= ALPHA:
+        smallest += f", {p_value(row['smallest_p_holm'])} after Holm over {row['family']}"
+    beside = "" if isnan(row["t_p"]) else f" The t test, which takes values for normal, has {p_is(row['t_p'])}."
+    return f"{smallest}, so no difference could have been declared.{beside}"
 
 
 def _planned(row: dict[str, Any]) -> str:
     """What so many seeds could have shown, and how many it takes; for a significant difference nothing."""
-    if row["verdict"] in (HIGHER, LOWER) or isnan(row["detectable"]):
+    if row["verdict"] in (BETTER, WORSE) or isnan(row["detectable"]):
         return ""
     power = f"{POWER:.0%}".replace("%", " %")
     able = not isinf(row["detectable"])
@@ -149,13 +174,13 @@ def _equivalent(row: dict[str, Any]) -> str:
     if isnan(row["tost_p"]):
         return f"Equivalence {within} was not tested: the difference has no spread."
     if row["tost_p_holm"] <= ALPHA:
-        return f"They are equivalent {within} (TOST, Holm p = {p_value(row['tost_p_holm'])})."
+        return f"They are equivalent {within} (TOST, Holm {p_is(row['tost_p_holm'])})."
     if row["attainable_margin"] > row["margin"]:
         return (
             f"Equivalence {within} could not have been shown: at this spread the margin would have to be at least "
             f"±{plain(row['attainable_margin'])}."
         )
-    return f"Equivalence {within} is not shown (TOST, Holm p = {p_value(row['tost_p_holm'])})."
+    return f"Equivalence {within} is not shown (TOST, Holm {p_is(row['tost_p_holm'])})."
 
 
 def _pairing(row: dict[str, Any]) -> str:

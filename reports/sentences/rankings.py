@@ -5,7 +5,8 @@ from math import factorial, isnan
 
 import pandas as pd
 
-from reports.sentences.comparisons import p_value, plain, signed
+from reports.sentences.comparisons import p_is, p_value, plain, signed
+from reports.statistics.direction import HIGHER, LOWER
 from reports.statistics.ranks import Friedman
 from reports.statistics.significance import ALPHA
 
@@ -20,6 +21,19 @@ def left_out(means: pd.DataFrame, whole: pd.DataFrame, place: Callable[[str, str
         lacking = [str(method) for method in means.columns[means.loc[names].isna()]]
         said.append(f"{place(*names)} is left out across blocks: it has no trial of {', '.join(lacking)}.")
     return said
+
+
+def mixed(values: pd.DataFrame, place: Callable[[str, str], str]) -> list[str]:
+    """Where values are better higher in some blocks and lower in others, which is which; else nothing."""
+    sides: dict[str, list[str]] = {HIGHER: [], LOWER: []}
+    for row in values.drop_duplicates(["space", "dataset"]).sort_values(["space", "dataset"]).to_dict("records"):
+        sides[row["better"]].append(place(row["space"], row["dataset"]))
+    if not all(sides.values()):
+        return []
+    return [
+        f"Higher is better on {', '.join(sides[HIGHER])}, lower on {', '.join(sides[LOWER])}: ranks may be compared "
+        "across them, scores mix two metrics."
+    ]
 
 
 def nothing(blocks: int, methods: int) -> str:
@@ -51,20 +65,20 @@ def _ranks(
             f"{over}: Friedman's test needs three methods, so there is no critical difference. {pair['method']} "
             f"improves on {pair['baseline']} with probability {plain(pair['improvement'])}{_interval(pair, plain)}."
         ]
-    tested = f"Friedman p = {p_value(friedman.p)}, {over}"
+    tested = f"Friedman {p_is(friedman.p)}, {over}"
     if friedman.smallest > ALPHA:
         return [
             f"{over}: the smallest p that Friedman's test can give is {p_value(friedman.smallest)}, so no difference "
             f"of ranks could have been declared; that takes {_blocks_needed(methods)} blocks of so many methods."
         ]
     if friedman.p > ALPHA:
-        return [f"No evidence that the methods rank differently ({tested})."]
+        return [f"The methods do not rank significantly differently ({tested})."]
     said = [f"The methods do not rank alike ({tested})."]
     apart = pairs[pairs["nemenyi_p"] <= ALPHA]
     mean_rank = dict(zip(frame["method"], frame["rank"], strict=True))
     said += [
-        f"{pair['method']} ranks higher than {pair['baseline']}: mean ranks {plain(mean_rank[pair['method']])} and "
-        f"{plain(mean_rank[pair['baseline']])} (Nemenyi p = {p_value(pair['nemenyi_p'])})."
+        f"{pair['method']} ranks ahead of {pair['baseline']}: mean ranks {plain(mean_rank[pair['method']])} and "
+        f"{plain(mean_rank[pair['baseline']])} (Nemenyi {p_is(pair['nemenyi_p'])})."
         for pair in apart.to_dict("records")
     ]
     told = f"differ by less than the critical difference of {plain(critical)}"
@@ -80,7 +94,7 @@ def _ranks(
 
 def _middle(frame: pd.DataFrame) -> str:
     best = frame.sort_values(["iqm", "method"], ascending=[False, True], ignore_index=True).iloc[0]
-    said = f"The highest interquartile mean is {best['method']}'s, {signed(best['iqm'])}{_interval(best, signed)}"
+    said = f"The best interquartile mean is {best['method']}'s, {signed(best['iqm'])}{_interval(best, signed)}"
     if isnan(best["low"]):
         return f"{said}; a method with a single seed in some block gets no interval."
     others = frame[(frame["method"] != best["method"]) & (frame["high"] >= best["low"])]["method"]

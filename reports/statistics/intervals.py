@@ -1,4 +1,4 @@
-"""Intervals by the bootstrap; those by Student's t stand with their estimate in `reports.statistics.significance`.
+"""Intervals by the bootstrap, and by Student's t where values are bounded; elsewhere `significance.Estimate` has them.
 
 The resamples come from a fixed seed, so that the same values give the same interval in every process.
 """
@@ -9,8 +9,41 @@ from typing import Any
 
 import numpy as np
 from scipy import stats
+from scipy.special import expit, logit
 
-from reports.statistics.significance import LEVEL, RESAMPLES, Values
+from reports.statistics.significance import LEVEL, RESAMPLES, Estimate, Values, student
+
+Limits = tuple[float, float]
+
+
+def bounded(estimate: Estimate, limits: Limits | None) -> Limits:
+    """The `LEVEL` interval by t of an estimate that lies within `limits`, which the interval does not leave.
+
+    Taken on the scale of the logit of where the estimate lies between the limits, its standard error by the delta
+    method, and taken back: far from the limits that is Student's interval, near one it is shorter on that side. Not of
+    the logits of the values, whose mean is not the mean. Without limits, without spread or for n < 2 it is the
+    estimate's own. Agresti, Categorical Data Analysis, section 3.1 (of a proportion).
+    """
+    if limits is None or not estimate.error > 0:
+        return estimate.low, estimate.high
+    least, most = limits
+    share = (estimate.difference - least) / (most - least)
+    if not 0 < share < 1:  # by rounding alone, where the values keep to their limits
+        return estimate.low, estimate.high
+    reach = estimate.reach(LEVEL) / ((most - least) * share * (1 - share))
+    low, high = (least + (most - least) * float(expit(logit(share) + side)) for side in (-reach, reach))
+    return low, high
+
+
+def of_mean(sample: Values, limits: Limits | None) -> tuple[float, float, float]:
+    """The mean of `sample` [n] and its `LEVEL` interval; within `limits` as `bounded`."""
+    mean = student(sample)
+    return mean.difference, *bounded(mean, limits)
+
+
+def of_difference(limits: Limits | None) -> Limits | None:
+    """Between which the difference of two values within `limits` lies."""
+    return None if limits is None else (limits[0] - limits[1], limits[1] - limits[0])
 
 
 def bca(*samples: Values) -> tuple[float, float]:

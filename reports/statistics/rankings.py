@@ -16,6 +16,7 @@ from scipy import stats
 
 from reports.sentences import rankings
 from reports.statistics import effects, intervals, ranks
+from reports.statistics.direction import SIGNS
 from reports.statistics.ranks import Friedman
 from reports.statistics.significance import ALPHA, Values
 from reports.statistics.values import checked, place, split
@@ -24,13 +25,14 @@ TRIM = 0.25
 """The share cut from each end for an interquartile mean."""
 
 STANDING_NOTES = (
-    "Across blocks, that is spaces with data sets, a method's score is its value minus the mean of all methods' means "
-    "in the block, in the values' unit, so that an easy data set counts no more than a hard one. The interquartile "
+    "Across blocks, that is spaces with data sets, a score says by how much a value is better than the mean of all "
+    "methods' means in the block, in the values' unit, so that an easy data set counts no more than a hard one; a "
+    "higher score is better, whichever way the values are. The interquartile "
     "mean (IQM) is the mean of the middle half of all of a method's scores; its 95 % interval is the stratified "
     "bootstrap's by percentiles, resampling seeds within each block: of normal scores it covers 94 % and more, of a "
     "method that collapses in three searches of ten some 70 % at n = 3. A performance profile shows, for each score, "
     "the share of a method's searches that score at least so much.",
-    "Ranks are of the means in each block, 1 the highest. Friedman's test permutes them within blocks, exactly up to "
+    "Ranks are of the means in each block, 1 the best. Friedman's test permutes them within blocks, exactly up to "
     "9,999 arrangements; Nemenyi's test corrects for all pairs of methods and is asymptotic in the number of blocks. "
     "The probability of improvement across blocks is the mean of A12 over blocks, with the stratified bootstrap's "
     "interval; neither it nor the IQM is corrected for the number of methods.",
@@ -45,7 +47,8 @@ class Standings:
       scores, `convention` in words
     - `pairs`, a row a pair: `method`, `baseline`, `rank_difference`, `nemenyi_p`, `improvement` with `low` and `high`
     - `friedman`, or `None` for fewer than three methods; `critical`, the critical difference of mean ranks
-    - `scores`, a row a search: `method`, `space`, `dataset`, `seed`, `score`
+    - `scores`, a row a search: `method`, `space`, `dataset`, `seed`, `score`, by how much its value is better than the
+      mean of the block's methods
     - `enough`: whether Friedman's test could have rejected at all
     - `statements`: what is supported, what not, what could not have been, and what was left out
     """
@@ -72,10 +75,14 @@ PAIRS = ["method", "baseline", "rank_difference", "nemenyi_p", "improvement", "l
 def standings(values: pd.DataFrame) -> Standings:
     """The standings of all methods that share blocks. Raises `InputError` as `reports.statistics.values.checked`."""
     searches, _ = split(checked(values))
+    # From here on more is better.
+    sign = searches["better"].map(SIGNS).astype(float)
+    mixed = rankings.mixed(searches, place)
+    searches = searches.assign(value=sign * searches["value"])
     means = searches.groupby(["space", "dataset", "method"])["value"].agg(_mean).unstack("method")
     whole = _complete(means)
     blocks = [place(*names) for names in whole.index]
-    left_out = rankings.left_out(means, whole, place)
+    left_out = mixed + rankings.left_out(means, whole, place)
     if min(whole.shape) < 2:
         empty = pd.DataFrame(columns=FRAME), pd.DataFrame(columns=PAIRS)
         said = [*left_out, rankings.nothing(*means.shape)]

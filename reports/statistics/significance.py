@@ -141,7 +141,8 @@ def welch(first: Summary, second: Summary) -> Estimate:
     a, b = first.std**2 / first.n, second.std**2 / second.n
     if a + b == 0:
         return Estimate(difference, 0.0, nan)
-    freedom = (a + b) ** 2 / (a**2 / (first.n - 1) + b**2 / (second.n - 1))
+    share = a / (a + b)  # squared by itself, as the square of a large variance overflows
+    freedom = 1 / (share**2 / (first.n - 1) + (1 - share) ** 2 / (second.n - 1))
     return Estimate(difference, sqrt(a + b), freedom)
 
 

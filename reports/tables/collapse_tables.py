@@ -8,7 +8,7 @@ import pandas as pd
 
 from reports.collapse.definition import Criterion
 from reports.records.blocks import Block
-from reports.sentences.comparisons import plain
+from reports.sentences.comparisons import p_value, plain
 from reports.tables.tables import NOTHING, Column, Row, Table
 
 
@@ -46,6 +46,15 @@ SHARES = (
     Column("Random cells (%)", _number("base", _tenths)),
     Column("Median onset (epoch)", _number("onset", _epoch)),
 )
+CONTRASTS = (
+    Column("Method", _words("label"), numeric=False),
+    Column("Against", _words("against"), numeric=False),
+    Column("Collapsed", lambda row: f"{row['collapsed']} of {row['n']}"),
+    Column("Against collapsed", lambda row: f"{row['collapsed_against']} of {row['n_against']}"),
+    Column("p (Fisher)", _number("p", p_value)),
+    Column("p (Holm)", _number("p_holm", p_value)),
+    Column("Verdict", _words("verdict"), numeric=False),
+)
 VERDICTS = (
     Column("Method", _words("label"), numeric=False),
     Column("Seed", _number("seed")),
@@ -80,6 +89,17 @@ def shares(block: Block, frame: pd.DataFrame, criterion: Criterion) -> Table:
         "space's random architectures that are like that."
     )
     return Table(frame, SHARES, caption, f"{block.slug}-collapse")
+
+
+def contrasts(block: Block, frame: pd.DataFrame) -> Table | None:
+    """Rows of `reports.statistics.contrasts.contrasts`; `None` without any."""
+    if frame.empty:
+        return None
+    caption = (
+        f"{block.title}, how often searches collapse, compared: {block.conditions}. Fisher's exact test, "
+        f"Holm-corrected over {frame['family'].iloc[0]}."
+    )
+    return Table(frame, CONTRASTS, caption, f"{block.slug}-collapse-compared")
 
 
 def verdicts(block: Block, judged: pd.DataFrame) -> Table:

@@ -20,6 +20,8 @@ BASELINE = "darts-1st"
 MARGIN = 0.5
 """Accuracies, in %, count as equally good within plus or minus so many points, unless another margin is asked for."""
 
+SCORES = "Rank 1 is best; a score says by how much a value is better than the block's mean."
+
 Row = dict[str, Any]
 NOTHING = "–"
 
@@ -93,7 +95,12 @@ def summary(frame: pd.DataFrame, caption: str) -> Table:
 def compared(frame: pd.DataFrame, caption: str, slug: str = "comparisons") -> Table:
     """Rows of `compare` as a table; the families over which p was corrected are added to the caption."""
     families = " and ".join(sorted(set(frame["family"])))
-    return Table(frame, COMPARISON, f"{caption}. p is Holm-corrected over {families}.", slug)
+    better = " and ".join(sorted(set(frame["better"])))
+    legend = (
+        f"p is Holm-corrected over {families}. A12, Cliff's δ and Improves say how often the method is "
+        f"better; {better} is better."
+    )
+    return Table(frame, COMPARISON, f"{caption}. {legend}", slug)
 
 
 def planned(frame: pd.DataFrame, caption: str, slug: str = "equivalence-and-power") -> Table:
@@ -125,8 +132,9 @@ def comparisons(block: Block, comparison: pd.DataFrame) -> list[Table]:
 def best(frame: pd.DataFrame, caption: str, slug: str = "bests") -> Table:
     """Rows of `reports.statistics.published_bests.bests` as a table."""
     legend = (
-        "Expected: the best of so many that the searches' mean and standard deviation let expect of normal values; for "
-        "the same k, exactly over all subsets of the searches."
+        "Expected: the best of so many that the searches' mean and standard deviation let expect, of normal values, or "
+        "of beta distributed ones where values are percentages or fractions; for the same k, exactly over all subsets "
+        "of the searches."
     )
     return Table(frame, BEST, f"{caption}. {legend}", slug)
 
@@ -138,7 +146,7 @@ def standing(standing: Standings, conditions: str, slug: str) -> list[Table]:
     over = f"over {len(standing.blocks)} blocks ({'; '.join(standing.blocks)})"
     critical = "" if standing.friedman is None else f" Critical difference of ranks: {plain(standing.critical)}."
     return [
-        Table(standing.frame, STANDING, f"Methods {over}: {conditions}.{critical}", f"{slug}-standings"),
+        Table(standing.frame, STANDING, f"Methods {over}: {conditions}. {SCORES}{critical}", f"{slug}-standings"),
         Table(standing.pairs, STANDING_PAIR, f"Pairs of methods {over}: {conditions}.", f"{slug}-pairs"),
     ]
 
@@ -231,6 +239,7 @@ COMPARISON = (
     Column("Smallest p", _written("smallest_p", p_value)),
     Column("t p", _written("t_p", p_value)),
     Column("Wilcoxon p", _written("wilcoxon_p", p_value)),
+    Column("r over seeds", _written("correlation", plain)),
     Column("A12", _written("a12", plain)),
     Column("Cliff's δ", _written("cliffs_delta", signed)),
     Column("Improves", _written("improvement", plain)),

@@ -81,6 +81,7 @@ def _document(found: "Collapse") -> dict[str, Any]:
                 "dataset": part.block.dataset,
                 "conditions": part.block.conditions,
                 "shares": rows(part.shares.frame),
+                "contrasts": rows(part.contrasts.frame) if part.contrasts else [],
                 "trials": rows(part.verdicts.frame),
                 "survival": rows(part.curves),
                 "statements": part.statements,
@@ -97,6 +98,8 @@ def _show(found: "Collapse") -> None:
     console.print(found.criterion.words(), markup=False, highlight=False)
     for part in found.parts:
         print_table(part.shares)
+        if part.contrasts:
+            print_table(part.contrasts)
         print_table(part.verdicts, VERDICTS)
         for words in part.statements:
             console.print(words, markup=False, highlight=False)

@@ -1,21 +1,20 @@
 """`dartboard compare`: what the differences between methods support, in the terminal."""
 
-import csv
 import math
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from reports.statistics.direction import HIGHER, LOWER, SIGNS
 from spaces.common.errors import InputError, unknown
 from suite.commands.printing import plain, print_table, rows
+from suite.commands.results_csv import read_csv
 from suite.console import Json, console, emit, plain_errors
 
 if TYPE_CHECKING:
-    from _csv import Reader as CsvReader
-
     from pandas import DataFrame
 
     from reports.statistics.rankings import Standings
@@ -39,15 +38,32 @@ def compare(
         Path,
         typer.Argument(
             metavar="RUNS_OR_CSV",
-            help="A folder of runs, or a CSV with the columns method, seed and value, and space, dataset, convention "
-            "and noise where they are known.",
+            help="A folder of runs, or a CSV with the columns method, seed and value (or accuracy, error, loss, …), "
+            "and space, dataset, convention, noise, better, unit and shared where they are known.",
         ),
     ],
     baseline: Annotated[
         str | None, typer.Option(help="The method to compare the others with [darts-1st, where it ran].")
     ] = None,
     metric: Annotated[
-        str | None, typer.Option(help=f"For a folder of runs, the records' column to compare [{ACCURACY}].")
+        str | None,
+        typer.Option(
+            help=f"The column to compare, of the records [{ACCURACY}] or of the CSV [value, or a metric's name]."
+        ),
+    ] = None,
+    better: Annotated[
+        str | None,
+        typer.Option(
+            metavar=f"[{HIGHER}|{LOWER}]", help="Which way is better [what the metric's name says, else higher]."
+        ),
+    ] = None,
+    paired: Annotated[
+        bool | None,
+        typer.Option(
+            "--paired/--unpaired",
+            help="Pair methods by seed, or do not [paired in a folder of runs, where trials of one seed share random "
+            "streams; unpaired in a CSV].",
+        ),
     ] = None,
     margin: Annotated[
         float | None,
@@ -61,7 +77,9 @@ def compare(
     """Say what the differences between methods support: means, intervals, corrected tests, ranks, in words."""
     if margin is not None and not (math.isfinite(margin) and margin > 0):
         raise InputError(f"--margin {margin:g}: give a number above 0, in the values' unit")
-    batches = _batches(source, metric)
+    if better is not None and better not in SIGNS:
+        raise InputError(f"--better {better}: give {HIGHER} or {LOWER}, whichever values are better")
+    batches, said, warnings = _read(source, metric, better, paired)
     if baseline is not None:
         methods = {str(method) for batch in batches for method in batch.whole["method"]}
         if baseline not in methods:
@@ -75,63 +93,20 @@ def compare(
     document = {
         "source": str(source),
         "margin": margin,
+        "declared": said,
+        "warnings": warnings,
         "groups": [group.document() for group in groups],
         "across": [view.document() for view in views],
     }
 
     def show() -> None:
+        _print_statements([*said, *(f"Warning: {words}." for words in warnings)])
         for group in groups:
             group.show()
         for view in views:
             view.show()
 
     emit(document, as_json, show)
-
-
-def read_csv(path: Path) -> "DataFrame":
-    """The values in the CSV file `path`, as `reports.statistics.comparison` wants them; method, seed and value are
-    needed.
-
-    Raises `InputError` naming the file, the column and the remedy.
-    """
-    import pandas as pd
-
-    from reports.statistics.values import LINE, checked
-
-    try:
-        # Not by pandas, which takes surplus fields for an index and renames a column that stands there twice.
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.reader(file, skipinitialspace=True, strict=True)
-            lines = list(_lines(reader))
-    except FileNotFoundError as error:
-        raise InputError(f"{path}: no such file or folder") from error
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        reason = " ".join(str(error).split())
-        raise InputError(f"{path}: not a CSV file that can be read ({reason}): save it as UTF-8 text") from error
-    if not lines:
-        raise InputError(f"{path}: not a CSV file that can be read (it is empty): give the columns and a row a value")
-    columns = [field.strip() for field in lines[0][1]]
-    for column in columns:
-        if columns.count(column) > 1:
-            raise InputError(f"{path}: column {column!r} stands there twice: rename or remove one")
-    for number, fields in lines[1:]:
-        if len(fields) != len(columns):
-            raise InputError(
-                f"{path}: line {number} has {len(fields)} fields, the first line names {len(columns)} columns: make "
-                "them agree"
-            )
-    # Names such as NA or none are names here, so nothing but the numbers is interpreted.
-    numbers = pd.Index([number for number, _ in lines[1:]], name=LINE)
-    return checked(pd.DataFrame([fields for _, fields in lines[1:]], numbers, columns, dtype=str), str(path))
-
-
-def _lines(reader: "CsvReader") -> Iterator[tuple[int, list[str]]]:
-    """Every row that is not blank, with the line of the file on which it begins: a quoted field may hold more."""
-    before = 0
-    for fields in reader:
-        if any(field.strip() for field in fields):
-            yield before + 1, fields
-        before = reader.line_num
 
 
 @dataclass(frozen=True)
@@ -143,22 +118,36 @@ class Batch:
     whole: "DataFrame"
 
 
-def _batches(source: Path, metric: str | None) -> list[Batch]:
+def _read(
+    source: Path, metric: str | None, better: str | None, paired: bool | None
+) -> tuple[list[Batch], list[str], list[str]]:
+    """The batches of a CSV or of a folder of runs; what their values are taken for; what may be amiss with them."""
+    from reports.sentences import declared_sentences
+    from reports.statistics import declared
+
     if not source.is_dir():
-        if metric is not None:
-            raise InputError(f"{source}: --metric is for a folder of runs: a CSV's numbers stand in its column 'value'")
-        values = read_csv(source)
-        return [Batch("values as given", [("values as given", values)], values)]
+        found = declared.declare(read_csv(source), str(source), metric, better, paired)
+        given = "values as given"
+        return [Batch(given, [(given, found.values)], found.values)], found.said, found.warnings
     from reports.pages.cross_block import by_protocol, conditions, values_of
     from reports.records.blocks import blocks
     from suite.store import load_frames
 
     records, _ = load_frames(source)
     chosen = metric or ACCURACY
-    return [
-        Batch(conditions(own), [(block.conditions, block.values(chosen)) for block in own], values_of(own, chosen))
-        for own in by_protocol(blocks(records))
-    ]
+    batches = []
+    for own in by_protocol(blocks(records)):
+        parts = [(block.conditions, declared.pair(block.values(chosen, better), paired)) for block in own]
+        whole = declared.pair(values_of(own, chosen, better), paired)
+        batches.append(Batch(conditions(own), parts, whole))
+    first = batches[0].whole
+    said = declared_sentences.directions(
+        first, declared_sentences.BY_OPTION if better else declared_sentences.by_name(chosen)
+    )
+    if paired is not None:
+        said += declared_sentences.pairing(first, paired)
+    warnings = dict.fromkeys(words for batch in batches for words in declared.look_alikes(batch.whole))
+    return batches, said, list(warnings)
 
 
 @dataclass(frozen=True)
@@ -167,6 +156,7 @@ class Group:
 
     space: str
     dataset: str
+    better: str
     conditions: str
     summary: "DataFrame"
     pairs: "DataFrame"
@@ -185,6 +175,8 @@ class Group:
             "space": self.space,
             "dataset": self.dataset,
             "conditions": self.conditions,
+            "better": self.better,
+            "pairing": self.pairing(),
             "methods": rows(self.summary),
             "bests": rows(self.bests),
             "pairs": rows(self.pairs),
@@ -192,6 +184,12 @@ class Group:
             "against_baseline": None if self.versus is None else rows(self.versus),
             "statements": self.statements(),
         }
+
+    def pairing(self) -> list[str]:
+        """In words: what paired methods share, and whether that paid."""
+        from reports.sentences import pairing_sentences
+
+        return pairing_sentences.statements(self.told)
 
     def statements(self) -> list[str]:
         """In words: what the comparisons say, then what was not compared."""
@@ -205,7 +203,7 @@ class Group:
         from reports.statistics.values import place
         from reports.tables import tables
 
-        title = f"{place(self.space, self.dataset)}: {self.conditions}"
+        title = f"{place(self.space, self.dataset)}: {self.conditions}, {self.better} is better"
         print_table(tables.summary(self.summary, title), MEANS)
         print_table(tables.best(self.bests, f"Best of k searches, {title}"), BESTS)
         if self.versus is not None and len(self.versus):
@@ -214,7 +212,7 @@ class Group:
             print_table(tables.compared(self.pairs, f"All pairs, {title}"), PAIRS)
         if len(self.told):
             print_table(tables.planned(self.told, f"Equivalence and power, {title}"), PLANNED)
-        _print_statements(self.statements())
+        _print_statements([*self.pairing(), *self.statements()])
 
 
 @dataclass(frozen=True)
@@ -267,6 +265,7 @@ def _groups(conditions: str, values: "DataFrame", baseline: str | None, margin: 
         Group(
             str(space),
             str(dataset),
+            str(own["better"].iloc[0]),
             conditions,
             _at(summary, space, dataset),
             _at(pairs, space, dataset),
@@ -274,7 +273,7 @@ def _groups(conditions: str, values: "DataFrame", baseline: str | None, margin: 
             None if versus is None else chosen,
             None if versus is None else _at(versus, space, dataset),
         )
-        for (space, dataset), _ in values.groupby(["space", "dataset"], sort=True)
+        for (space, dataset), own in values.groupby(["space", "dataset"], sort=True)
     ]
 
 

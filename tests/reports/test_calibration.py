@@ -56,6 +56,12 @@ def covers_mean(interval, draw, n, rng):
     return low <= MEANS[draw] <= high
 
 
+def covers_percentage(draw, n, rng):
+    """Whether the interval of a mean of percentages, of a method at 93 %, holds the true mean."""
+    _, low, high = intervals.of_mean(93 + draw(rng, n), (0.0, 100.0))
+    return low <= 93 + MEANS[draw] <= high
+
+
 def covers_difference(interval, draw, n, rng):
     """Whether an interval of the difference of two alike, unpaired samples holds zero."""
     low, high = interval(draw(rng, n), draw(rng, n))
@@ -100,6 +106,7 @@ def improvement_covers(blocks, draw, n, rng):
 
 CELLS = {
     "Mean, Student's t": partial(covers_mean, mean_of),
+    "Mean of percentages, t of the logit": covers_percentage,
     "Mean, BCa": partial(covers_mean, intervals.bca),
     "Difference, Welch's t": partial(covers_difference, welch_of),
     "Difference, BCa": partial(covers_difference, intervals.bca),
@@ -171,7 +178,11 @@ def test_no_test_errs_in_more_than_five_percent(name, draw, n):
 
 
 @pytest.mark.parametrize(
-    ("name", "n"), [("Mean, Student's t", 3), ("Mean, Student's t", 4), ("Difference, Welch's t", 3)]
+    ("name", "n"),
+    [
+        *(("Mean, Student's t", 3), ("Mean, Student's t", 4), ("Difference, Welch's t", 3)),
+        ("Mean of percentages, t of the logit", 3),
+    ],
 )
 def test_intervals_by_t_cover_normal_values(name, n):
     draws = 2000

@@ -371,12 +371,16 @@ def test_reproduces(exhibit):
 
 
 def test_collapses_and_resists(exhibit):
-    all_of_it = runs({"lambda-darts": [54.3] * 5}, genotype=SKIPS)
-    none_of_it = runs({"lambda-darts": [94.0] * 5})
+    all_of_it = runs({"lambda-darts": [54.3] * 6}, genotype=SKIPS)
+    none_of_it = runs({"lambda-darts": [94.0] * 6})
     for kind, expected in (("collapses", (SUPPORTED, UNSUPPORTED)), ("resists", (UNSUPPORTED, SUPPORTED))):
         made = exhibit(claim(kind))
         assert (verdict(made, all_of_it)["verdict"], verdict(made, none_of_it)["verdict"]) == expected
         assert verdict(made, [*all_of_it[:2], *none_of_it[2:]])["verdict"] == UNDECIDED
+        # Five of five come of a fair coin in 2 of 32 cases.
+        found = verdict(made, all_of_it[:5])
+        assert found["verdict"] == UNDECIDED
+        assert "p = 0.062" in found["why"]
 
 
 def test_costs(exhibit):

@@ -4,9 +4,11 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy import stats
+from scipy.special import expit, logit
 
 from reports.output.atomic_output import MANIFEST, check_out
 from reports.render import build
+from reports.statistics.best_of_k import bounded_best
 from spaces.common.errors import InputError
 
 
@@ -39,11 +41,13 @@ def test_main_table_shows_the_numbers_of_the_records(report, results, page_of, s
     row = next(row for row in results[space].tables[f"{space}-digits-quick-main"] if row[0] == method)
     short = page_of(report[0] / "index.html").tables[f"{space}-digits-quick-results"]
     assert [row[place] for place in (0, 1, 2, 4, 5, 6, 8, 9, 11)] in short
-    reach = stats.sem(accuracy) * stats.t.ppf(0.975, len(accuracy) - 1)
+    # Accuracies are percentages: the interval is that of the logit of the mean.
+    share = accuracy.mean() / 100
+    reach = stats.sem(accuracy / 100) * stats.t.ppf(0.975, len(accuracy) - 1) / (share * (1 - share))
     assert row[1] == "3"
     assert row[2] == f"{two(accuracy.mean())} ± {two(accuracy.std(ddof=1))}"
     assert row[3] == two(np.median(accuracy))
-    assert row[4] == f"{two(accuracy.mean() - reach)} to {two(accuracy.mean() + reach)}"
+    assert row[4] == " to ".join(two(100 * expit(logit(share) + side)) for side in (-reach, reach))
     assert row[5] == two(trials["skip_share"].mean())
     assert float(row[6]) == pytest.approx(trials["params"].mean() / 1e6, abs=5.1e-3)
     assert float(row[7]) == pytest.approx(trials["macs"].mean() / 1e6, abs=5.1e-3)
@@ -65,7 +69,7 @@ def test_comparisons_and_bests_show_their_numbers(report, results, nasty):
     }
     difference = own["random"] - own["darts-1st"]
     row = next(row for row in page.tables["darts-digits-quick-comparisons"] if row[0] == "random")
-    assert row[1:6] == ["darts-1st", "3, 3", two_signed(difference.mean()), row[4], "paired t"]
+    assert row[1:6] == ["darts-1st", "3, 3", two_signed(difference.mean()), row[4], "paired t, logit"]
     assert float(row[10]) == pytest.approx(stats.ttest_1samp(difference, 0).pvalue, rel=0.06)
     row = next(row for row in page.tables["darts-digits-quick-equivalence-and-power"] if row[0] == "random")
     assert row[2] == "0.50"
@@ -73,8 +77,8 @@ def test_comparisons_and_bests_show_their_numbers(report, results, nasty):
     assert row[5] == two(reach)
     assert row[7] == "none"  # three seeds cannot show anything
     row = next(row for row in page.tables["darts-digits-quick-bests"] if row[0] == "random")
-    mean, std = own["random"].mean(), own["random"].std(ddof=1)
-    assert row[1:4] == ["best of 3 searches, observed", two(own["random"].max()), two(mean + 0.84628 * std)]
+    expected = bounded_best(own["random"].mean(), own["random"].std(ddof=1), 3, (0.0, 100.0))
+    assert row[1:4] == ["best of 3 searches, observed", two(own["random"].max()), two(expected)]
 
 
 def test_two_blocks_are_too_few_for_a_diagram_and_that_is_said(report, html, page_of):

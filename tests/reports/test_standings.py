@@ -83,10 +83,10 @@ def test_improvement_is_the_mean_of_a12_over_blocks(clear):
 def test_what_is_supported_is_said(clear):
     said = " ".join(clear.statements)
     assert "The methods do not rank alike (Friedman p = 0.0046, 3 methods over 4 blocks)." in said
-    assert "c ranks higher than a: mean ranks 1.00 and 3.00 (Nemenyi p = 0.013)." in said
+    assert "c ranks ahead of a: mean ranks 1.00 and 3.00 (Nemenyi p = 0.013)." in said
     assert "The other 2 of 3 pairs are not told apart" in said
     best = clear.frame.iloc[0]
-    assert f"The highest interquartile mean is c's, {best['iqm']:+.2f}, 95 % interval {best['low']:+.2f} to" in said
+    assert f"The best interquartile mean is c's, {best['iqm']:+.2f}, 95 % interval {best['low']:+.2f} to" in said
     assert said.endswith("no other interval reaches it.")
     assert clear.enough
 
@@ -106,9 +106,9 @@ def test_ranks_that_could_not_be_told_apart_are_called_that():
     assert "No two of 5 methods over 2 blocks could have been told apart" in " ".join(found.statements)
 
 
-def test_no_difference_is_no_evidence():
+def test_no_difference_is_called_not_significant():
     found = standings(values(effect=0.0))
-    assert found.statements[0].startswith("No evidence that the methods rank differently (Friedman p = ")
+    assert found.statements[0].startswith("The methods do not rank significantly differently (Friedman p = ")
 
 
 def test_ties_everywhere_rank_alike():

@@ -15,12 +15,16 @@ from spaces.common.errors import InputError
 
 
 def frame(**methods):
-    """Values of each method at seeds 0, 1, … on one space and data set; a dictionary gives its own seeds."""
+    """Values of each method at seeds 0, 1, … on one space and data set; a dictionary gives its own seeds.
+
+    Those of one seed share something, so that methods pair.
+    """
     rows = []
     for method, values in methods.items():
         pairs = values.items() if isinstance(values, dict) else enumerate(values)
         rows += [(method, "s", "d", seed, value) for seed, value in pairs]
-    return pd.DataFrame(rows, columns=["method", "space", "dataset", "seed", "value"])
+    columns = ["method", "space", "dataset", "seed", "value"]
+    return pd.DataFrame(rows, columns=columns).assign(shared="the order of batches")
 
 
 def only(table):
@@ -143,7 +147,7 @@ def test_equivalence_is_a_claim_of_its_own():
         stats.ttest_1samp(close - base, 0.5, alternative="less").pvalue,
     )
     assert (row["margin"], row["tost_p"]) == (0.5, pytest.approx(expected))
-    assert "They are equivalent within ±0.50 (TOST, Holm p = " in row["statement"]
+    assert "They are equivalent within ±0.50 (TOST, Holm p < 0.0001)." in row["statement"]
     row = only(compare(frame(base=base, new=close), "base"))
     assert math.isnan(row["margin"])
     assert "quivalen" not in row["statement"]
@@ -215,29 +219,31 @@ def test_correction_can_make_enough_seeds_too_few():
     rows = compare(frame(base=base, a=base + 5, b=base + 6 + base / 7), "base")
     assert list(rows["p"]) == pytest.approx([2 / 64] * 2)
     assert list(rows["p_holm"]) == pytest.approx([4 / 64] * 2)
-    assert set(rows["verdict"]) == {"too few seeds"}
-    assert "0.062 after Holm over 2 comparisons with base" in rows.iloc[0]["statement"]
+    assert set(rows["verdict"]) == {"not significant after correction"}
+    assert "not significant after correction (p = 0.031)" in rows.iloc[0]["statement"]
+    assert "Holm p = 0.062" in rows.iloc[0]["statement"]
+    assert "So few seeds could not have passed it." in rows.iloc[0]["statement"]
 
 
 def test_significant_in_words_with_its_direction():
     base = np.arange(8.0)
     rows = compare(frame(base=base, better=base + 3, worse=base - base / 9 - 2), "base").set_index("method")
-    assert rows.loc["better", "verdict"] == "significantly higher"
-    assert rows.loc["worse", "verdict"] == "significantly lower"
+    assert rows.loc["better", "verdict"] == "significantly better"
+    assert rows.loc["worse", "verdict"] == "significantly worse"
     assert rows.loc["better", "p_holm"] == pytest.approx(2 * 2 / 256)
-    assert rows.loc["better", "statement"].startswith("Significant difference: better is higher than base")
-    assert "worse is lower than base" in rows.loc["worse", "statement"]
+    assert rows.loc["better", "statement"].startswith("Significant difference: better is better (higher) than base")
+    assert "worse is worse (lower) than base" in rows.loc["worse", "statement"]
 
 
-def test_no_evidence_in_words():
+def test_a_difference_that_is_not_significant_in_words():
     row = only(compare(frame(base=[1.0, 2, 3, 4, 5, 6], new=[2.0, 1, 4, 3, 6, 5]), "base"))
-    assert row["verdict"] == "no evidence"
-    assert row["statement"].startswith("No evidence of a difference between new and base: difference +0.00")
+    assert row["verdict"] == "not significant"
+    assert row["statement"].startswith("No significant difference between new and base: difference +0.00")
 
 
 def test_ties_everywhere_are_said():
     row = only(compare(frame(base=[7.0] * 6, new=[7.0] * 6), "base"))
-    assert (row["p"], row["a12"], row["difference"], row["verdict"]) == (1.0, 0.5, 0.0, "no evidence")
+    assert (row["p"], row["a12"], row["difference"], row["verdict"]) == (1.0, 0.5, 0.0, "not significant")
     assert "All values tie." in row["statement"]
 
 

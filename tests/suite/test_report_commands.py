@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 
 from reports.sentences.comparisons import signed
 from suite.commands import compare, report
+from suite.commands.results_csv import read_csv
 
 HEADER = "method,space,dataset,seed,value\n"
 SIX = HEADER + "".join(
@@ -85,11 +86,14 @@ def test_json_holds_the_statistics(call, csv):
     first = methods["darts-1st"]
     assert (first["n"], first["mean"]) == (6, 92.5)
     assert first["std"] == pytest.approx(math.sqrt(3.5))
-    # t(0.975, 5) = 2.570582 from a table
-    assert first["high"] - 92.5 == pytest.approx(2.570582 * math.sqrt(3.5 / 6), abs=1e-5)
+    # t(0.975, 5) = 2.570582 from a table, on the scale of the logit of 92.5 %
+    reach = 2.570582 * math.sqrt(3.5 / 6) / 100 / (0.925 * 0.075)
+    assert first["high"] == pytest.approx(100 / (1 + math.exp(-math.log(0.925 / 0.075) - reach)), abs=1e-4)
+    assert (group["better"], group["pairing"]) == ("higher", [])
     pair = next(row for row in group["pairs"] if {row["method"], row["baseline"]} == {"lambda_darts[x]", "darts-1st"})
-    assert pair["p"] == pytest.approx(2 / 64)
-    assert pair["p_holm"] == pytest.approx(3 * 2 / 64)  # the smallest of three
+    # Of the 924 ways to choose 6 of 12 values 2 are as far out at either end, as both methods have a 95.
+    assert pair["p"] == pytest.approx(4 / 924)
+    assert pair["p_holm"] == pytest.approx(3 * 4 / 924)  # the smallest of three
     assert pair["a12"] == pytest.approx(1 - 0.5 / 36)
     assert len(group["pairs"]) == 3
     assert len(group["against_baseline"]) == len(group["statements"]) == 2
@@ -101,7 +105,8 @@ def test_terminal_shows_names_literally_and_says_it_in_words(call, csv):
     assert "lambda_darts[x]" in done.stdout
     assert "92.50 ± 1.87" in done.stdout
     words = " ".join(done.stdout.split())
-    assert "NA against darts-1st" in words or "between NA and darts-1st" in words
+    assert "between NA and darts-1st" in words
+    assert words.startswith("Higher is better: assumed of a column 'value', --better lower says otherwise.")
 
 
 WIDE = HEADER + "".join(
@@ -132,7 +137,7 @@ def test_no_number_and_no_heading_is_cut(csv, monkeypatch, capsys, terminal):
         for name in ("Verdict", "Difference", "TOST", "(Holm)", "Convention", "Expected"):
             assert name in shown
         assert "…" not in shown
-        assert squeezed.count("significantlyhigher") or width < 200
+        assert squeezed.count("significantlybetter") or width < 200
         if terminal:
             assert max(map(len, shown.splitlines())) <= max(width, 80)
         else:
@@ -149,7 +154,7 @@ def test_too_few_seeds_is_null_in_json_and_said(call, csv):
 
 
 def test_equivalence_and_power_in_json(call, csv):
-    (group,) = json.loads(call("compare", csv(SIX), "--margin", "1", "--json").stdout)["groups"]
+    (group,) = json.loads(call("compare", csv(SIX), "--paired", "--margin", "1", "--json").stdout)["groups"]
     row = next(row for row in group["against_baseline"] if row["method"] == "NA")
     assert (row["margin"], row["difference"]) == (1.0, 0.0)
     assert row["tost_p"] is None  # every pair differs by nothing: no spread, no t
@@ -227,10 +232,10 @@ BAD_INPUT = {
 @pytest.mark.parametrize("name", BAD_INPUT)
 def test_awkward_input_is_used_and_said(call, csv, name):
     text, words = BAD_INPUT[name]
-    done = call("compare", csv(text))
+    done = call("compare", csv(text), "--paired")
     assert done.exit_code == 0
     assert words in " ".join(done.stdout.split())
-    json.loads(call("compare", csv(text), "--json").stdout, parse_constant=pytest.fail)
+    json.loads(call("compare", csv(text), "--paired", "--json").stdout, parse_constant=pytest.fail)
 
 
 def test_chosen_baseline(call, csv):
@@ -277,7 +282,8 @@ def test_bad_options_are_one_line_and_exit_2(call, csv, tmp_path):
     for arguments, words in (
         ((tmp_path / "none.csv",), "no such file or folder"),
         ((csv(SIX), "--baseline", "darts"), "did you mean 'darts-1st'"),
-        ((csv(SIX), "--metric", "params"), "--metric is for a folder of runs"),
+        ((csv(SIX), "--metric", "params"), "unknown metric 'params'"),
+        ((csv(SIX), "--better", "more"), "--better more: give higher or lower"),
     ):
         done = call("compare", *arguments)
         assert (done.exit_code, len(done.stderr.splitlines())) == (2, 1)
@@ -300,6 +306,65 @@ def test_runs_are_compared_within_a_protocol(call, runs):
     done = call("compare", runs, "--metric", "acuracy")
     assert done.exit_code == 2
     assert "did you mean 'accuracy'" in done.stderr
+
+
+ERRORS = "method,space,dataset,seed,value\n" + "".join(
+    f"wd {name},{space},{dataset},{seed},{error + place + seed / 10}\n"
+    for place, (space, dataset) in enumerate((("s1", "cifar10"), ("s2", "cifar10"), ("s3", "svhn")))
+    for name, error in (("0.3", 12.5), ("0.9", 11.0), ("2.7", 12.0), ("24.3", 16.5))
+    for seed in range(3)
+)
+
+
+def test_errors_are_ranked_by_the_lowest(call, csv):
+    path = csv(ERRORS)
+    document = json.loads(call("compare", path, "--better", "lower", "--baseline", "wd 0.3", "--json").stdout)
+    assert document["declared"][0] == "Lower is better: as --better says."
+    (view,) = document["across"]
+    assert [row["method"] for row in view["methods"]] == ["wd 0.9", "wd 2.7", "wd 0.3", "wd 24.3"]
+    assert view["methods"][0]["iqm"] == max(row["iqm"] for row in view["methods"])
+    assert any(words.startswith("wd 0.9 ranks ahead of wd 24.3") for words in view["statements"])
+    group = document["groups"][0]
+    assert {row["method"]: row["value"] for row in group["bests"]}["wd 0.3"] == 12.5
+    assert [row["a12"] for row in group["against_baseline"]] == [1.0, 1.0, 0.0]
+    shown = " ".join(call("compare", path, "--better", "lower").stdout.split())
+    assert "s1 / cifar10: values as given, lower is better" in shown
+    named = json.loads(call("compare", csv(ERRORS.replace("value", "Error")), "--json").stdout)
+    assert named["across"] == [view]
+    assert named["groups"][0]["methods"] != group["methods"]  # errors lie between 0 and 100 %
+
+
+def test_what_is_amiss_with_names_and_scales_is_said(call, csv):
+    path = csv("Method,Seed,Accuracy\nP-DARTS ,0,0.972\nP-DARTS,1,97.0\nPDARTS,0,97.1\nPDARTS,1,97.3\n")
+    document = json.loads(call("compare", path, "--json").stdout)
+    assert {row["method"] for row in document["groups"][0]["methods"]} == {"P-DARTS", "PDARTS"}
+    assert "'P-DARTS ' in line 2" in document["declared"][0]
+    names, scales = document["warnings"]
+    assert "'P-DARTS' and 'PDARTS'" in names
+    assert "0.972 (P-DARTS, line 2) beside 97 (P-DARTS, line 3)" in scales
+    shown = " ".join(call("compare", path).stdout.split())
+    assert f"Warning: {names}. Warning: {scales}." in shown
+
+
+def test_runs_are_paired_unless_that_is_declined(call, runs):
+    (first, _) = json.loads(call("compare", runs, "--json").stdout)["groups"]
+    assert first["pairs"][0]["paired"]
+    assert first["pairs"][0]["interval"] == "paired t, logit"
+    assert first["pairing"][0].startswith("Methods are paired by seed, as trials of one seed share the split of the")
+    document = json.loads(call("compare", runs, "--unpaired", "--json").stdout)
+    assert not document["groups"][0]["pairs"][0]["paired"]
+    assert document["groups"][0]["pairing"] == []
+    assert document["declared"][1] == "Seeds are labels: methods are compared unpaired."
+
+
+def test_a_records_column_says_which_way_it_is_better_or_is_asked(call, runs):
+    document = json.loads(call("compare", runs, "--metric", "search_seconds", "--json").stdout)
+    assert {group["better"] for group in document["groups"]} == {"lower"}
+    assert document["declared"][0] == "Lower is better: the metric is 'search_seconds'."
+    done = call("compare", runs, "--metric", "skip_share")
+    assert (done.exit_code, len(done.stderr.splitlines())) == (2, 1)
+    assert "is it better higher or lower? say --better higher or lower" in done.stderr
+    assert call("compare", runs, "--metric", "skip_share", "--better", "lower").exit_code == 0
 
 
 def test_report_prints_its_path_and_main_tables(call, runs, tmp_path):
@@ -328,11 +393,9 @@ def test_build_report_prints_nothing_until_it_is_shown(runs, tmp_path, capsys):
 
 
 def test_blank_lines_and_spaces_after_commas_are_read_over(csv):
-    frame = compare.read_csv(csv('\ufeff method, space, dataset, seed, value\n\n"a, b", NA, d, 0, 1\n\n'))
-    assert frame.to_dict("records") == [
-        {"method": "a, b", "seed": "0", "value": 1.0, "space": "NA", "dataset": "d", "convention": "as given"}
-        | {"noise": "not stated"}
-    ]
+    frame = read_csv(csv('\ufeff method, space, dataset, seed, value\n\n"a, b", NA, d, 0, 1\n\n'))
+    assert frame.to_dict("records") == [{"method": "a, b", "space": "NA", "dataset": "d", "seed": "0", "value": "1"}]
+    assert list(frame.index) == [3]
 
 
 def test_one_method_is_not_compared_with_nothing(call, csv):
