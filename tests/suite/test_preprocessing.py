@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 import typer
 from PIL import Image
-from reports.records.rerun_command import search_command
 from typer.testing import CliRunner
 
+from reports.pages.rerun_command import search_command
 from spaces.common.errors import InputError
 from suite import commands
 from suite.data.sets import Augment
