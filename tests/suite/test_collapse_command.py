@@ -64,7 +64,7 @@ def test_the_threshold_is_the_callers(runs: Path) -> None:
 def test_words_for_a_person(runs: Path, tmp_path: Path) -> None:
     done = dartboard("collapse", runs, "--landscape", "--data-root", tmp_path)
     assert done.exit_code == 2
-    assert "has no tabular benchmark" in done.stderr
+    assert "there is no NATS-Bench table" in done.stderr
     shown = dartboard("collapse", runs)
     assert shown.exit_code == 0, shown.output
     assert "with so many, a true share from" in " ".join(shown.output.split())
