@@ -168,8 +168,6 @@ def plan(
         if every < 1:
             raise InputError(f"probe_every = {every} must be 1 (every epoch) or more")
     retraining = {k.removeprefix("evaluate."): given.pop(k) for k in list(given) if k.startswith("evaluate.")}
-    if is_own(dataset):
-        retraining.setdefault("cutout", 0)  # as all augmentation: off where nobody knows what classes depend on
     retrain, retrain_origin = evaluation(scale, searched, dataset, retraining)
     settings, origin = resolve(
         chosen.options,

@@ -20,6 +20,7 @@ from methods.search.settings import (
 )
 from spaces.common.errors import unknown
 from spaces.common.settings import Value
+from suite.data.sets import is_own
 
 if TYPE_CHECKING:  # a list of protocols must not wait for torch
     from spaces.base import Space
@@ -144,6 +145,8 @@ def evaluation(
     layers = {
         f"space {space.name}": space.retraining(dataset),
         f"protocol {protocol.name}": protocol.evaluation_on(space),
+        # Like all augmentation of one's own images: off, because nobody knows what their classes depend on.
+        "images of one's own": {"cutout": 0} if is_own(dataset) else {},
         "settings": overrides,
     }
     values, origin = layered(RETRAINING, layers, prefix="evaluate.")
