@@ -125,7 +125,8 @@ def _keys(path: Path) -> set[str]:
 def with_stand_ins(study: Study, protocol: str, root: Path) -> tuple[Study, list[str]]:
     """The study with bundled images in place of its first data set, if that is not in the data root, and in words what.
 
-    Other data sets that are not there are left out: one search is no evidence about three (`reports.exhibits.exhibit_data`). Only for
+    Other data sets that are not there are left out: one search is no evidence about three
+    (`reports.exhibits.exhibit_data`). Only for
     the protocol `CHECK`: any other says something about methods, and is run on the paper's data or not.
     """
     from reports.exhibits.metrics import STAND_IN

@@ -140,8 +140,8 @@ def plan(
 ) -> Plan:
     """Resolve a trial's configuration. Raises `InputError` for any name, key or value that does not exist or fit.
 
-    `overrides` has a search's settings by their names, the retraining's as ``evaluate.NAME``, and those of `OF_TRIALS` and `PREPROCESSING`.
-    `probes` are names and strides: after every so many epochs they are measured.
+    `overrides` has a search's settings by their names, the retraining's as ``evaluate.NAME``, and those of
+    `OF_TRIALS` and `PREPROCESSING`. `probes` are names and strides: after every so many epochs they are measured.
     """
     chosen, scale = get_method(method), get_protocol(protocol)
     searched = get_space(space, without=chosen.removes(space))

@@ -187,7 +187,8 @@ def shares(judged: pd.DataFrame, base: float = nan) -> pd.DataFrame:
 
 
 def survival(judged: pd.DataFrame) -> pd.DataFrame:
-    """The Kaplan-Meier curve of every label of `trials`: `reports.statistics.survival.kaplan_meier` with a column `label`.
+    """The Kaplan-Meier curve of every label of `trials`: `reports.statistics.survival.kaplan_meier` with a column
+    `label`.
 
     A trial that ended healthy is censored at its last epoch that counts: what it would have come to is not known. A
     curve at 0 has a last row where the label's last trial ended, if that is later.

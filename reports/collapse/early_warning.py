@@ -48,7 +48,8 @@ def direction(column: str) -> int:
 def scores(block_trials: Sequence[tuple[Block, pd.DataFrame]], histories: pd.DataFrame) -> pd.DataFrame:
     """How well each probe ranks the trials that collapse in `lead` epochs above those that do not.
 
-    `block_trials` are blocks with their `reports.collapse.definition.trials`. A row for each study, probe and lead: `cases`
+    `block_trials` are blocks with their `reports.collapse.definition.trials`. A row for each study, probe and lead:
+    `cases`
     (collapses compared), `pairs` (case and control compared) and `auc`, the area under the ROC curve: the share of
     pairs ranked rightly, a tie counting half. 0.5 is no warning.
 

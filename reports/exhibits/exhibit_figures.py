@@ -170,7 +170,9 @@ def _published(exhibit: Exhibit, space_of: SpaceOf) -> Iterator[Drawn]:
 
 
 def found_cells(exhibit: Exhibit, part: Part, numbers: pd.DataFrame, space_of: SpaceOf) -> Iterator[Drawn]:
-    """The cells that the first seed of each method found, with what `reports.exhibits.verdicts.compared` has of that trial."""
+    """The cells that the first seed of each method found, with what `reports.exhibits.verdicts.compared` has of that
+    trial.
+    """
     labels = part.records["key"].map(_labels(exhibit, part))
     first = part.records.assign(label=labels).sort_values("seed").drop_duplicates(["label", "space", "dataset"])
     for trial in first.to_dict("records"):

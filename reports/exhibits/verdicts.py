@@ -2,7 +2,8 @@
 
 A claim is judged at the scale at which it was measured and with the seeds that ran there; every verdict names both.
 
-- `beats`: each one named is worse, by the permutation test of `reports.statistics.comparison`, corrected by Holm over all
+- `beats`: each one named is worse, by the permutation test of `reports.statistics.comparison`, corrected by Holm
+  over all
   comparisons of the exhibit at that scale. Not supported: one is significantly better, or equivalent within `within`
   (of accuracies, if it is not said, within `MARGIN`).
 - `matches`: equivalent within `within` (TOST). Not supported: significantly different.

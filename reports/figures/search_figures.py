@@ -20,7 +20,7 @@ CURVES = {
     "tabular_accuracy": ("Test accuracy in the table (%)", "test accuracy of the epoch's architecture in the table"),
     "discrete_accuracy": (
         "Supernet accuracy, discretized (%)",
-        "accuracy, on the architecture split, of the supernet restricted to the epoch's architecture, with inherited weights",
+        "accuracy on the architecture split of the supernet restricted to the epoch's architecture, weights inherited",
     ),
 }
 

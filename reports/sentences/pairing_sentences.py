@@ -7,7 +7,8 @@ from spaces.common.plural import counted
 
 
 def statements(frame: pd.DataFrame) -> list[str]:
-    """Of rows of `reports.statistics.comparison.compare`: what paired methods share, and whether that paid; nothing if none are.
+    """Of rows of `reports.statistics.comparison.compare`: what paired methods share, and whether that paid; nothing
+    if none are.
 
     One sentence for each distinct thing that is shared.
     """

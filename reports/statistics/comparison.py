@@ -1,7 +1,7 @@
 """What the values support: summaries with intervals, and comparisons with corrected tests.
 
-Both functions take a plain frame, one row a value, with the columns of `reports.statistics.values`: method, seed and value,
-and space, dataset, convention and noise where they are known.
+Both functions take a plain frame, one row a value, with the columns of `reports.statistics.values`: method, seed and
+value, and space, dataset, convention and noise where they are known.
 """
 
 from collections.abc import Iterable, Iterator
@@ -58,7 +58,8 @@ def summarise(values: pd.DataFrame) -> pd.DataFrame:
     """Per (space, dataset, method): n, mean, std, median, low, high, min, max, convention, noise, better of the values.
 
     std has ddof = 1; low and high bound the 95 % interval of the mean by Student's t, within the limits of the block's
-    unit (`reports.statistics.intervals.bounded`). The three are NaN for n < 2. convention says what the mean is of, noise
+    unit (`reports.statistics.intervals.bounded`). The three are NaN for n < 2. convention says what the mean is of,
+    noise
     what its spread is of, better whether higher or lower is. Values that are the best of several searches are no part
     of it (`reports.statistics.published_bests`). Raises `InputError` as `reports.statistics.values.checked`.
     """
@@ -99,12 +100,13 @@ def compare(values: pd.DataFrame, baseline: str | None = None, margin: float | N
 
     - `space`, `dataset`, `method`, `baseline`, `n_method`, `n_baseline`, `better` (higher or lower)
     - `paired` by seed: both name the same `shared` (see `reports.statistics.values`) and ran exactly the same seeds;
-      `correlation` and `width`: whether that paid, see `reports.statistics.pairing.Gain`; `unmatched`: why values that share
+      `correlation` and `width`: whether that paid, see `reports.statistics.pairing.Gain`; `unmatched`: why values
+      that share
       something are not paired, in words; `tied`: all paired differences are zero, or all values equal; `conventions`:
       what each side's values are
     - `difference` of means, method minus baseline, with `low` and `high` of its 95 % interval by the t named in
-      `interval` (within what a difference can be: `reports.statistics.intervals.bounded`), and `bca_low` and `bca_high` by
-      the bootstrap
+      `interval` (within what a difference can be: `reports.statistics.intervals.bounded`), and `bca_low` and
+      `bca_high` by the bootstrap
     - `test` in words, `p`, `smallest_p` it could have given; `p_holm` and `smallest_p_holm` after Holm's correction
       over the `family` (in words: the comparisons of this space and data set that allow a test); `t_p` of the t test
       and `wilcoxon_p` (signed ranks, or rank sum), both uncorrected
@@ -112,8 +114,8 @@ def compare(values: pd.DataFrame, baseline: str | None = None, margin: float | N
       `improvement`: the share of seeds won, A12 where seeds do not pair
     - `margin`, `tost_p` and `tost_p_holm` of equivalence within plus or minus `margin` (NaN where it is `None`);
       `equivalent_within` and `attainable_margin`: see `reports.statistics.equivalence`
-    - `detectable` difference (`inf` beyond what is possible) and `n_needed`: see `reports.statistics.power`, at the strictest
-      step of Holm's correction
+    - `detectable` difference (`inf` beyond what is possible) and `n_needed`: see `reports.statistics.power`, at the
+      strictest step of Holm's correction
     - `verdict` (see `reports.sentences.comparisons`) and `statement`, generated words
 
     A method of a group in which the baseline never ran gets a row that says so. Raises `InputError` as

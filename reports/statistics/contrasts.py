@@ -16,7 +16,8 @@ COLUMNS = ["label", "against", "collapsed", "n", "collapsed_against", "n_against
 
 
 def contrasts(shares: pd.DataFrame, baseline: str | None = None) -> pd.DataFrame:
-    """Every method of `shares` (`reports.collapse.definition.shares`) against `baseline`, or every pair where it is `None`.
+    """Every method of `shares` (`reports.collapse.definition.shares`) against `baseline`, or every pair where it is
+    `None`.
 
     A row a comparison, `COLUMNS`: how many of how many searches collapsed on either side, `p` of Fisher's exact test
     (NaN where a side has no search), `p_holm` after Holm's correction over the `family` in words, and a `verdict`.

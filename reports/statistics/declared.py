@@ -39,8 +39,8 @@ def declare(
     column that is named as a metric is. `better` ("higher", "lower") and `paired` go before what the rows say. Where
     nothing says so, "value" is better higher, and seeds are labels: nothing is paired.
 
-    Raises `InputError` as `reports.statistics.values.checked`, for two columns of one name, and where it cannot be told which
-    column is the value, or which way it is better.
+    Raises `InputError` as `reports.statistics.values.checked`, for two columns of one name, and where it cannot be
+    told which column is the value, or which way it is better.
     """
     frame, column = _renamed(rows, source, metric)
     if VALUE not in frame or frame.empty:

@@ -1,4 +1,6 @@
-"""The tables of the collapse analysis; their frames are those of `reports.collapse.definition` and `reports.collapse.early_warning`."""
+"""The tables of the collapse analysis; their frames are those of `reports.collapse.definition` and
+`reports.collapse.early_warning`.
+"""
 
 from collections.abc import Callable
 from math import isnan

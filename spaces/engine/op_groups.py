@@ -168,8 +168,8 @@ class Reductions(Group):
         grad_output = _slopes(kernels, values, back)
         weight = self._weight(parameters)
         of_halves, of_weight, _ = torch.ops.aten.convolution_backward(
-            planes(grad_output), planes(self._halves(kernels, x)), weight, None, [1, 1], [0, 0], [1, 1], False, [0, 0], 1,
-            [True, back.weights, False],
+            planes(grad_output), planes(self._halves(kernels, x)), weight, None, [1, 1], [0, 0], [1, 1], False, [0, 0],
+            1, [True, back.weights, False],
         )  # fmt: skip
         even, odd = pixels(of_halves).chunk(2, -1)
         whole = x.new_zeros(x.shape)
