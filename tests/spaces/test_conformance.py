@@ -95,7 +95,7 @@ def test_search_defaults_are_settings_that_a_recipe_can_override(name: str) -> N
 def test_retraining_settings_fit_every_protocol(name: str, dataset: str) -> None:
     space = get_space(name)
     for protocol in PROTOCOLS.values():
-        found = vars(evaluation(protocol, space, dataset, {}))
+        found = vars(evaluation(protocol, space, dataset, {})[0])
         for key, value in space.retraining(dataset).items():
             assert type(found[key]) is type(value)
             if key not in protocol.evaluation_on(space):

@@ -494,7 +494,7 @@ OTHERS = [
 def test_a_search_is_the_same_from_graphs(monkeypatch: pytest.MonkeyPatch, method: str, space: str) -> None:
     """Histories, bit for bit; and of one that was interrupted, whose passes are captured anew."""
     recorder = Recorder()
-    monkeypatch.setattr("methods.search.learner.Graphs", lambda net: Graphs(net, recorder))
+    monkeypatch.setattr("methods.search.learners.supernet.Graphs", lambda net: Graphs(net, recorder))
     expected = list(search(method, space))
     found = search(method, space, graphs=True)
     for _ in range(7):
