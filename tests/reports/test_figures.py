@@ -56,7 +56,7 @@ def test_trajectory_without_a_table_says_it_is_the_supernets(block_of):
     block, histories = block_of("darts")
     drawn = search_figures.trajectory(block, histories)
     assert drawn.figure.axes[0].get_ylabel() == "Supernet accuracy, discretized (%)"
-    assert "inherited weights" in drawn.caption
+    assert "of the supernet restricted to the epoch's architecture" in drawn.caption
 
 
 def test_mean_ends_where_the_first_seed_does(block_of):
