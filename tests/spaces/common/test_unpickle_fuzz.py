@@ -5,6 +5,7 @@ import pickle
 import pickletools
 import struct
 from collections import OrderedDict
+from itertools import product
 
 import numpy as np
 import pytest
@@ -13,8 +14,6 @@ from hypothesis import strategies as st
 
 from spaces.common.errors import InputError
 from spaces.common.unpickling import unpickle
-
-many = settings(max_examples=400, deadline=None)
 
 # A state of the NATS-Bench archive in small, and CIFAR as Python 2 wrote it.
 RUN = {"params": np.float64(0.5), "train_times": OrderedDict({0: 1.5, 1: 2.5}), "epochs": 2, "latency": [np.float32(1)]}
@@ -159,28 +158,19 @@ def check(program):
     assert len(refusal) < 300
 
 
-@many
-@given(mutated())
-def test_a_damaged_pickle_is_plain_data_or_refused(program):
-    check(program)
+HOSTILE = {"damaged pickles": mutated(), "instructions": programs, "calls": called, "bytes": st.binary(max_size=64)}
+ROUNDS = [80, pytest.param(2000, marks=pytest.mark.slow)]
 
 
-@many
-@given(programs)
-def test_instructions_at_random_are_plain_data_or_refused(program):
-    check(program)
+@pytest.mark.parametrize("rounds", ROUNDS)
+@pytest.mark.parametrize("kind", HOSTILE)
+def test_random_programs_are_plain_data_or_refused(kind, rounds):
+    @settings(max_examples=rounds, deadline=None)
+    @given(HOSTILE[kind])
+    def run(program):
+        check(program + b"." if kind == "bytes" else program)
 
-
-@many
-@given(called)
-def test_calls_with_parts_at_random_are_plain_data_or_refused(program):
-    check(program)
-
-
-@many
-@given(st.binary(max_size=64))
-def test_bytes_at_random_are_plain_data_or_refused(program):
-    check(program + b".")
+    run()
 
 
 keys = st.text() | st.integers(-(2**31) + 1, 2**31 - 1) | st.tuples(st.text(), st.integers(0, 999))
@@ -199,25 +189,28 @@ trees = st.recursive(
 )
 
 
-@many
-@given(trees, st.sampled_from([0, 1, 2, 3, 4, 5]))
-def test_plain_data_are_read_as_they_were_written(value, protocol):
-    found = unpickle(io.BytesIO(pickle.dumps(value, protocol)), "FILE")
-    assert found == value
-    assert repr(found) == repr(value)  # the types too
+@pytest.mark.parametrize("rounds", ROUNDS)
+def test_plain_data_are_read_as_they_were_written(rounds):
+    @settings(max_examples=rounds, deadline=None)
+    @given(trees, st.sampled_from([0, 1, 2, 3, 4, 5]))
+    def run(value, protocol):
+        found = unpickle(io.BytesIO(pickle.dumps(value, protocol)), "FILE")
+        assert found == value
+        assert repr(found) == repr(value)  # the types too
+
+    run()
 
 
-@pytest.mark.parametrize("protocol", [0, 1, 2, 3, 4])
 @pytest.mark.parametrize(
     "kind", ["b1", "i1", "i2", "<i4", ">i4", "i8", "u1", "u2", "u4", "u8", "f2", "f4", ">f8", "S3", "U2", ">U2"]
 )
-@pytest.mark.parametrize("order", ["C", "F"])
-def test_arrays_and_scalars_are_read_as_they_were_written(kind, order, protocol):
-    values = np.asarray(np.array([[0, 1, 0], [1, 1, 0]]).astype(kind), order=order)
-    array, scalar = unpickle(io.BytesIO(pickle.dumps([values, values[0, 1]], protocol)), "FILE")
-    assert array.dtype == values.dtype
-    assert array.tolist() == values.tolist()
-    assert (type(scalar), scalar) == (type(values[0, 1]), values[0, 1])
+def test_arrays_and_scalars_are_read_as_they_were_written(kind):
+    for order, protocol in product("CF", range(5)):
+        values = np.asarray(np.array([[0, 1, 0], [1, 1, 0]]).astype(kind), order=order)
+        array, scalar = unpickle(io.BytesIO(pickle.dumps([values, values[0, 1]], protocol)), "FILE")
+        assert array.dtype == values.dtype
+        assert array.tolist() == values.tolist()
+        assert (type(scalar), scalar) == (type(values[0, 1]), values[0, 1])
 
 
 @pytest.mark.parametrize("program", VALID)
