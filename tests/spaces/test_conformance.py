@@ -74,7 +74,7 @@ def test_a_space_declares_its_conventions(name: str) -> None:
     assert space.count_cells(1).startswith("1 cell")
     assert space.count_cells(5).startswith("5 cells")
     assert ("stage" in space.count_cells(5)) == (space.cells_per == "stage")
-    assert {type(flag) for flag in (space.trials, space.relaxed, space.scalar)} == {bool}
+    assert {type(flag) for flag in (space.trials, space.relaxed)} == {bool}
     assert (name in IMAGE_SPACES) == space.trials
 
 
