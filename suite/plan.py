@@ -219,7 +219,7 @@ def plan(
 
 
 def _task_code(task: str) -> str | None:
-    """What tells an outside task from others: its name and the digest of its file. Raises `InputError` as `get_task`."""
+    """What tells an outside task from others, its name and its file's digest. Raises `InputError` as `get_task`."""
     name = get_task(task).name
     path = task if task.endswith(".py") else task.rpartition(":")[0]
     return f"{name} {file_digest(Path(path))}" if path else None

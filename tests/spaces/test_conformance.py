@@ -16,7 +16,7 @@ from spaces import IMAGE_SPACES, SPACES, Space, get_space
 from spaces.cells.genotype import Genotype
 from spaces.cells.supernet import Supernet
 from spaces.common.errors import InputError
-from spaces.conventions import CellsPer
+from spaces.conventions import CellsPer, Role
 from spaces.tabular.benchmark import BENCHMARKS
 from suite.plan import plan
 from suite.protocol import PROTOCOLS, evaluation
@@ -155,6 +155,9 @@ def test_alpha_is_a_function_of_its_seed_alone(name: str) -> None:
     assert tuple(first) == space.kinds
     for kind, alpha in first.items():
         assert alpha.shape == space.mask[kind].shape
+    assert space.parameters(0).keys() == space.roles.keys() >= space.mask.keys()
+    assert all(space.roles[kind] == Role("operations", kind) for kind in space.kinds)
+    assert all(torch.equal(space.parameters(3)[kind], alpha) for kind, alpha in space.alpha(3).items())
         assert torch.equal(alpha, again[kind])
         if space.relaxed:
             assert alpha.dtype == torch.float32
