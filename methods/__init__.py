@@ -78,6 +78,9 @@ def _assigned(file: Path) -> list[str]:
     return [node.id for target in targets for node in ast.walk(target) if isinstance(node, ast.Name)]
 
 
+IMAGE_CLASSIFICATION = "image-classification"
+"""The task of a trial that names no other."""
+
 METHODS = Registry(__name__, __path__, MACHINERY)
 
 
@@ -111,8 +114,10 @@ def get_task(name: str) -> "Task":
         from methods.search.external.task_file import task_from
 
         return task_from(Path(path), attribute, (CLASSIFICATION.name,))
-    if name != CLASSIFICATION.name:
-        raise InputError(f"unknown task {name!r}: choose {CLASSIFICATION.name}, or a file of your own, path/to/file.py")
+    if name != IMAGE_CLASSIFICATION:
+        raise InputError(
+            f"unknown task {name!r}: choose {IMAGE_CLASSIFICATION}, or a file of your own, path/to/file.py"
+        )
     return CLASSIFICATION
 
 
@@ -124,4 +129,4 @@ def __getattr__(name: str) -> Any:
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
-__all__ = ["METHODS", "Registry", "Search", "get_method", "get_task"]
+__all__ = ["IMAGE_CLASSIFICATION", "METHODS", "Registry", "Search", "get_method", "get_task"]

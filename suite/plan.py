@@ -11,12 +11,11 @@ from typing import Any, get_args
 
 import torch
 
-from methods import METHODS, get_method, get_task
+from methods import IMAGE_CLASSIFICATION, METHODS, get_method, get_task
 from methods.probes import get_probe
 from methods.search.external.own_errors import own_errors
 from methods.search.options import Option
 from methods.search.settings import COMMON, Settings, resolve
-from methods.search.task import CLASSIFICATION
 from spaces import get_space
 from spaces.cells.mixed_cell import Engine
 from spaces.cells.supernet import Precision
@@ -55,7 +54,7 @@ class Plan:
     files: Mapping[str, str]  # digest of the file that an option of the method names
     origin: Mapping[str, str]  # which layer set a key that is not at its base value, of search, retraining and trial
     probes: Mapping[str, int] = field(default_factory=dict)  # asked for beside the recipe's own, each with its stride
-    task: str = CLASSIFICATION.name  # or path/to/file.py[:NAME]
+    task: str = IMAGE_CLASSIFICATION  # or path/to/file.py[:NAME]
     task_code: str | None = None  # digest of the task's file and its name there, if it stands outside the repository
 
     def determines(self) -> dict[str, Any]:
@@ -142,7 +141,7 @@ def plan(
     *,
     graphs: bool = False,
     probes: Mapping[str, int] | None = None,
-    task: str = CLASSIFICATION.name,
+    task: str = IMAGE_CLASSIFICATION,
 ) -> Plan:
     """Resolve a trial's configuration. Raises `InputError` for any name, key or value that does not exist or fit.
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
+from methods import IMAGE_CLASSIFICATION
 from spaces.common.errors import InputError
 from spaces.common.files import write_whole
 from spaces.common.metric import ACCURACY, Metric
@@ -39,7 +40,7 @@ class Record(BaseModel):
     dataset: str
     seed: int
     protocol: str
-    task: str = "image-classification"
+    task: str = IMAGE_CLASSIFICATION
     metric: Metric = ACCURACY
     score: float
     accuracy: float | None = None

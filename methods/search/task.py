@@ -7,6 +7,7 @@ from typing import ClassVar, Literal, Protocol
 import torch.nn.functional as F
 from torch import Tensor
 
+from methods import IMAGE_CLASSIFICATION
 from spaces.common.metric import ACCURACY, Metric
 
 Reduction = Literal["mean", "sum"]
@@ -65,7 +66,7 @@ class Task(ABC):
 class ImageClassification(Task):
     """Cross-entropy and accuracy (%)."""
 
-    name = "image-classification"
+    name = IMAGE_CLASSIFICATION
     metric = ACCURACY
     categorical = True
 

@@ -18,6 +18,10 @@ class Metric:
     better: Literal["higher", "lower"]
     unit: Literal["%", ""] = ""
 
+    def words(self, value: float) -> str:
+        """A value with its unit, such as `93.10 %`."""
+        return f"{value:.2f} {self.unit}" if self.unit else f"{value:.4g}"
+
     @property
     def worst(self) -> float:
         """What every value is better than."""
