@@ -10,7 +10,7 @@ from reports.records.blocks import SpaceOf
 from reports.statistics.values import LIMITS
 from spaces.common.errors import InputError, unknown
 
-DATASETS = {
+PAPER_DATASETS = {
     "CIFAR-10": "cifar10",
     "CIFAR-100": "cifar100",
     "SVHN": "svhn",
@@ -39,12 +39,12 @@ def named(name: str) -> str:
     return f"{words[:1].upper()}{words[1:]}" + (f" ({unit})" if unit else "")
 
 
-def limits(metric: str) -> tuple[float, float] | None:
+def metric_limits(metric: str) -> tuple[float, float] | None:
     """Between which a published metric lies: percentages between 0 and 100, `None` for others."""
     return LIMITS.get(METRICS[metric].units[0]) if metric in METRICS else None
 
 
-def measured(
+def metric_values(
     records: pd.DataFrame, histories: pd.DataFrame, metric: str, dataset: str, space_of: SpaceOf
 ) -> "pd.Series[Any]":
     """`metric` of each of the `records`, by their index; NaN where a trial does not tell it.
@@ -79,7 +79,7 @@ def _accuracy(record: dict[Any, Any], split: str, dataset: str) -> float:
     return float(record["accuracy"]) if split == "test" and record["dataset"] == dataset else nan
 
 
-def course(histories: pd.DataFrame, column: str, space_of: SpaceOf) -> pd.DataFrame:
+def history_values(histories: pd.DataFrame, column: str, space_of: SpaceOf) -> pd.DataFrame:
     """The rows of `histories` that tell `column`, with its number as `value`.
 
     A column that has a number an operation is asked for with one of them, "COLUMN[OPERATION]".
@@ -98,7 +98,7 @@ def course(histories: pd.DataFrame, column: str, space_of: SpaceOf) -> pd.DataFr
 
 
 def _last(records: pd.DataFrame, histories: pd.DataFrame, column: str, space_of: SpaceOf) -> "pd.Series[Any]":
-    told = course(histories, column, space_of).sort_values("epoch").groupby("key")["value"].last()
+    told = history_values(histories, column, space_of).sort_values("epoch").groupby("key")["value"].last()
     return records["key"].map(told).astype("float64")
 
 

@@ -12,8 +12,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 # Okabe and Ito (2008): as in reports.figures.cell_drawing, without the black and the yellow.
-COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
-DASHES: tuple[Any, ...] = ("solid", (0, (5, 1.5)), (0, (1.5, 1.5)), (0, (6, 1.5, 1.5, 1.5)))
+METHOD_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
+METHOD_DASHES: tuple[Any, ...] = ("solid", (0, (5, 1.5)), (0, (1.5, 1.5)), (0, (6, 1.5, 1.5, 1.5)))
+METHOD_MARKERS = "osD^vP"
 
 Style = dict[str, Any]
 
@@ -26,7 +27,7 @@ def styles(methods: Sequence[str]) -> dict[str, Style]:
 
     Neighbours differ in both, so that no reader depends on colour alone.
     """
-    pairs = zip(cycle(COLOURS), cycle(DASHES), strict=False)
+    pairs = zip(cycle(METHOD_COLOURS), cycle(METHOD_DASHES), strict=False)
     # Six colours against four patterns repeat after twelve; beyond that the legend's order has to do.
     return {
         method: {"color": colour, "linestyle": dash}
@@ -42,7 +43,7 @@ def canvas(width: float, height: float) -> tuple["Figure", "Axes"]:
     return figure, figure.add_subplot()
 
 
-def plain(axes: "Axes", x: str, y: str) -> None:
+def finish_axes(axes: "Axes", x: str, y: str) -> None:
     """Name the axes, keep the left and the lower spine, rule the background lightly."""
     axes.set_xlabel(x, color=INK, fontsize=10)
     axes.set_ylabel(y, color=INK, fontsize=10)
@@ -66,7 +67,7 @@ def over_epochs(axes: "Axes", y: str, entries: Mapping[str, Style]) -> None:
     """Finish axes on which curves run over epochs: whole numbers, and the legend at the right."""
     from matplotlib.ticker import MaxNLocator
 
-    plain(axes, "Epoch", y)
+    finish_axes(axes, "Epoch", y)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     legend(axes, entries, loc="upper left", bbox_to_anchor=(1.0, 1.0))
 

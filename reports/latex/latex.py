@@ -2,7 +2,7 @@
 
 import unicodedata
 
-from reports.latex.layout import GAPS, SMALL, Piece, pieces
+from reports.latex.layout import GAPS, SMALL_SIZE, TablePart, table_parts
 from reports.tables.tables import Column, Table
 
 COMMANDS = {
@@ -50,17 +50,17 @@ def escape(text: str) -> str:
     return "".join(_character(character) for character in " ".join(text.split()))
 
 
-def tabular(table: Table) -> str:
+def latex_table(table: Table) -> str:
     r"""The table for `\input`, as one `table` environment or, where it would not be readable, several of one number.
 
     Each has the caption, those that continue say so and what; the first has the label. Where a line is narrower than
     that of A4, a table is scaled down to it.
     """
-    found = pieces(table)
+    found = table_parts(table)
     return "\n".join(_environment(piece, number, len(found)) for number, piece in enumerate(found, 1))
 
 
-def _environment(piece: Piece, number: int, count: int) -> str:
+def _environment(piece: TablePart, number: int, count: int) -> str:
     table = piece.table
     caption = table.caption
     if count > 1:
@@ -71,8 +71,8 @@ def _environment(piece: Piece, number: int, count: int) -> str:
     lines += [r"\addtocounter{table}{-1}"] if number > 1 else []
     lines += [rf"\caption{{{escape(caption)}}}"]
     lines += [rf"\label{{tab:{table.slug}}}"] if number == 1 else []
-    lines += [r"\footnotesize" if piece.size == SMALL else r"\small"]
-    lines += [rf"\setlength{{\tabcolsep}}{{{GAPS[piece.size] / 2:g}pt}}"] if piece.size == SMALL else []
+    lines += [r"\footnotesize" if piece.size == SMALL_SIZE else r"\small"]
+    lines += [rf"\setlength{{\tabcolsep}}{{{GAPS[piece.size] / 2:g}pt}}"] if piece.size == SMALL_SIZE else []
     align = "".join(_place(column, room) for column, room in zip(table.columns, piece.room, strict=True))
     lines += [r"\sbox0{%", rf"\begin{{tabular}}{{@{{}}{align}@{{}}}}", r"\toprule"]
     lines += _groups(piece)
@@ -89,7 +89,7 @@ def _place(column: Column, room: float) -> str:
     return rf">{{\ragged{'left' if column.numeric else 'right'}\arraybackslash}}p{{{room:.1f}pt}}"
 
 
-def _heading(piece: Piece, at: int) -> str:
+def _heading(piece: TablePart, at: int) -> str:
     side = "r" if piece.table.columns[at].numeric else "l"
     head = _stacked(piece.headings[at], side)
     if not piece.room[at]:
@@ -108,7 +108,7 @@ def _row(cells: list[str]) -> str:
     return " & ".join(cells) + r" \\"
 
 
-def _groups(piece: Piece) -> list[str]:
+def _groups(piece: TablePart) -> list[str]:
     if len(piece.groups) == 1:
         return []
     heads, rules, start = [], [], 1

@@ -1,35 +1,35 @@
-"""A table as pieces that can be read on LaTeX's page.
+"""A table laid out for LaTeX's page, divided into parts where it is too large.
 
 A table wider than the line would have to be scaled down. Instead its texts wrap and its headings stand on several
-lines; what is still too wide is cut into pieces one below the other, each with the columns that name a row; and a piece
-that is taller than a page is cut between rows.
+lines. What is still too wide is divided into parts one below the other, each with the columns that name a row; and a
+part that is taller than a page is divided between rows.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from reports.latex.text_width import BASELINES, broken, filled, width, words
+from reports.latex.text_width import BASELINES, breakable_parts, broken, line_count, width
 from reports.tables.tables import Table
 
-LINE, HEIGHT = 470.0, 590.0
+LINE_WIDTH, PAGE_HEIGHT = 470.0, 590.0
 """Points: the line of A4 with margins of 20 mm, with some room for what is measured too small; and a page's height,
 without a caption."""
 
-USUAL, SMALL = 9, 8
+NORMAL_SIZE, SMALL_SIZE = 9, 8
 """Sizes in points: of a table that fits the line, and of one that has to be laid out."""
 
-SCALED = 1.15
+SCALABLE = 1.15
 """So much wider than the line a table may be to be scaled down to it: to 7.8 points."""
 
-GAPS = {USUAL: 12.0, SMALL: 8.0}
+GAPS = {NORMAL_SIZE: 12.0, SMALL_SIZE: 8.0}
 """Points between two columns."""
 
-READABLE = 72.0
+WRAPPED_WIDTH = 72.0
 """Points: texts that are wider may wrap, and have so much room at least."""
 
 
 @dataclass(frozen=True)
-class Piece:
+class TablePart:
     """Some columns and rows of a table. `room` is each column's width in points, where it wraps; 0 where it does not.
 
     `headings` and `groups` are in lines; `said` is what the piece holds, in words, empty for a whole table.
@@ -52,18 +52,18 @@ class _Column:
     wraps: bool
 
 
-Part = tuple[list[int], list[float], list[float]]
+ColumnSet = tuple[list[int], list[float], list[float]]
 """Positions of columns, their widths and, where they wrap, their room, else 0."""
 
 
-def pieces(table: Table) -> list[Piece]:
+def table_parts(table: Table) -> list[TablePart]:
     """The table in the order in which it is read: columns from left to right, and of each cut rows from the top."""
     cells = table.rows()
     headings = [column.heading for column in table.columns]
     across = list(zip(headings, *cells, strict=True))
-    usual = [max(width(text, USUAL) for text in column) for column in across]
-    if _total(usual, USUAL) <= LINE * SCALED:
-        return _cut(table, cells, [([*range(len(usual))], usual, [0.0] * len(usual))], USUAL, 0)
+    usual = [max(width(text, NORMAL_SIZE) for text in column) for column in across]
+    if _total(usual, NORMAL_SIZE) <= LINE_WIDTH * SCALABLE:
+        return _cut(table, cells, [([*range(len(usual))], usual, [0.0] * len(usual))], NORMAL_SIZE, 0)
     columns = [_column(heading, [row[at] for row in cells]) for at, heading in enumerate(headings)]
     keys = _keys(table, cells)
     parts = []
@@ -71,15 +71,15 @@ def pieces(table: Table) -> list[Piece]:
         widths = _shared([columns[at] for at in chosen], _least(table, columns, chosen))
         wraps = [columns[at].wraps and wide < columns[at].full for at, wide in zip(chosen, widths, strict=True)]
         parts.append((chosen, widths, [wide if own else 0.0 for wide, own in zip(widths, wraps, strict=True)]))
-    return _cut(table, cells, parts, SMALL, keys)
+    return _cut(table, cells, parts, SMALL_SIZE, keys)
 
 
 def _column(heading: str, cells: Sequence[str]) -> _Column:
-    longest = max((width(cell, SMALL) for cell in cells), default=0.0)
-    wraps = longest > READABLE
-    parts = [width(part, SMALL) for cell in cells for part in words(cell)] if wraps else []
-    least = max([READABLE, *parts] if wraps else [longest])
-    heads = max(width(word, SMALL) for word in heading.split() or [""])
+    longest = max((width(cell, SMALL_SIZE) for cell in cells), default=0.0)
+    wraps = longest > WRAPPED_WIDTH
+    parts = [width(part, SMALL_SIZE) for cell in cells for part in breakable_parts(cell)] if wraps else []
+    least = max([WRAPPED_WIDTH, *parts] if wraps else [longest])
+    heads = max(width(word, SMALL_SIZE) for word in heading.split() or [""])
     return _Column(max(least, heads), max(longest, heads), wraps)
 
 
@@ -97,7 +97,7 @@ def _packed(table: Table, columns: Sequence[_Column], keys: int) -> list[list[in
     first = [*range(keys)]
     found = [list(first)]
     for at in range(keys, len(columns)):
-        if len(found[-1]) > keys and _total(_least(table, columns, [*found[-1], at]), SMALL) > LINE:
+        if len(found[-1]) > keys and _total(_least(table, columns, [*found[-1], at]), SMALL_SIZE) > LINE_WIDTH:
             found.append(list(first))
         found[-1].append(at)
     return found
@@ -107,8 +107,8 @@ def _least(table: Table, columns: Sequence[_Column], chosen: Sequence[int]) -> l
     """How wide each column is at least; as in TeX, a group's last one takes what its heading needs beyond them all."""
     widths, start = [columns[at].least for at in chosen], 0
     for name, span in _chosen(table, chosen).groups():
-        word = max((width(word, SMALL) for word in name.split()), default=0.0)
-        widths[start + span - 1] += max(0.0, word - _total(widths[start : start + span], SMALL))
+        word = max((width(word, SMALL_SIZE) for word in name.split()), default=0.0)
+        widths[start + span - 1] += max(0.0, word - _total(widths[start : start + span], SMALL_SIZE))
         start += span
     return widths
 
@@ -116,7 +116,7 @@ def _least(table: Table, columns: Sequence[_Column], chosen: Sequence[int]) -> l
 def _shared(columns: Sequence[_Column], least: Sequence[float]) -> list[float]:
     """Each column's width: what the line has left is shared out among those that wrap, none gets more than it needs."""
     widths = list(least)
-    while (left := LINE - _total(widths, SMALL)) > 1:
+    while (left := LINE_WIDTH - _total(widths, SMALL_SIZE)) > 1:
         wanting = [at for at, column in enumerate(columns) if widths[at] < column.full]
         if not wanting:
             break
@@ -129,12 +129,14 @@ def _chosen(table: Table, columns: Sequence[int]) -> Table:
     return replace(table, columns=tuple(table.columns[at] for at in columns))
 
 
-def _cut(table: Table, cells: Sequence[Sequence[str]], parts: Sequence[Part], size: int, keys: int) -> list[Piece]:
-    """The pieces of `parts`, no one taller than a page; `keys` columns are repeated in each."""
+def _cut(
+    table: Table, cells: Sequence[Sequence[str]], parts: Sequence[ColumnSet], size: int, keys: int
+) -> list[TablePart]:
+    """The table_parts of `parts`, no one taller than a page; `keys` columns are repeated in each."""
     found = []
     for chosen, widths, room in parts:
         own = _chosen(table, chosen)
-        wrapped = size == SMALL
+        wrapped = size == SMALL_SIZE
         headings = [
             broken(column.heading, wide, size) if wrapped else [column.heading]
             for column, wide in zip(own.columns, widths, strict=True)
@@ -146,16 +148,16 @@ def _cut(table: Table, cells: Sequence[Sequence[str]], parts: Sequence[Part], si
             start += span
         head = max(map(len, headings)) + max(len(lines) for lines, _ in groups)
         heights = [
-            max(filled(row[at], wide, size) if wide else 1 for at, wide in zip(chosen, room, strict=True))
+            max(line_count(row[at], wide, size) if wide else 1 for at, wide in zip(chosen, room, strict=True))
             for row in cells
         ]
-        for rows in _pages(heights, int(HEIGHT / BASELINES[size]) - head):
+        for rows in _pages(heights, int(PAGE_HEIGHT / BASELINES[size]) - head):
             of_rows = "" if len(rows) == len(cells) else f"rows {rows[0] + 1} to {rows[-1] + 1} of {len(cells)}"
             new = dict.fromkeys(column.group or column.heading for column in own.columns[keys:])
             of_columns = ", ".join(new) if len(parts) > 1 else ""
             said = "; ".join(part for part in (of_columns, of_rows) if part)
             frame = table.frame.iloc[rows.start : rows.stop]
-            found.append(Piece(replace(own, frame=frame), size, tuple(room), headings, groups, said))
+            found.append(TablePart(replace(own, frame=frame), size, tuple(room), headings, groups, said))
     return found
 
 

@@ -10,9 +10,20 @@ BASELINES = {8: 9.5, 9: 11.0}
 """Points from line to line at each size."""
 
 # Signs that the font has in other places, or not at all; letters that it lacks are about as wide as a relation.
-SIGNS = {"|": 0.278, "_": 0.5, "<": 0.778, ">": 0.778, "{": 0.5, "}": 0.5, "\\": 0.5, "–": 0.5, "—": 1.0, "…": 1.0}
-SIGNS |= {"·": 0.278, "\u202f": 0.167} | dict.fromkeys("−±×≤≥", 0.778)
-LETTER = 0.75
+SYMBOL_WIDTHS = {
+    "|": 0.278,
+    "_": 0.5,
+    "<": 0.778,
+    ">": 0.778,
+    "{": 0.5,
+    "}": 0.5,
+    "\\": 0.5,
+    "–": 0.5,
+    "—": 1.0,
+    "…": 1.0,
+}
+SYMBOL_WIDTHS |= {"·": 0.278, "\u202f": 0.167} | dict.fromkeys("−±×≤≥", 0.778)
+OTHER_WIDTH = 0.75
 LINE_ENDS = re.compile(r"(?<=[-_])|\s+")
 
 
@@ -21,17 +32,17 @@ def width(text: str, size: int) -> float:
     return WIDER[size] * size * sum(map(_em, text))
 
 
-def words(text: str) -> list[str]:
+def breakable_parts(text: str) -> list[str]:
     """The parts of `text` between which a line may end: at white space, behind a hyphen or an underscore."""
     return [part for part in LINE_ENDS.split(text) if part]
 
 
-def filled(text: str, room: float, size: int) -> int:
-    """How many lines of `room` points `text` takes, filled one after the other."""
+def line_count(text: str, room: float, size: int) -> int:
+    """How many lines of `room` points `text` takes, line_count one after the other."""
     lines, used = 1, 0.0
     for word in text.split():
         gap = width(" ", size) if used else 0.0
-        for part in words(word):
+        for part in breakable_parts(word):
             own = width(part, size)
             if used and used + gap + own > room:
                 lines, used = lines + 1, own
@@ -57,12 +68,12 @@ def _em(character: str) -> float:
     """Of one em."""
     from matplotlib.font_manager import findfont, get_font
 
-    if character in SIGNS:
-        return SIGNS[character]
+    if character in SYMBOL_WIDTHS:
+        return SYMBOL_WIDTHS[character]
     if not character.isascii():
         european = character.isalpha() and ("À" <= character <= "ž" or "Α" <= character <= "ω")
         # What pdflatex has not is written as its code point.
-        return LETTER if european else sum(map(_em, f"[U+{ord(character):04X}]"))
+        return OTHER_WIDTH if european else sum(map(_em, f"[U+{ord(character):04X}]"))
     font = get_font(findfont(FONT))
     font.set_size(DESIGN, 72)
     return float(font.load_char(ord(character)).linearHoriAdvance) / 65536 / DESIGN

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from reports.figures.figure import Drawn
+from reports.figures.report_figure import ReportFigure
 from reports.latex import latex
 from reports.tables.tables import Table
 
@@ -61,7 +61,7 @@ class Exports:
         if path not in self._written:
             self._written[path] = [("CSV", f"{path}.csv"), ("LaTeX", f"{path}.tex")]
             (self.folder / f"{path}.csv").write_text(csv(table.frame), encoding="utf-8", newline="")
-            (self.folder / f"{path}.tex").write_text(latex.tabular(table), encoding="utf-8")
+            (self.folder / f"{path}.tex").write_text(latex.latex_table(table), encoding="utf-8")
         return self._written[path]
 
     def numbers(self, slug: str, frame: pd.DataFrame) -> list[tuple[str, str]]:
@@ -69,7 +69,7 @@ class Exports:
         (self.folder / f"tables/{slug}.csv").write_text(csv(frame), encoding="utf-8", newline="")
         return [("CSV", f"tables/{slug}.csv")]
 
-    def figure(self, drawn: Drawn) -> list[tuple[str, str]]:
+    def figure(self, drawn: ReportFigure) -> list[tuple[str, str]]:
         """What the figure's files are called, and their addresses; drawings of single trials have no pixels or PDF."""
         path = f"figures/{drawn.slug}"
         if path not in self._written:
@@ -78,7 +78,7 @@ class Exports:
             (self.folder / f"{path}.csv").write_text(csv(drawn.data), encoding="utf-8", newline="")
         return self._written[path]
 
-    def printable(self, figures: Iterable[Drawn], *, pixels: bool) -> None:
+    def printable(self, figures: Iterable[ReportFigure], *, pixels: bool) -> None:
         """Write `figures` as PDF, which LaTeX takes, and with `pixels` as PNG."""
         for drawn in figures:
             found = self.figure(drawn)

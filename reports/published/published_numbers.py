@@ -34,11 +34,11 @@ EXHIBITS = {
 }
 """Each paper's tables in its order, and the listings in running text that are tables but for their rules."""
 
-COLUMNS = (
+CSV_COLUMNS = (
     *("paper", "exhibit", "row", "column", "value", "spread", "n", "unit", "metric", "convention", "space"),
     *("dataset", "split", "cited", "flag", "note"),
 )
-CELL = ["paper", "exhibit", "row", "column", "space", "dataset"]
+CELL_KEY = ["paper", "exhibit", "row", "column", "space", "dataset"]
 
 
 @dataclass(frozen=True)
@@ -101,20 +101,20 @@ ROLES = ("", "own", "variant", "bound")
 
 
 def numbers(folder: Path = DATA) -> pd.DataFrame:
-    """Every cell of the papers' tables, in reading order: `COLUMNS` as typed, and what follows from them.
+    """Every cell of the papers' tables, in reading order: `CSV_COLUMNS` as typed, and what follows from them.
 
     - `value` is the text as printed ("" for a dash), `printed` the same with its spread, `number` (float64) what it
       says, NaN where it is no number, `decimals` (int64) those printed; `spread` is float64, `n` Int64, all else text
     - `label` is the row or column heading that names a method, `heading` the other one
-    - `method` and `role` are what `names` says of the label: the method's canonical name, and "own" for what the paper
+    - `method` and `role` come from `method_labels`: the method's canonical name, and "own" for what the paper
       proposes, "variant" for a part or another form of it, "bound" for what is no method
 
     Raises `InputError` naming the file, line and column of a cell that does not fit.
     """
-    return _named(pd.concat([_paper(paper, folder) for paper in PAPERS], ignore_index=True), names(folder))
+    return _named(pd.concat([_paper(paper, folder) for paper in PAPERS], ignore_index=True), method_labels(folder))
 
 
-def names(folder: Path = DATA) -> pd.DataFrame:
+def method_labels(folder: Path = DATA) -> pd.DataFrame:
     """The aliases, a row a label of a paper: paper, label, method, role, note."""
     path = folder / "names.csv"
     frame = _read(path, ("paper", "label", "method", "role", "note"))
@@ -149,12 +149,12 @@ def _read(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:
 
 def _paper(paper: str, folder: Path) -> pd.DataFrame:
     path = folder / f"{paper.replace('-', '_')}.csv"
-    frame = _read(path, COLUMNS)
+    frame = _read(path, CSV_COLUMNS)
     for column, known in VOCABULARY.items():
         _vocabulary(path, frame, column, known)
     _refuse(path, frame, "paper", frame["paper"] != paper, f"write {paper}")
     _vocabulary(path, frame, "exhibit", EXHIBITS[paper])
-    _once(path, frame, CELL)
+    _once(path, frame, CELL_KEY)
     # "~5" is a number printed as a rough one.
     frame["number"] = pd.to_numeric(frame["value"].str.removeprefix("~"), errors="coerce").astype("float64")
     frame["decimals"] = frame["value"].str.partition(".")[2].str.len().astype("int64")

@@ -58,7 +58,7 @@ class Box:
 
 
 @dataclass(frozen=True)
-class Name:
+class Label:
     """Words, printed literally; y is the middle of their height. `turned`: they read upwards."""
 
     x: float
@@ -71,11 +71,11 @@ class Name:
     turned: bool = False
 
 
-Mark = Line | Dot | Box | Name
+Mark = Line | Dot | Box | Label
 
 
 @dataclass
-class Sketch:
+class SvgDrawing:
     """Marks on a ground of `width` by `height` inches; x to the right, y downwards, later marks above earlier ones."""
 
     width: float
@@ -136,7 +136,7 @@ def _element(mark: Mark) -> str:
         place = f'x="{_points(mark.x)}" y="{_points(mark.y)}"'
         size = f'width="{_points(mark.width)}" height="{_points(mark.height)}" rx="{_points(mark.radius)}"'
         return f'<rect {place} {size} fill="none" stroke="{mark.edge}" stroke-width="{_short(mark.line)}"/>'
-    assert isinstance(mark, Name)
+    assert isinstance(mark, Label)
     x, y = _points(mark.x), _points(mark.y)
     turn = f' transform="rotate(-90 {x} {y})"' if mark.turned else ""
     weight = ' font-weight="bold"' if mark.bold else ""
@@ -164,7 +164,7 @@ def _artists(marks: list[Mark]) -> Iterator["Artist"]:
             yield Line2D([mark.x], [mark.y], marker="o", color=mark.colour, markersize=size, markeredgewidth=0)
         elif isinstance(mark, Box):
             yield _patch(mark)
-        elif isinstance(mark, Name):
+        elif isinstance(mark, Label):
             yield Text(
                 mark.x,
                 mark.y,

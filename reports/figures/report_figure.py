@@ -14,7 +14,7 @@ import matplotlib as mpl
 import pandas as pd
 
 from reports.figures.palette import adapted
-from reports.figures.sketch import Sketch
+from reports.figures.svg_drawing import SvgDrawing
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -24,13 +24,13 @@ DENSITY = 200
 
 
 @dataclass(frozen=True)
-class Drawn:
+class ReportFigure:
     """A figure, its file name and anchor `slug`, its `caption`, and `alt`: its message for whoever cannot see it.
 
-    `data` are the numbers that it shows, a row a point. A `Sketch` is drawn for a page a hundred times faster.
+    `data` are the numbers that it shows, a row a point. A `SvgDrawing` is drawn for a page a hundred times faster.
     """
 
-    figure: "Figure | Sketch"
+    figure: "Figure | SvgDrawing"
     slug: str
     caption: str
     alt: str
@@ -67,12 +67,12 @@ class Drawn:
 
     @cached_property
     def _figure(self) -> "Figure":
-        return self.figure.figure() if isinstance(self.figure, Sketch) else self.figure
+        return self.figure.figure() if isinstance(self.figure, SvgDrawing) else self.figure
 
     @cached_property
     def _source(self) -> str:
         """The `<svg>` element with its name space: what pages and files are made of is drawn once."""
-        if isinstance(self.figure, Sketch):
+        if isinstance(self.figure, SvgDrawing):
             return self.figure.svg().replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" ', 1)
         stream = io.StringIO()
         self._save(stream, format="svg", metadata={"Date": None}, transparent=True)
