@@ -54,7 +54,7 @@ class ClaimVerdict:
     seeds: int = 0
 
 
-def comparisons(found: ClaimAtScale) -> list[Comparison]:
+def claim_comparisons(found: ClaimAtScale) -> list[Comparison]:
     """The claim's method compared with each other one; empty for kinds of claims that compare no values."""
     if found.claim.kind not in ("beats", "matches") or found.missing:
         return []
@@ -68,7 +68,7 @@ def comparisons(found: ClaimAtScale) -> list[Comparison]:
 
 
 def judge(found: ClaimAtScale, rows: list[Comparison], space_of: SpaceOf, criterion: Criterion) -> ClaimVerdict:
-    """The verdict on the claim; `rows` are its `comparisons` after the correction."""
+    """The verdict on the claim; `rows` are its `claim_comparisons` after the correction."""
     if found.missing:
         return ClaimVerdict(
             UNMEASURED, f"there is no trial of {' and '.join(found.missing)} on {found.where} at this scale"

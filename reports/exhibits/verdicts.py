@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from reports.collapse.definition import Criterion
-from reports.exhibits.claim_tests import UNDECIDED, UNMEASURED, ClaimVerdict, Comparison, comparisons, judge
+from reports.exhibits.claim_tests import UNDECIDED, UNMEASURED, ClaimVerdict, Comparison, claim_comparisons, judge
 from reports.exhibits.claim_values import ClaimAtScale, claim_at_scale, claim_place
 from reports.exhibits.exhibit import Claim, Exhibit
 from reports.exhibits.scale_groups import EXACT, ScaleGroup, short_scale
@@ -57,7 +57,7 @@ def _measured_or_first(frame: pd.DataFrame, exhibit: Exhibit, claim: Claim) -> p
 
 def _judge_family(found: list[ClaimAtScale], space_of: SpaceOf, criterion: Criterion) -> list[ClaimVerdict]:
     """The verdicts on an exhibit's claims at one scale; all of its comparisons are one family of tests."""
-    compared = [comparisons(each) for each in found]
+    compared = [claim_comparisons(each) for each in found]
     _correct([row for rows in compared for row in rows])
     return [judge(each, rows, space_of, criterion) for each, rows in zip(found, compared, strict=True)]
 
