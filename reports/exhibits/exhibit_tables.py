@@ -38,17 +38,23 @@ def exhibit_table(exhibit: Exhibit, cells: pd.DataFrame, group: ScaleGroup | Non
     rows, columns = ("_heading", "label") if grid else ("label", "_heading")
     names = list(dict.fromkeys(cells[columns]))
     frame = pd.DataFrame([_row(of_row, rows, columns) for _, of_row in cells.groupby(rows, sort=False)])
-    measured = [name for name in names if f"n {name}" in frame and frame[f"n {name}"].gt(0).any()]
+    measured = _measured_names(frame, names) if group is not None else []
     compared = [name for name in measured if frame[f"difference {name}"].notna().any()]
     shown = [
         Column("Case" if grid else "Method", lambda row: str(row["row"]), numeric=False),
         *_published_columns(measured or names, PUBLISHED),
-        *(_measured_columns(group, measured, compared) if group is not None and measured else ()),
+        *(_measured_columns(group, measured, compared) if group and measured else ()),
         Column("Published are", lambda row: str(row["convention"]), numeric=False),
-        *_published_columns([name for name in names if name not in measured] if measured else [], PUBLISHED_ONLY),
     ]
+    if measured:
+        shown += _published_columns([name for name in names if name not in measured], PUBLISHED_ONLY)
     slug = f"{exhibit.slug}-{group.slug if group else 'published'}"
     return Table(frame, tuple(shown), _caption(exhibit, cells, group, compared), slug)
+
+
+def _measured_names(frame: pd.DataFrame, names: list[str]) -> list[str]:
+    """The published columns of which at least one cell was measured."""
+    return [name for name in names if f"n {name}" in frame and frame[f"n {name}"].gt(0).any()]
 
 
 def _published_columns(names: list[str], heading: str) -> list[Column]:

@@ -8,9 +8,8 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from reports.figures import cell_drawing
 from reports.figures.axes import Style, curves, legend
-from reports.figures.cell_drawing import INK
+from reports.figures.cell_drawing import INK, operation_colour
 from reports.figures.report_figure import ReportFigure
 from reports.figures.search_figures import cell_name, cell_report_figure, weight_rows
 from reports.figures.svg_charts import small_charts
@@ -109,51 +108,18 @@ def weight_heatmap(
     flat = np.array([np.asarray(row, dtype=float) for row in ordered[f"weights.{kind}"]]).T
     shown = [index for index in range(len(flat)) if flat[index].any()]
     names = [operations[index % len(operations)] for index in shown]
-    rows = flat[shown]
-    figure = Figure(figsize=(9.2, 0.8 + max(1.6, 0.085 * len(shown))))
-    height = figure.get_size_inches()[1]
-    strip = figure.add_axes((0.075, 0.45 / height, 0.012, 1 - 0.55 / height))
-    axes = figure.add_axes((0.095, 0.45 / height, 0.62, 1 - 0.55 / height))
+    figure, strip, axes, scale = _heatmap_axes(len(shown))
     first, last = float(ordered["epoch"].iloc[0]), float(ordered["epoch"].iloc[-1])
-    picture = axes.imshow(
-        rows,
-        aspect="auto",
-        interpolation="none",
-        cmap=WEIGHT_COLOUR_MAP,
-        extent=(first - 0.5, last + 0.5, len(rows), 0),
-    )
-    strip.imshow(
-        np.array([[_rgb(cell_drawing.operation_colour(name))] for name in names]),
-        aspect="auto",
-        interpolation="none",
-        extent=(0, 1, len(rows), 0),
-    )
-    places, labels = [], []
-    for number, (source, target) in enumerate(edges):
-        own = [place for place, index in enumerate(shown) if index // len(operations) == number]
-        if own:
-            places.append((own[0] + own[-1] + 1) / 2)
-            labels.append(f"{source} → {target}")
-            axes.axhline(own[0], color="white", linewidth=0.8)
-    strip.set_xticks([])
-    strip.set_yticks(places, labels)
-    strip.tick_params(colors=INK, labelsize=8, length=0)
-    axes.set_yticks([])
-    axes.set_xlabel("Epoch", color=INK, fontsize=9)
-    axes.tick_params(colors=INK, labelsize=8, length=3)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    for side in (axes, strip):
-        side.spines[:].set_visible(False)
-    bar = figure.colorbar(picture, cax=figure.add_axes((0.725, 0.45 / height, 0.012, 1 - 0.55 / height)))
+    extent = (first - 0.5, last + 0.5, len(shown), 0)
+    picture = axes.imshow(flat[shown], extent=extent, cmap=WEIGHT_COLOUR_MAP, **PIXELS)
+    colours = np.array([[_rgb(operation_colour(name))] for name in names])
+    strip.imshow(colours, extent=(0, 1, len(shown), 0), **PIXELS)
+    _name_edges(strip, axes, edges, [index // len(operations) for index in shown])
+    bar = figure.colorbar(picture, cax=scale)
     bar.ax.tick_params(colors=INK, labelsize=8, length=3)
     bar.outline.set_visible(False)
-    present = [name for name in operations if name in names]
-    legend(
-        axes,
-        {name: {"color": cell_drawing.operation_colour(name)} for name in present},
-        loc="upper left",
-        bbox_to_anchor=(1.1, 1),
-    )
+    entries: dict[str, Style] = {name: {"color": operation_colour(name)} for name in operations if name in names}
+    legend(axes, entries, loc="upper left", bbox_to_anchor=(1.1, 1))
     name = f"{trial['label']}, seed {trial['seed']}, {cell_name(kind)}"
     strongest = [operations[int(index)] for index in flat[:, -1].reshape(len(edges), -1).argmax(1)]
     return ReportFigure(
@@ -163,6 +129,41 @@ def weight_heatmap(
         f"Weights of {name} over epochs. In the last the strongest are, edge by edge: {', '.join(strongest)}.",
         weight_rows(ordered["epoch"].tolist(), flat.T, edges, operations),
     )
+
+
+PIXELS: dict[str, Any] = {"aspect": "auto", "interpolation": "none"}
+"""How a picture is drawn whose pixels are numbers."""
+
+
+def _heatmap_axes(rows: int) -> tuple[Figure, Any, Any, Any]:
+    """A figure for so many rows, with axes for the operations' colours, the picture and its scale."""
+    figure = Figure(figsize=(9.2, 0.8 + max(1.6, 0.085 * rows)))
+    height = figure.get_size_inches()[1]
+    bottom, tall = 0.45 / height, 1 - 0.55 / height
+    strip = figure.add_axes((0.075, bottom, 0.012, tall))
+    axes = figure.add_axes((0.095, bottom, 0.62, tall))
+    scale = figure.add_axes((0.725, bottom, 0.012, tall))
+    strip.set_xticks([])
+    axes.set_yticks([])
+    axes.set_xlabel("Epoch", color=INK, fontsize=9)
+    axes.tick_params(colors=INK, labelsize=8, length=3)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    for side in (axes, strip):
+        side.spines[:].set_visible(False)
+    return figure, strip, axes, scale
+
+
+def _name_edges(strip: Any, axes: Any, edges: Sequence[tuple[int, int]], edge_of: Sequence[int]) -> None:
+    """Name each edge beside its rows, with a line above them; `edge_of` is the number of each row's edge."""
+    places, labels = [], []
+    for number, (source, target) in enumerate(edges):
+        own = [place for place, edge in enumerate(edge_of) if edge == number]
+        if own:
+            places.append((own[0] + own[-1] + 1) / 2)
+            labels.append(f"{source} → {target}")
+            axes.axhline(own[0], color="white", linewidth=0.8)
+    strip.set_yticks(places, labels)
+    strip.tick_params(colors=INK, labelsize=8, length=0)
 
 
 def probe_timeline(trial: dict[str, Any], history: pd.DataFrame, columns: Sequence[str], onset: float) -> ReportFigure:

@@ -148,35 +148,48 @@ def _element(mark: Mark) -> str:
 
 
 def _artists(marks: list[Mark]) -> Iterator["Artist"]:
-    """Marks of one style: lines become one line with gaps, since each costs matplotlib a millisecond."""
-    from matplotlib.lines import Line2D
-    from matplotlib.text import Text
-
+    """The artists of marks of one style. Lines become one line with gaps, since an artist takes a millisecond."""
     lines = [mark for mark in marks if isinstance(mark, Line)]
     if lines:
-        x, y = ([value for line in lines for value in (*getattr(line, axis), nan)] for axis in "xy")
-        colour, width, dash = lines[0].colour, lines[0].width, lines[0].dash
-        pattern: Any = (0, tuple(length / width for length in dash)) if dash else "solid"
-        yield Line2D(x, y, color=colour, linewidth=width, linestyle=pattern)
-    for mark in marks:
-        if isinstance(mark, Dot):
-            size = 2 * mark.radius
-            yield Line2D([mark.x], [mark.y], marker="o", color=mark.colour, markersize=size, markeredgewidth=0)
-        elif isinstance(mark, Box):
-            yield _patch(mark)
-        elif isinstance(mark, Label):
-            yield Text(
-                mark.x,
-                mark.y,
-                mark.words,
-                fontsize=mark.size,
-                color=mark.colour,
-                weight="bold" if mark.bold else "normal",
-                ha=MATPLOTLIB_ANCHOR[mark.anchor],
-                va="center" if mark.turned else "center_baseline",
-                rotation=90 if mark.turned else 0,
-                parse_math=False,
-            )
+        yield _joined_lines(lines)
+    yield from (_artist(mark) for mark in marks if not isinstance(mark, Line))
+
+
+def _joined_lines(lines: list[Line]) -> "Artist":
+    from matplotlib.lines import Line2D
+
+    x, y = ([value for line in lines for value in (*getattr(line, axis), nan)] for axis in "xy")
+    colour, width, dash = lines[0].colour, lines[0].width, lines[0].dash
+    pattern: Any = (0, tuple(length / width for length in dash)) if dash else "solid"
+    return Line2D(x, y, color=colour, linewidth=width, linestyle=pattern)
+
+
+def _artist(mark: Dot | Box | Label) -> "Artist":
+    from matplotlib.lines import Line2D
+
+    if isinstance(mark, Box):
+        return _patch(mark)
+    if isinstance(mark, Label):
+        return _text(mark)
+    size = 2 * mark.radius
+    return Line2D([mark.x], [mark.y], marker="o", color=mark.colour, markersize=size, markeredgewidth=0)
+
+
+def _text(label: Label) -> "Artist":
+    from matplotlib.text import Text
+
+    return Text(
+        label.x,
+        label.y,
+        label.words,
+        fontsize=label.size,
+        color=label.colour,
+        weight="bold" if label.bold else "normal",
+        ha=MATPLOTLIB_ANCHOR[label.anchor],
+        va="center" if label.turned else "center_baseline",
+        rotation=90 if label.turned else 0,
+        parse_math=False,
+    )
 
 
 def _patch(box: Box) -> "Patch":

@@ -76,15 +76,15 @@ def wide(rows=4):
     return Table(frame, columns, "What was measured: protocol quick.", "some")
 
 
-def test_a_wide_table_becomes_pieces_with_everything_in_them():
+def test_a_wide_table_is_divided_into_parts_that_hold_all_cells():
     table = wide()
     found = table_parts(table)
     assert len(found) >= 3
     held = {}
-    for piece in found:
-        headings = [each.heading for each in piece.table.columns]
+    for part in found:
+        headings = [each.heading for each in part.table.columns]
         assert headings[:2] == ["Method", "Against"]  # which tell rows apart only together
-        for at, row in enumerate(piece.table.rows()):
+        for at, row in enumerate(part.table.rows()):
             held |= {(at, heading): cell for heading, cell in zip(headings, row, strict=True)}
     whole = {
         (at, each.heading): cell
@@ -92,11 +92,11 @@ def test_a_wide_table_becomes_pieces_with_everything_in_them():
         for each, cell in zip(table.columns, row, strict=True)
     }
     assert held == whole
-    assert found[0].said == "Left"
-    assert found[-1].said.endswith("Why")
+    assert found[0].contents == "Left"
+    assert found[-1].contents.endswith("Why")
 
 
-def test_pieces_are_one_table_and_say_how_they_continue():
+def test_parts_are_one_table_and_say_how_they_continue():
     text = latex_table(wide())
     captions = re.findall(r"\\caption\{(.*)\}", text)
     count = len(table_parts(wide()))
@@ -112,24 +112,28 @@ def test_a_tall_table_is_cut_between_rows():
     frame = pd.DataFrame({"Method": [f"m{at}" for at in range(120)], "n": range(120)})
     table = Table(frame, (column("Method", numeric=False), column("n")), "Many", "many")
     found = table_parts(table)
-    assert [piece.said for piece in found] == ["rows 1 to 51 of 120", "rows 52 to 102 of 120", "rows 103 to 120 of 120"]
-    assert [row for piece in found for row in piece.table.rows()] == table.rows()
+    assert [part.contents for part in found] == [
+        "rows 1 to 51 of 120",
+        "rows 52 to 102 of 120",
+        "rows 103 to 120 of 120",
+    ]
+    assert [row for part in found for row in part.table.rows()] == table.rows()
 
 
 def test_a_table_that_fits_stays_as_it_is():
     frame = pd.DataFrame({"Method": ["a"], "n": [1]})
-    (piece,) = table_parts(Table(frame, (column("Method", numeric=False), column("n")), "Small", "small"))
-    assert piece.said == ""
-    assert piece.room == (0.0, 0.0)
+    (part,) = table_parts(Table(frame, (column("Method", numeric=False), column("n")), "Small", "small"))
+    assert part.contents == ""
+    assert part.wrap_widths == (0.0, 0.0)
 
 
-def test_letters_are_as_wide_as_knuth_made_them():
+def test_widths_are_those_of_the_fonts_metric_files():
     """cmr8.tfm and cmr9.tfm: a figure is 0.531259 and 0.513889 of an em wide."""
     assert width("0123456789", 8) == pytest.approx(8 * 5.31259, rel=1e-4)
     assert width("0123456789", 9) == pytest.approx(9 * 5.13889, rel=1e-3)
 
 
-def test_texts_are_filled_line_after_line():
+def test_a_text_takes_as_many_lines_as_its_words_fill():
     word = width("0000", 8)
     assert line_count("0000 0000 0000", word, 8) == 3
     assert line_count("0000 0000 0000", 3 * word, 8) == 2
