@@ -19,7 +19,7 @@ METHOD_MARKERS = "osD^vP"
 Style = dict[str, Any]
 
 LONG = 14
-"""Entries from which on a legend has two columns."""
+"""A legend with more entries has two columns."""
 
 
 def styles(methods: Sequence[str]) -> dict[str, Style]:
@@ -28,7 +28,7 @@ def styles(methods: Sequence[str]) -> dict[str, Style]:
     Neighbours differ in both, so that no reader depends on colour alone.
     """
     pairs = zip(cycle(METHOD_COLOURS), cycle(METHOD_DASHES), strict=False)
-    # Six colours against four patterns repeat after twelve; beyond that the legend's order has to do.
+    # Six colours and four patterns repeat after twelve methods; further methods differ only in the legend's order.
     return {
         method: {"color": colour, "linestyle": dash}
         for method, (colour, dash) in zip(sorted(set(methods)), pairs, strict=False)
@@ -44,7 +44,7 @@ def canvas(width: float, height: float) -> tuple["Figure", "Axes"]:
 
 
 def finish_axes(axes: "Axes", x: str, y: str) -> None:
-    """Name the axes, keep the left and the lower spine, rule the background lightly."""
+    """Label the axes, keep only the left and the lower spine, and draw a light horizontal grid."""
     axes.set_xlabel(x, color=INK, fontsize=10)
     axes.set_ylabel(y, color=INK, fontsize=10)
     axes.tick_params(colors=INK, labelsize=9, length=3)
@@ -55,7 +55,7 @@ def finish_axes(axes: "Axes", x: str, y: str) -> None:
 
 
 def canvas_for(entries: int, height: float) -> tuple["Figure", "Axes"]:
-    """A wide figure of at least `height` inches beside whose axes a legend of so many entries fits."""
+    """A wide figure of at least `height` inches with room for a legend of so many entries at the right of its axes."""
     return canvas(9.2, max(height, 0.19 * -(-entries // _columns(entries)) + 0.6))
 
 
@@ -64,7 +64,7 @@ def _columns(entries: int) -> int:
 
 
 def over_epochs(axes: "Axes", y: str, entries: Mapping[str, Style]) -> None:
-    """Finish axes on which curves run over epochs: whole numbers, and the legend at the right."""
+    """Finish axes with curves over epochs: integer ticks, and the legend at the right."""
     from matplotlib.ticker import MaxNLocator
 
     finish_axes(axes, "Epoch", y)
@@ -79,10 +79,10 @@ def curves(
     method_styles: Mapping[str, Style],
     draw: Callable[["Axes", "pd.DataFrame", Style, int], tuple[int, str]],
 ) -> tuple["Figure", list[str]]:
-    """A figure, `height` inches high, of what `frame` has over epochs, a curve a label; and where each ends, in words.
+    """A figure, `height` inches high, with a curve over epochs for each label of `frame`; and each end in words.
 
-    `draw` puts one label's rows on the axes in its style; it is also told how many there were before, and gives n and
-    where the curve ends.
+    `draw` draws one label's rows on the axes in its style. Its last argument is the number of curves already drawn; it
+    returns n and where the curve ends, in words.
     """
     figure, axes = canvas_for(frame["label"].nunique(), height)
     entries, ends = {}, []
@@ -96,7 +96,7 @@ def curves(
 
 
 def legend(axes: "Axes", entries: Mapping[str, Style], **place: Any) -> None:
-    """A legend of `entries`, names printed literally whatever characters they hold."""
+    """A legend of `entries`; names are printed literally, never as markup."""
     from matplotlib.lines import Line2D
 
     handles = [Line2D([], [], linewidth=2, **style) for style in entries.values()]

@@ -1,8 +1,7 @@
-"""A cell drawn: as a figure for pages and papers, as text for a terminal.
+"""Drawings of cells: as a figure for pages and papers, as text for a terminal.
 
-Each operation has a row of its own and each node a column of its own, further down and to the right than its inputs.
-Lines leave a node downwards and enter an operation from the left, so neither boxes nor names can ever overlap,
-whatever the cell.
+Each operation has its own row and each node its own column, below and to the right of its inputs. Lines leave a node
+downwards and enter an operation from the left, so boxes and names never overlap, whatever the cell.
 """
 
 from typing import TYPE_CHECKING
@@ -14,7 +13,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 INK = "#020202"
-"""The colour of names and lines. A report shows it as its own text colour, so it is used for nothing else."""
+"""The colour of names and lines. On a page it becomes the text colour, so nothing else may use it."""
 QUIET = "#8a8a8a"
 
 # Okabe and Ito's colours (2008), which colour-blind readers can tell apart, without the black and yellow that vanish
@@ -34,8 +33,8 @@ OPERATION_COLOURS = {
 }
 UNNAMED = "#8c6d46"
 
-# Inches: the distance of rows, the width of a glyph at 9 points, the height of a box, the space between things, and
-# around all of them.
+# Inches: the distance of rows, the width of a glyph at 9 points, the height of a box, the space between elements, and
+# the border around the drawing.
 ROW_HEIGHT, GLYPH_WIDTH, BOX_HEIGHT, SPACING, BORDER = 0.31, 0.072, 0.23, 0.14, 0.1
 
 
@@ -69,7 +68,7 @@ def draw_cell(genotype: Genotype, kind: str) -> SvgDrawing:
     names, concat = _names(genotype), len(genotype.outputs) > 1
     rows, height = _rows(genotype, kind)
     right: dict[int, float] = {}
-    drawn = SvgDrawing(0.0, height + 0.2)
+    drawing = SvgDrawing(0.0, height + 0.2)
     x = BORDER
     for node, name in enumerate(names):
         edges = _into(genotype, kind, node)
@@ -77,15 +76,15 @@ def draw_cell(genotype: Genotype, kind: str) -> SvgDrawing:
         label = max((GLYPH_WIDTH * len(operation) + 0.1 for _, _, operation in edges), default=0.0)
         start = x + label + (SPACING if edges else 0.0)
         for row, edge in zip(rows[node], edges, strict=False):  # an input has a row, but no edge
-            _edge(drawn, edge, (right[edge[0]], rows[edge[0]]), (x, row, label), (start, rows[node]))
-        _box(drawn, start, _centre(rows[node]), box, name, INK, bold=True)
+            _edge(drawing, edge, (right[edge[0]], rows[edge[0]]), (x, row, label), (start, rows[node]))
+        _box(drawing, start, _centre(rows[node]), box, name, INK, bold=True)
         right[node] = start + box
         x = right[node] + 1.6 * SPACING
     if concat:
-        _concat(drawn, [(right[node], _centre(rows[node])) for node in genotype.outputs], x, height)
+        _concat(drawing, [(right[node], _centre(rows[node])) for node in genotype.outputs], x, height)
         x += BOX_HEIGHT + GLYPH_WIDTH
-    drawn.width = x + BORDER - (0 if concat else 1.6 * SPACING)
-    return drawn
+    drawing.width = x + BORDER - (0 if concat else 1.6 * SPACING)
+    return drawing
 
 
 def _names(genotype: Genotype) -> list[str]:
@@ -112,41 +111,41 @@ def _centre(rows: list[float]) -> float:
 
 
 def _edge(
-    drawn: SvgDrawing,
+    drawing: SvgDrawing,
     edge: Edge,
     source: tuple[float, list[float]],
     label: tuple[float, float, float],
     target: tuple[float, list[float]],
 ) -> None:
-    """From the source's right side down its own bus to the row of the edge, through the label, into the target."""
+    """Draw an edge: from the source's right side down to the row of the edge, through the label, into the target."""
     operation = edge[2]
     hue, dash = operation_colour(operation), (1.4, 2.8) if operation == "none" else ()
     (x0, rows), (x, y, width), (end, into) = source, label, target
     bus = x0 + 0.7 * SPACING
-    drawn.add(
+    drawing.add(
         Line([x0, bus, bus], [_centre(rows), _centre(rows), y], QUIET, 1.1),
         Line([bus, x], [y, y], hue, 1.4, dash),
         Line([x + width, end], [y, _centre(into) + 0.3 * (y - _centre(into))], hue, 1.4, dash),
         # A dot where a line branches off; lines that only cross have none.
         Dot(bus, y, 1.6, hue),
     )
-    _box(drawn, x, y, width, operation, hue)
+    _box(drawing, x, y, width, operation, hue)
 
 
-def _box(drawn: SvgDrawing, x: float, y: float, width: float, name: str, edge: str, *, bold: bool = False) -> None:
+def _box(drawing: SvgDrawing, x: float, y: float, width: float, name: str, edge: str, *, bold: bool = False) -> None:
     shown = name.replace("c_{k-2}", "c(k−2)").replace("c_{k-1}", "c(k−1)")
-    drawn.add(
+    drawing.add(
         Box(x, y - BOX_HEIGHT / 2, width, BOX_HEIGHT, edge, radius=0.06),
         Label(x + width / 2, y, shown, 9, INK, bold=bold),
     )
 
 
-def _concat(drawn: SvgDrawing, nodes: list[tuple[float, float]], x: float, height: float) -> None:
+def _concat(drawing: SvgDrawing, nodes: list[tuple[float, float]], x: float, height: float) -> None:
     top = nodes[0][1] - BOX_HEIGHT / 2
     for right, y in nodes:
-        drawn.add(Line([right, x], [y, y], QUIET, 1.1))
+        drawing.add(Line([right, x], [y, y], QUIET, 1.1))
     bottom = height + BORDER
-    drawn.add(
+    drawing.add(
         Box(x, top, BOX_HEIGHT, bottom - top, INK, radius=0.06),
         Label(x + BOX_HEIGHT / 2, (top + bottom) / 2, "concat", 9, INK, turned=True),
     )

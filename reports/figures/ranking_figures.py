@@ -1,4 +1,4 @@
-"""The figures of the standings across blocks: the critical-difference diagram and the performance profiles."""
+"""The figures of the rankings across blocks: the critical-difference diagram and the performance profiles."""
 
 from typing import TYPE_CHECKING
 
@@ -25,7 +25,7 @@ STEP, LEAD = 0.24, 0.35
 def critical_difference_diagram(standing: Standings, slug: str, conditions: str) -> ReportFigure | None:
     """Mean ranks on a line, best to the left; a bar joins methods that Nemenyi's test does not tell apart.
 
-    `None` where Friedman's test could not have rejected. After Demšar 2006, figure 1.
+    `None` where Friedman's test could not have rejected its hypothesis. After Demšar 2006, figure 1.
     """
     if not standing.enough or standing.friedman is None:
         return None
@@ -81,7 +81,7 @@ def performance_profiles(
 
 
 def _canvas(names: list[str], critical: float, top: float, depth: float) -> tuple[Figure, "Axes"]:
-    """A figure that holds every name; its axes measure ranks across and inches up, 0 being the ruler."""
+    """A figure with room for every name; its axes are in ranks horizontally and inches vertically, the ruler at 0."""
     count, half = len(names), (len(names) + 1) // 2
     unit = max(4.0, 0.7 * (count - 1)) / (count - 1)
     left, right = (

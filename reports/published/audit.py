@@ -1,4 +1,4 @@
-"""The published numbers, audited: which claimed wins a paper's own numbers support, and where papers disagree.
+"""The audit of published numbers: which claimed wins a paper's own numbers support, and where papers disagree.
 
 Both functions take the frame of `reports.published.published_numbers.numbers`.
 """
@@ -41,7 +41,7 @@ DISAGREEMENT_COLUMNS = [
 
 
 def claims(numbers: pd.DataFrame, assumed_n: int | None = None) -> pd.DataFrame:
-    """Each number of a paper's own method against each other method's in the same column: what is claimed, what holds.
+    """Each number of a paper's own method compared with each other method's in the same column, and judged.
 
     One row a comparison, where the metric says which way is better:
 

@@ -1,7 +1,7 @@
 """The published numbers: every cell of every table of five papers, typed in from their texts, as one checked frame.
 
-The data lie beside this module in `published/`: a CSV file a paper, one line a cell; `names.csv` says which method a
-label means, `genotypes.csv` holds published architectures. docs/audit.md tells how they were typed and checked.
+The data are in CSV files beside this module: one file a paper, one line a cell. `names.csv` maps labels to methods,
+`genotypes.csv` holds published architectures. docs/audit.md says how they were typed and checked.
 """
 
 from collections.abc import Iterable
@@ -32,7 +32,7 @@ EXHIBITS = {
     "pr-darts": ("Table 1", "Table 2"),
     "rarts": tuple(f"Table {number}" for number in range(1, 7)),
 }
-"""Each paper's tables in its order, and the listings in running text that are tables but for their rules."""
+"""Each paper's tables in its order, and the lists in running text that could be tables."""
 
 CSV_COLUMNS = (
     *("paper", "exhibit", "row", "column", "value", "spread", "n", "unit", "metric", "convention", "space"),
@@ -43,11 +43,11 @@ CELL_KEY = ["paper", "exhibit", "row", "column", "space", "dataset"]
 
 @dataclass(frozen=True)
 class Metric:
-    """What a cell measures: its units, the range in which a number of it is plausible, and which way is better.
+    """What a cell measures: its units, the range of plausible numbers, and which way is better.
 
-    `better` is +1 where more is better, -1 where less is, 0 where neither is claimed. A metric without a range is
-    text. `quantity` is what it is compared as across papers: errors become accuracies. `words` may stand in a
-    number's place.
+    `better` is +1 where higher is better, -1 where lower is, 0 where neither is claimed. A metric without a range is
+    text. `quantity` is the name under which papers are compared, for which errors become accuracies. `words` are the
+    texts that may replace a number.
     """
 
     units: tuple[str, ...] = ("",)
@@ -101,7 +101,7 @@ ROLES = ("", "own", "variant", "bound")
 
 
 def numbers(folder: Path = DATA) -> pd.DataFrame:
-    """Every cell of the papers' tables, in reading order: `CSV_COLUMNS` as typed, and what follows from them.
+    """Every cell of the papers' tables, in reading order: `CSV_COLUMNS` as typed, and columns derived from them.
 
     - `value` is the text as printed ("" for a dash), `printed` the same with its spread, `number` (float64) what it
       says, NaN where it is no number, `decimals` (int64) those printed; `spread` is float64, `n` Int64, all else text
@@ -125,7 +125,7 @@ def method_labels(folder: Path = DATA) -> pd.DataFrame:
 
 
 def reasons(folder: Path = DATA) -> pd.DataFrame:
-    """Why numbers of one method differ between tables, typed in where it is known: method … quantity, reason."""
+    """The known reasons why numbers of one method differ between tables: method … quantity, reason."""
     path = folder / "reasons.csv"
     frame = _read(path, ("method", "space", "dataset", "quantity", "reason"))
     _once(path, frame, ["method", "space", "dataset", "quantity"])
@@ -155,7 +155,7 @@ def _paper(paper: str, folder: Path) -> pd.DataFrame:
     _refuse(path, frame, "paper", frame["paper"] != paper, f"write {paper}")
     _vocabulary(path, frame, "exhibit", EXHIBITS[paper])
     _once(path, frame, CELL_KEY)
-    # "~5" is a number printed as a rough one.
+    # "~5" is printed for an approximate number.
     frame["number"] = pd.to_numeric(frame["value"].str.removeprefix("~"), errors="coerce").astype("float64")
     frame["decimals"] = frame["value"].str.partition(".")[2].str.len().astype("int64")
     frame["printed"] = frame["value"] + (" ± " + frame["spread"]).where(frame["spread"] != "", "")
