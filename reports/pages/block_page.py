@@ -7,7 +7,7 @@ import pandas as pd
 
 from reports.figures import search_figures
 from reports.figures.axes import Style, styles
-from reports.figures.figure import Drawn
+from reports.figures.report_figure import ReportFigure
 from reports.pages import trial_page
 from reports.pages.trial_page import Pictures, words
 from reports.records.blocks import Block, SpaceOf, blocks, flat, scale_words
@@ -31,20 +31,20 @@ class Section:
     bests: Table
     trials: Table
     statements: list[str]
-    trajectory: Drawn | None
-    losses: Drawn | None
-    weights: list[Drawn] = field(default_factory=list)
-    cells: list[Drawn] = field(default_factory=list)
+    trajectory: ReportFigure | None
+    losses: ReportFigure | None
+    weights: list[ReportFigure] = field(default_factory=list)
+    cells: list[ReportFigure] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
     pictures: dict[str, Pictures] = field(default_factory=dict)
 
     @property
-    def curves(self) -> list[Drawn]:
+    def curves(self) -> list[ReportFigure]:
         """The figures of all trials together."""
         return [drawn for drawn in (self.trajectory, self.losses) if drawn]
 
     @property
-    def drawn(self) -> list[Drawn]:
+    def drawn(self) -> list[ReportFigure]:
         """Every figure."""
         return [*self.curves, *self.weights, *self.cells]
 
@@ -115,8 +115,8 @@ def _section(block: Block, histories: pd.DataFrame, space_of: SpaceOf, method_st
         ),
         trials=tables.trials(block),
         statements=[*pairing_sentences.statements(comparison), *(str(words) for words in comparison["statement"])],
-        trajectory=search_figures.trajectory(block, histories, method_styles) if len(histories) else None,
-        losses=search_figures.losses(block, histories, method_styles) if len(histories) else None,
+        trajectory=search_figures.accuracy_trajectory(block, histories, method_styles) if len(histories) else None,
+        losses=search_figures.loss_curves(block, histories, method_styles) if len(histories) else None,
     )
     if section.trajectory is None:
         section.missing.append("No trajectory is drawn: the histories do not hold an accuracy for every epoch.")

@@ -11,7 +11,7 @@ from reports.collapse import definition, early_warning
 from reports.collapse.definition import Criterion
 from reports.figures import collapse_figures
 from reports.figures.axes import styles
-from reports.figures.figure import Drawn
+from reports.figures.report_figure import ReportFigure
 from reports.records.blocks import Block, SpaceOf, blocks
 from reports.records.histories import courses
 from reports.statistics.contrasts import contrasts
@@ -30,7 +30,7 @@ class Part:
     verdicts: Table
     statements: list[str]
     curves: pd.DataFrame
-    survival: Drawn | None
+    survival: ReportFigure | None
 
 
 @dataclass(frozen=True)
@@ -38,9 +38,9 @@ class Page:
     """What a trial that was watched has beyond the others."""
 
     key: str
-    films: list[Drawn]
-    timeline: Drawn
-    cells: list[Drawn]
+    films: list[ReportFigure]
+    timeline: ReportFigure
+    cells: list[ReportFigure]
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class Collapse:
         return [*compared, *([self.warnings] if self.warnings else []), self.rules]
 
     @property
-    def drawn(self) -> list[Drawn]:
+    def drawn(self) -> list[ReportFigure]:
         """The figures that LaTeX gets as well: a page's films and probes are for the screen."""
         return [part.survival for part in self.parts if part.survival]
 
@@ -95,7 +95,7 @@ def gather(
                 verdicts=collapse_tables.verdicts(block, trials),
                 statements=definition.statements(shares) + contrast_statements(compared),
                 curves=curves,
-                survival=collapse_figures.survival(block, curves, method_styles) if len(curves) else None,
+                survival=collapse_figures.survival_curves(block, curves, method_styles) if len(curves) else None,
             )
         )
     scored = early_warning.scores(judged, histories)
@@ -133,7 +133,7 @@ def _page(block: Block, trial: dict[str, Any], history: pd.DataFrame, columns: S
     genotypes = {epoch: space.parse(text) for epoch, text in texts.items()}
     first = genotypes[min(genotypes)]
     films = [
-        collapse_figures.film(trial, history, kind, first.possible_edges(), space.operations)
+        collapse_figures.weight_heatmap(trial, history, kind, first.possible_edges(), space.operations)
         for kind in first.kinds
         if f"weights.{kind}" in history and _lists(history[f"weights.{kind}"])
     ]
@@ -145,9 +145,9 @@ def _page(block: Block, trial: dict[str, Any], history: pd.DataFrame, columns: S
     return Page(
         key=str(trial["key"]),
         films=films,
-        timeline=collapse_figures.timeline(trial, history, columns, float(trial["onset"])),
+        timeline=collapse_figures.probe_timeline(trial, history, columns, float(trial["onset"])),
         cells=[
-            collapse_figures.moment(trial, genotypes[epoch], kind, when)
+            collapse_figures.cell_at_epoch(trial, genotypes[epoch], kind, when)
             for epoch, when in moments.items()
             for kind in first.kinds
         ],

@@ -6,7 +6,7 @@ import pandas as pd
 
 from reports.figures import ranking_figures
 from reports.figures.axes import styles
-from reports.figures.figure import Drawn
+from reports.figures.report_figure import ReportFigure
 from reports.records.blocks import Block, blocks, slug
 from reports.statistics.rankings import Standings, standings
 from reports.tables import tables
@@ -22,7 +22,7 @@ class Across:
     slug: str
     standing: Standings
     tables: list[Table]
-    drawn: list[Drawn]
+    drawn: list[ReportFigure]
 
     @property
     def statements(self) -> list[str]:
@@ -38,10 +38,10 @@ def across(records: pd.DataFrame) -> list[Across]:
     for own in by_protocol(found):
         standing, words = standings(values_of(own)), conditions(own)
         name = f"across-{slug(own[0].protocol)}"
-        drawn: list[Drawn | None] = []
+        drawn: list[ReportFigure | None] = []
         if len(standing.frame):
-            drawn.append(ranking_figures.critical_difference(standing, name, words))
-            drawn.append(ranking_figures.profiles(standing, name, words, method_styles))
+            drawn.append(ranking_figures.critical_difference_diagram(standing, name, words))
+            drawn.append(ranking_figures.performance_profiles(standing, name, words, method_styles))
         shown = [figure for figure in drawn if figure is not None]
         views.append(Across(own[0].protocol, words, name, standing, tables.standing(standing, words, name), shown))
     return views

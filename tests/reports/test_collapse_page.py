@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from reports.figures.sketch import Dot, Line, Name
+from reports.figures.svg_drawing import Dot, Label, Line
 from reports.pages.collapse_page import gather
 from reports.render import build
 
@@ -63,7 +63,7 @@ def test_a_quantity_is_drawn_where_it_was_measured(watched, space_of) -> None:
     assert (onset.x[0] - first) / (right - first) == pytest.approx(2 / 3)
     assert dots[1].y - dots[0].y == pytest.approx(dots[2].y - dots[1].y)
     assert dots[2].y > dots[0].y  # downwards
-    names = [mark.words for mark in marks if isinstance(mark, Name)]
+    names = [mark.words for mark in marks if isinstance(mark, Label)]
     assert names[0] == "alignment.cosine.valid"
     assert {"1", "4", "Epoch"} <= set(names)
 

@@ -200,7 +200,7 @@ def test_a_failed_report_leaves_the_earlier_one(tmp_path, monkeypatch, study, sp
     def fail(*_):
         raise RuntimeError("no LaTeX today")
 
-    monkeypatch.setattr("reports.latex.latex.tabular", fail)
+    monkeypatch.setattr("reports.latex.latex.latex_table", fail)
     with pytest.raises(RuntimeError):
         build(records, histories, tmp_path / "out", space_of=space_of)
     assert page.read_bytes() == before

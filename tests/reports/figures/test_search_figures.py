@@ -10,7 +10,7 @@ import pytest
 
 from reports.figures import search_figures
 from reports.figures.axes import styles
-from reports.figures.sketch import Box, Line, Name
+from reports.figures.svg_drawing import Box, Label, Line
 from reports.records.blocks import blocks
 
 
@@ -29,7 +29,7 @@ def curves(drawn):
 
 def test_trajectory_shows_each_seed_and_their_mean(block_of):
     block, histories = block_of("nats-tss", methods=("random",))
-    drawn = search_figures.trajectory(block, histories)
+    drawn = search_figures.accuracy_trajectory(block, histories)
     expected = histories.pivot(index="epoch", columns="key", values="tabular_accuracy").to_numpy()
     *seeds, mean = curves(drawn)
     assert np.allclose(np.sort(seeds, axis=0), np.sort(expected.T, axis=0))
@@ -42,19 +42,19 @@ def test_trajectory_shows_each_seed_and_their_mean(block_of):
 
 def test_losses_are_the_histories_training_losses(block_of):
     block, histories = block_of("darts", methods=("random",))
-    drawn = search_figures.losses(block, histories.assign(train_loss=histories["train_loss"] + histories["seed"]))
+    drawn = search_figures.loss_curves(block, histories.assign(train_loss=histories["train_loss"] + histories["seed"]))
     *seeds, mean = curves(drawn)
     by_hand = [2.0, 1.0, 2.0 / 3, 0.5]
     assert np.allclose(np.sort(seeds, axis=0), [np.add(by_hand, seed) for seed in range(3)])
     assert np.allclose(mean, np.add(by_hand, 1))
     assert drawn.figure.axes[0].get_ylabel() == "Training loss (cross-entropy)"
     assert "random 1.50 after epoch 4" in drawn.alt
-    assert search_figures.losses(block, histories.iloc[:0]) is None
+    assert search_figures.loss_curves(block, histories.iloc[:0]) is None
 
 
 def test_trajectory_without_a_table_says_it_is_the_supernets(block_of):
     block, histories = block_of("darts")
-    drawn = search_figures.trajectory(block, histories)
+    drawn = search_figures.accuracy_trajectory(block, histories)
     assert drawn.figure.axes[0].get_ylabel() == "Supernet accuracy, discretized (%)"
     assert "of the supernet restricted to the epoch's architecture" in drawn.caption
 
@@ -62,7 +62,7 @@ def test_trajectory_without_a_table_says_it_is_the_supernets(block_of):
 def test_mean_ends_where_the_first_seed_does(block_of):
     block, histories = block_of("nats-tss", methods=("random",))
     stopped = histories[~((histories["seed"] == 1) & (histories["epoch"] > 2))]
-    assert len(curves(search_figures.trajectory(block, stopped))[-1]) == 2
+    assert len(curves(search_figures.accuracy_trajectory(block, stopped))[-1]) == 2
 
 
 @pytest.mark.parametrize(("space", "kind", "edges"), [("nats-tss", "cell", 6), ("darts", "reduce", 14)])
@@ -71,7 +71,7 @@ def test_weights_are_drawn_an_edge_a_panel(block_of, space_of, space, kind, edge
     trial = block.records.iloc[0].to_dict()
     space = space_of(space)
     pairs = space.parse(trial["genotype"]).possible_edges()
-    drawn = search_figures.weights(block, trial, histories, kind, pairs, space.operations)
+    drawn = search_figures.weight_panels(block, trial, histories, kind, pairs, space.operations)
     boxes = [mark for mark in drawn.figure.marks if isinstance(mark, Box)]
     lines = [mark for mark in drawn.figure.marks if isinstance(mark, Line)]
     assert len(boxes) == edges
@@ -102,8 +102,8 @@ def test_operation_that_is_never_used_is_not_drawn(block_of, space_of):
     histories = histories.assign(**{"weights.cell": [row.ravel().tolist() for row in masked]})
     space = space_of("nats-tss")
     edges = space.parse(trial["genotype"]).possible_edges()
-    drawn = search_figures.weights(block, trial, histories, "cell", edges, space.operations)
-    names = [mark.words for mark in drawn.figure.marks if isinstance(mark, Name)]
+    drawn = search_figures.weight_panels(block, trial, histories, "cell", edges, space.operations)
+    names = [mark.words for mark in drawn.figure.marks if isinstance(mark, Label)]
     assert "none" not in names
     assert "skip_connect" in names
 
@@ -112,7 +112,7 @@ def test_svg_is_bare_deterministic_and_follows_the_page(block_of, nasty):
     svgs = []
     for _ in range(2):
         block, histories = block_of("nats-tss", methods=(nasty, "_private"))
-        svgs.append(search_figures.trajectory(block, histories).svg())
+        svgs.append(search_figures.accuracy_trajectory(block, histories).svg())
     assert svgs[0] == svgs[1]
     assert svgs[0].startswith("<svg ")
     assert "://" not in svgs[0]
@@ -133,12 +133,12 @@ def test_a_method_keeps_its_style_and_neighbours_differ():
 
 def test_no_epochs_no_trajectory(block_of):
     block, histories = block_of("darts")
-    assert search_figures.trajectory(block, histories.iloc[:0]) is None
-    assert search_figures.trajectory(block, histories.assign(discrete_accuracy=np.nan)) is None
+    assert search_figures.accuracy_trajectory(block, histories.iloc[:0]) is None
+    assert search_figures.accuracy_trajectory(block, histories.assign(discrete_accuracy=np.nan)) is None
 
 
 def test_trajectory_takes_only_its_own_trials(block_of):
     block, histories = block_of("nats-tss", methods=("random",))
     other = histories.assign(key="another", tabular_accuracy=0.0)
     both = pd.concat([histories, other])
-    assert len(curves(search_figures.trajectory(block, both))) == 4
+    assert len(curves(search_figures.accuracy_trajectory(block, both))) == 4

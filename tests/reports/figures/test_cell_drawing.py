@@ -23,7 +23,7 @@ GENOTYPES = [
 
 @pytest.mark.parametrize(("genotype", "kind"), GENOTYPES)
 def test_no_two_names_overlap_and_each_lies_in_its_box(genotype, kind):
-    figure = cell_drawing.figure(genotype, kind)
+    figure = cell_drawing.cell_figure(genotype, kind)
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
     names = [text.get_window_extent(canvas.get_renderer()) for text in figure.findobj(Text)]
@@ -38,13 +38,13 @@ def test_no_two_names_overlap_and_each_lies_in_its_box(genotype, kind):
 
 @pytest.mark.parametrize(("genotype", "kind"), GENOTYPES)
 def test_every_operation_is_named_as_often_as_it_occurs(genotype, kind):
-    names = [text.get_text() for text in cell_drawing.figure(genotype, kind).findobj(Text)]
+    names = [text.get_text() for text in cell_drawing.cell_figure(genotype, kind).findobj(Text)]
     operations = [operation for _, _, operation in genotype.edges(kind)]
-    assert sorted(name for name in names if name in cell_drawing.COLOURS) == sorted(operations)
+    assert sorted(name for name in names if name in cell_drawing.OPERATION_COLOURS) == sorted(operations)
 
 
 def test_text_of_a_darts_cell():
-    assert cell_drawing.text(GENOTYPES[0][0], "normal").splitlines() == [
+    assert cell_drawing.cell_text(GENOTYPES[0][0], "normal").splitlines() == [
         "2 = dil_conv_5x5(c_{k-2}) + sep_conv_5x5(c_{k-1})",
         "3 = max_pool_3x3(c_{k-1}) + skip_connect(2)",
         "4 = dil_conv_5x5(2) + sep_conv_5x5(3)",
@@ -54,7 +54,7 @@ def test_text_of_a_darts_cell():
 
 
 def test_text_of_a_nats_cell():
-    assert cell_drawing.text(GENOTYPES[2][0], "cell").splitlines() == [
+    assert cell_drawing.cell_text(GENOTYPES[2][0], "cell").splitlines() == [
         "1 = nor_conv_3x3(0)",
         "2 = none(0) + nor_conv_1x1(1)",
         "3 = skip_connect(0) + avg_pool_3x3(1) + none(2)",

@@ -47,16 +47,16 @@ def test_every_exhibit_is_there_and_whole(numbers):
 
 
 def test_columns_have_their_types(numbers):
-    assert list(numbers.columns)[: len(published_numbers.COLUMNS)] == list(published_numbers.COLUMNS)
+    assert list(numbers.columns)[: len(published_numbers.CSV_COLUMNS)] == list(published_numbers.CSV_COLUMNS)
     assert numbers["number"].dtype == np.float64
     assert numbers["spread"].dtype == np.float64
     assert str(numbers["n"].dtype) == "Int64"
-    text = [column for column in published_numbers.COLUMNS if column not in ("spread", "n")]
+    text = [column for column in published_numbers.CSV_COLUMNS if column not in ("spread", "n")]
     assert all(isinstance(value, str) for value in numbers[text].to_numpy().ravel())
 
 
 def test_no_cell_stands_there_twice(numbers):
-    assert not numbers.duplicated(published_numbers.CELL).any()
+    assert not numbers.duplicated(published_numbers.CELL_KEY).any()
 
 
 def test_a_spread_needs_a_number_and_a_doubt_its_reason(numbers):
@@ -105,7 +105,7 @@ def test_labels_name_methods(numbers):
 
 def test_every_alias_is_used(numbers):
     used = set(zip(numbers["paper"], numbers["label"], strict=True))
-    assert {(row.paper, row.label) for row in published_numbers.names().itertuples()} == used - {
+    assert {(row.paper, row.label) for row in published_numbers.method_labels().itertuples()} == used - {
         ("rarts", column)
         for column in ("Latency Weight", "Batch Size", "Learning Rate", "Weight Decay", "Latency (ms)")
     }
@@ -157,4 +157,4 @@ def test_a_missing_column_is_named(folder):
     path = folder / "names.csv"
     pd.read_csv(path).drop(columns="role").to_csv(path, index=False)
     with pytest.raises(InputError, match=r"names.csv: the columns are .*: make them paper, label, method, role, note"):
-        published_numbers.names(folder)
+        published_numbers.method_labels(folder)

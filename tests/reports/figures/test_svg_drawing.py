@@ -6,18 +6,18 @@ from xml.etree import ElementTree
 
 import numpy as np
 
-from reports.figures.sketch import Box, Dot, Line, Name, Sketch
+from reports.figures.svg_drawing import Box, Dot, Label, Line, SvgDrawing
 
 
-def sketch() -> Sketch:
-    made = Sketch(2.0, 1.0)
+def sketch() -> SvgDrawing:
+    made = SvgDrawing(2.0, 1.0)
     made.add(
         Line([0, 1], [0, 0.5], "#0072b2", 1.4),
         Line([1, 2], [0.5, 1], "#0072b2", 1.4),
         Line([0, 2], [1, 1], "#d55e00", 1.0, (5, 2)),
         Box(0.5, 0.25, 0.5, 0.25, "#020202", radius=0.05),
         Dot(0.25, 0.75, 1.5, "#020202"),
-        Name(0.75, 0.5, "<a & b>", 9, "#020202", anchor="start", bold=True),
+        Label(0.75, 0.5, "<a & b>", 9, "#020202", anchor="start", bold=True),
     )
     return made
 
@@ -48,6 +48,6 @@ def test_figure_has_every_mark_in_inches() -> None:
 
 
 def test_a_missing_value_is_no_point() -> None:
-    made = Sketch(1, 1)
+    made = SvgDrawing(1, 1)
     made.add(Line([0, 0.5, 1], [0, math.nan, 1], "#020202", 1))
     assert re.search(r'd="M0 0L72 72"', made.svg())

@@ -1,4 +1,4 @@
-"""A drawn figure with its words and its numbers, and how it is written: into a page, and as files beside it."""
+"""A figure of a report with its caption and its numbers, and how it is written: into a page, and as files beside it."""
 
 import io
 import re
@@ -14,7 +14,7 @@ import matplotlib as mpl
 import pandas as pd
 
 from reports.figures.palette import adapted
-from reports.figures.sketch import Sketch
+from reports.figures.svg_drawing import SvgDrawing
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -24,13 +24,14 @@ DENSITY = 200
 
 
 @dataclass(frozen=True)
-class Drawn:
-    """A figure, its file name and anchor `slug`, its `caption`, and `alt`: its message for whoever cannot see it.
+class ReportFigure:
+    """A figure of a report: `slug` is its file name and anchor, `alt` its alternative text.
 
-    `data` are the numbers that it shows, a row a point. A `Sketch` is drawn for a page a hundred times faster.
+    `data` holds the numbers that it shows, a row a point. An `SvgDrawing` is written a hundred times faster than a
+    matplotlib figure.
     """
 
-    figure: "Figure | Sketch"
+    figure: "Figure | SvgDrawing"
     slug: str
     caption: str
     alt: str
@@ -48,7 +49,7 @@ class Drawn:
         return adapted(svg).replace("<svg ", '<svg aria-hidden="true" focusable="false" ', 1)
 
     def save_svg(self, path: Path) -> None:
-        """Write the figure to `path` as a file that stands by itself, in the colours in which it was drawn."""
+        """Write the figure to `path` as a self-contained file, in the colours in which it was drawn."""
         path.write_text(self._source + "\n", encoding="utf-8")
 
     def save_pdf(self, path: Path) -> None:
@@ -62,17 +63,17 @@ class Drawn:
     def _save(self, target: Any, **how: Any) -> None:
         with _settings():
             self._figure.savefig(target, **how)
-        # It is laid out now, and for the next format it would be once more, which takes as long as all the rest.
+        # The layout is computed once: for every further format it would take as long as the drawing itself.
         self._figure.set_layout_engine(None)
 
     @cached_property
     def _figure(self) -> "Figure":
-        return self.figure.figure() if isinstance(self.figure, Sketch) else self.figure
+        return self.figure.figure() if isinstance(self.figure, SvgDrawing) else self.figure
 
     @cached_property
     def _source(self) -> str:
-        """The `<svg>` element with its name space: what pages and files are made of is drawn once."""
-        if isinstance(self.figure, Sketch):
+        """The `<svg>` element with its name space, drawn once for pages and files."""
+        if isinstance(self.figure, SvgDrawing):
             return self.figure.svg().replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" ', 1)
         stream = io.StringIO()
         self._save(stream, format="svg", metadata={"Date": None}, transparent=True)
@@ -83,7 +84,7 @@ class Drawn:
 
 @contextmanager
 def _settings() -> Iterator[None]:
-    # Names are printed as they are, whatever glyphs the font lacks; text in the SVG stays text.
+    # Names are printed unchanged, even if the font lacks a glyph; text in the SVG stays text.
     settings: Any = {"svg.hashsalt": "dartboard", "svg.fonttype": "none", "pdf.fonttype": 3}
     with mpl.rc_context(settings), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing from")

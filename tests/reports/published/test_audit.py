@@ -99,8 +99,8 @@ def test_a_spread_of_nothing_is_read_as_what_rounds_to_it(claims):
 @pytest.mark.parametrize(
     ("paper", "exhibit", "against", "obstacle"),
     [
-        ("lambda-darts", "Table 3", "SDARTS-RS", audit.SELECTED),
-        ("darts-prime", "Table 1", "DARTS 2nd", audit.SELECTED),
+        ("lambda-darts", "Table 3", "SDARTS-RS", audit.BEST_OF_SEVERAL),
+        ("darts-prime", "Table 1", "DARTS 2nd", audit.BEST_OF_SEVERAL),
         ("pr-darts", "Table 1", "GDAS + cutout", audit.NO_SPREAD),
         ("rarts", "Table 4", "DARTS-1", audit.NO_SPREAD),
         ("lambda-darts", "Table 11", "DARTS-", audit.NO_RUNS),
@@ -160,7 +160,7 @@ def test_every_win_has_one_verdict(claims):
 def test_known_disagreements_are_found_and_explained(disagreements, key, expected):
     found = group(disagreements, *key)
     assert set(found["number"]) == expected
-    assert set(found["reason"]).isdisjoint({audit.UNKNOWN, ""})
+    assert set(found["reason"]).isdisjoint({audit.UNKNOWN_REASON, ""})
 
 
 @pytest.mark.parametrize(

@@ -7,9 +7,9 @@ import subprocess
 import pandas as pd
 import pytest
 
-from reports.latex.latex import escape, tabular
-from reports.latex.layout import pieces
-from reports.latex.text_width import filled, width
+from reports.latex.latex import escape, latex_table
+from reports.latex.layout import table_parts
+from reports.latex.text_width import line_count, width
 from reports.published.published_numbers import PAPERS
 from reports.tables.tables import Column, Table
 
@@ -40,7 +40,7 @@ def test_table_holds_its_cells_in_order():
         Column("B", lambda row: str(row["b"]), "Group_1"),
     )
     table = Table(pd.DataFrame({"m": ["x_1", "[y]"], "a": [1, 2], "b": [3, 4]}), columns, "50 %", "some")
-    lines = tabular(table).splitlines()
+    lines = latex_table(table).splitlines()
     assert r"\begin{tabular}{@{}lrr@{}}" in lines
     assert r"\multicolumn{1}{c}{} & \multicolumn{2}{c}{Group\_\allowbreak{}1} \\" in lines
     assert r"\cmidrule(lr){2-3}" in lines
@@ -76,15 +76,15 @@ def wide(rows=4):
     return Table(frame, columns, "What was measured: protocol quick.", "some")
 
 
-def test_a_wide_table_becomes_pieces_with_everything_in_them():
+def test_a_wide_table_is_divided_into_parts_that_hold_all_cells():
     table = wide()
-    found = pieces(table)
+    found = table_parts(table)
     assert len(found) >= 3
     held = {}
-    for piece in found:
-        headings = [each.heading for each in piece.table.columns]
+    for part in found:
+        headings = [each.heading for each in part.table.columns]
         assert headings[:2] == ["Method", "Against"]  # which tell rows apart only together
-        for at, row in enumerate(piece.table.rows()):
+        for at, row in enumerate(part.table.rows()):
             held |= {(at, heading): cell for heading, cell in zip(headings, row, strict=True)}
     whole = {
         (at, each.heading): cell
@@ -92,14 +92,14 @@ def test_a_wide_table_becomes_pieces_with_everything_in_them():
         for each, cell in zip(table.columns, row, strict=True)
     }
     assert held == whole
-    assert found[0].said == "Left"
-    assert found[-1].said.endswith("Why")
+    assert found[0].contents == "Left"
+    assert found[-1].contents.endswith("Why")
 
 
-def test_pieces_are_one_table_and_say_how_they_continue():
-    text = tabular(wide())
+def test_parts_are_one_table_and_say_how_they_continue():
+    text = latex_table(wide())
     captions = re.findall(r"\\caption\{(.*)\}", text)
-    count = len(pieces(wide()))
+    count = len(table_parts(wide()))
     assert text.count(r"\begin{table}") == len(captions) == count
     assert text.count(r"\label{tab:some}") == 1
     assert text.count(r"\addtocounter{table}{-1}") == count - 1
@@ -111,30 +111,34 @@ def test_pieces_are_one_table_and_say_how_they_continue():
 def test_a_tall_table_is_cut_between_rows():
     frame = pd.DataFrame({"Method": [f"m{at}" for at in range(120)], "n": range(120)})
     table = Table(frame, (column("Method", numeric=False), column("n")), "Many", "many")
-    found = pieces(table)
-    assert [piece.said for piece in found] == ["rows 1 to 51 of 120", "rows 52 to 102 of 120", "rows 103 to 120 of 120"]
-    assert [row for piece in found for row in piece.table.rows()] == table.rows()
+    found = table_parts(table)
+    assert [part.contents for part in found] == [
+        "rows 1 to 51 of 120",
+        "rows 52 to 102 of 120",
+        "rows 103 to 120 of 120",
+    ]
+    assert [row for part in found for row in part.table.rows()] == table.rows()
 
 
 def test_a_table_that_fits_stays_as_it_is():
     frame = pd.DataFrame({"Method": ["a"], "n": [1]})
-    (piece,) = pieces(Table(frame, (column("Method", numeric=False), column("n")), "Small", "small"))
-    assert piece.said == ""
-    assert piece.room == (0.0, 0.0)
+    (part,) = table_parts(Table(frame, (column("Method", numeric=False), column("n")), "Small", "small"))
+    assert part.contents == ""
+    assert part.wrap_widths == (0.0, 0.0)
 
 
-def test_letters_are_as_wide_as_knuth_made_them():
+def test_widths_are_those_of_the_fonts_metric_files():
     """cmr8.tfm and cmr9.tfm: a figure is 0.531259 and 0.513889 of an em wide."""
     assert width("0123456789", 8) == pytest.approx(8 * 5.31259, rel=1e-4)
     assert width("0123456789", 9) == pytest.approx(9 * 5.13889, rel=1e-3)
 
 
-def test_texts_are_filled_line_after_line():
+def test_a_text_takes_as_many_lines_as_its_words_fill():
     word = width("0000", 8)
-    assert filled("0000 0000 0000", word, 8) == 3
-    assert filled("0000 0000 0000", 3 * word, 8) == 2
-    assert filled("0000 0000 0000", 4 * word, 8) == 1
-    assert filled("0000-0000_0000", 2.5 * word, 8) == 2
+    assert line_count("0000 0000 0000", word, 8) == 3
+    assert line_count("0000 0000 0000", 3 * word, 8) == 2
+    assert line_count("0000 0000 0000", 4 * word, 8) == 1
+    assert line_count("0000-0000_0000", 2.5 * word, 8) == 2
 
 
 def test_report_numbers_equal_the_records(report):
@@ -185,7 +189,7 @@ def test_no_table_is_scaled_below_seven_points_or_taller_than_a_page(report, tmp
     """Every table's box is measured by TeX itself: its width against the line, its height against the page."""
     preamble = (report[0] / "report.tex").read_text(encoding="utf-8").partition(r"\begin{document}")[0]
     tables = {path.name: path.read_text(encoding="utf-8") for path in sorted((report[0] / "tables").glob("*.tex"))}
-    tables["wide.tex"], tables["tall.tex"] = tabular(wide()), tabular(wide(60))
+    tables["wide.tex"], tables["tall.tex"] = latex_table(wide()), latex_table(wide(60))
     lines = [preamble, r"\begin{document}", r"\typeout{<<line \the\linewidth>>}", r"\typeout{<<page \the\textheight>>}"]
     for text in tables.values():
         measured = r"\typeout{<<\fontname\font: \the\wd0, \the\ht0, \the\dp0>>}\ifdim\wd0"

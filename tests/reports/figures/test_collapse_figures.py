@@ -36,7 +36,7 @@ def draw(study):
     (block,) = blocks(records)
 
     def make(courses):
-        return collapse_figures.survival(block, curves_of(courses), styles(list(courses)))
+        return collapse_figures.survival_curves(block, curves_of(courses), styles(list(courses)))
 
     return make
 
