@@ -19,6 +19,7 @@ from spaces.cells.supernet import BatchNormMode, Precision, Supernet, SupernetCo
 from spaces.common.errors import InputError, unknown
 from spaces.common.streams import generator, seeded
 from spaces.conventions import Conventions
+from spaces.engine.fast_engine import FastEngine
 
 
 class Space(Conventions, ABC):
@@ -129,6 +130,7 @@ class Space(Conventions, ABC):
             precision=precision,
         )
         net = self.build_supernet(config)
+        net.install_fast_engine(FastEngine)
         net.engine = config.engine
         return net
 
