@@ -18,6 +18,7 @@ from spaces.cells.supernet import BatchNormMode, Precision, Supernet, SupernetCo
 from spaces.common.errors import InputError, unknown
 from spaces.common.streams import generator, seeded
 from spaces.conventions import Conventions, Role
+from spaces.engine.fast_engine import FastEngine
 
 
 class Space(Conventions, ABC):
@@ -128,6 +129,7 @@ class Space(Conventions, ABC):
             precision=precision,
         )
         net = self.build_supernet(config)
+        net.install_fast_engine(FastEngine)
         net.engine = config.engine
         return net
 

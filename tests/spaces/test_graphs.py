@@ -21,12 +21,13 @@ from torch.utils._pytree import tree_leaves
 from methods import Search, get_method
 from methods.search.settings import resolve
 from spaces import get_space
-from spaces.cells.mixed_cell import KEPT_PLANS, MixedCell
+from spaces.cells.mixed_cell import MixedCell
 from spaces.cells.operations import frozen_statistics
 from spaces.cells.supernet import Supernet
 from spaces.common.streams import generator
 from spaces.engine import fused_cell, torch_kernels
 from spaces.engine.cuda_graphs import KEPT, WARM_UP, Graph, Graphs, NotCaptured, eager
+from spaces.engine.fast_engine import KEPT_PLANS
 from suite.data.sets import Augment, Loader
 from suite.environment import make_deterministic
 
