@@ -18,7 +18,7 @@ from reports.exhibits.exhibit import Exhibit, TrialBlock
 from reports.exhibits.metrics import ACCURACIES, DATASETS, STAND_IN, limits, measured
 from reports.published.published_numbers import METRICS
 from reports.records.blocks import SpaceOf, slug
-from reports.statistics import intervals, significance
+from reports.statistics.comparison import summary_of
 from spaces import get_space
 from spaces.common.plural import counted
 
@@ -193,19 +193,19 @@ def _measured(exhibit: Exhibit, cell: dict[Any, Any], part: Part | None, space_o
     values = measured(chosen, part.histories, str(cell["metric"]), on, space_of).dropna().to_numpy(dtype=np.float64)
     if not len(values):
         return empty
-    mean, low, high = intervals.of_mean(values, limits(str(cell["metric"])))
+    found = summary_of(values, limits(str(cell["metric"])))
     evaluation = str(chosen["evaluation"].iloc[0])
     told = part.comparable(evaluation, str(cell["metric"])) and not part.stand_in
     return empty | {
-        "measured": mean,
-        "std": significance.Summary.of(values).std,
-        "n_measured": len(values),
-        "low": low,
-        "high": high,
-        "best": float(values.max() if METRICS[str(cell["metric"])].better > 0 else values.min()),
+        "measured": found["mean"],
+        "std": found["std"],
+        "n_measured": found["n"],
+        "low": found["low"],
+        "high": found["high"],
+        "best": found["max"] if METRICS[str(cell["metric"])].better > 0 else found["min"],
         "evaluation": evaluation,
         "scale": brief(chosen),
-        "difference": mean - cell["number"] if told else nan,
+        "difference": found["mean"] - cell["number"] if told else nan,
     }
 
 

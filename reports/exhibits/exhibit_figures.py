@@ -17,7 +17,7 @@ from reports.figures.figure import Drawn
 from reports.figures.search_figures import cell_name, drawn_cell
 from reports.published.published_numbers import METRICS, PAPERS, genotypes
 from reports.records.blocks import SpaceOf, slug
-from reports.sentences.comparisons import plain
+from reports.sentences.numbers import two_decimals
 from reports.statistics import intervals
 from spaces.cells.genotype import Genotype
 
@@ -63,7 +63,7 @@ def trajectory(exhibit: Exhibit, part: Part, column: str, space_of: SpaceOf) -> 
             panel.plot(mean.index, mean.to_numpy(dtype=float), linewidth=2.2, **style, **dot)
             entries[f"{label} (n = {curves.shape[1]})"] = style
             if len(mean):
-                ends.append(f"{label} on {where} {plain(mean.iloc[-1])} after epoch {mean.index[-1]}")
+                ends.append(f"{label} on {where} {two_decimals(mean.iloc[-1])} after epoch {mean.index[-1]}")
         panel.set_title(where, fontsize=9, color=INK)
     _finish(axes, lambda panel, shown: over_epochs(panel, named(column), shown), entries)
     words = f"{named(column)} over epochs; bold: mean over seeds, thin: each seed"
@@ -91,7 +91,7 @@ def sweep(exhibit: Exhibit, part: Part, metric: str, space_of: SpaceOf) -> Drawn
             xs.append(ticks.index(x))
             middles.append(mean)
             reach.append((0.0, 0.0) if np.isnan(low) else (mean - low, high - mean))
-            ends.append(f"{method} at {x} {plain(mean)} (n = {len(group)})")
+            ends.append(f"{method} at {x} {two_decimals(mean)} (n = {len(group)})")
         style = method_styles[str(method)]
         axes.errorbar(
             xs, middles, yerr=np.transpose(reach), marker="o", markersize=4, capsize=3, linewidth=1.6, **style
@@ -121,7 +121,7 @@ def scatter(exhibit: Exhibit, part: Part, metric: str, space_of: SpaceOf) -> Dra
         }
         axes.plot(mine["x"], mine["y"], markersize=5, **style)
         entries[f"{method} (n = {len(mine)})"] = style
-        ends.append(f"{method} {plain(mine['x'].mean())}, {plain(mine['y'].mean())}")
+        ends.append(f"{method} {two_decimals(mine['x'].mean())}, {two_decimals(mine['y'].mean())}")
     plain_axes(axes, named(exhibit.x), named(metric))
     legend(axes, entries, loc="upper left", bbox_to_anchor=(1.0, 1.0))
     words = f"{named(metric)} against {named(exhibit.x)}, a point a trial"
@@ -151,7 +151,7 @@ def beside(exhibit: Exhibit, cells: pd.DataFrame, part: Part) -> Drawn | None:
         panel.set_title(title, fontsize=9, color=INK)
     left.set_yticks(places, [str(label) for label in column["label"]], parse_math=False)
     ends = [
-        f"{row['label']} {plain(row['measured'])} measured, {row['printed'] or 'nothing'} published"
+        f"{row['label']} {two_decimals(row['measured'])} measured, {row['printed'] or 'nothing'} published"
         for row in column.iloc[::-1].to_dict("records")
         if row["n_measured"]
     ]
@@ -180,7 +180,8 @@ def found_cells(exhibit: Exhibit, part: Part, numbers: pd.DataFrame, space_of: S
         name = f"{trial['label']}, {trial['space']}, {trial['dataset']}, seed {trial['seed']}"
         own = numbers[numbers["key"] == trial["key"]].drop_duplicates(["metric", "where"])
         words = [
-            f", {m[:1].lower()}{m[1:]} {plain(v)}" for m, v in zip(own["metric"].map(named), own["value"], strict=True)
+            f", {m[:1].lower()}{m[1:]} {two_decimals(v)}"
+            for m, v in zip(own["metric"].map(named), own["value"], strict=True)
         ]
         where = f"{''.join(words)} ({part.conditions})"
         for kind in genotype.kinds:
@@ -188,7 +189,7 @@ def found_cells(exhibit: Exhibit, part: Part, numbers: pd.DataFrame, space_of: S
 
 
 def _cell(exhibit: Exhibit, genotype: Genotype, kind: str, key: str, found: str, name: str, where: str) -> Drawn:
-    share = f"skip share {plain(genotype.skip_share(kind))}"
+    share = f"skip share {two_decimals(genotype.skip_share(kind))}"
     caption = f"{found}: {cell_name(kind)} of {name}, {share}{where}."
     return drawn_cell(genotype, kind, f"{exhibit.slug}-{slug(key)}-{slug(kind)}", caption, f"{name}, {share}")
 

@@ -16,7 +16,7 @@ from reports.exhibits.exhibit import Exhibit
 from reports.exhibits.exhibit_data import FULL, Part, brief
 from reports.exhibits.metrics import STAND_IN, limits, named
 from reports.published.published_numbers import METRICS, PAPERS
-from reports.sentences.comparisons import plain, signed
+from reports.sentences.numbers import signed, two_decimals
 from reports.statistics import intervals, significance
 from reports.tables.tables import NOTHING, Column, Row, Table
 
@@ -171,7 +171,7 @@ def _difference(name: str, row: Row) -> str:
 
 
 def _writer(value: float) -> Callable[[float], str]:
-    return plain if abs(value) >= SMALL or not value else lambda number: f"{number:.2g}"
+    return two_decimals if abs(value) >= SMALL or not value else lambda number: f"{number:.2g}"
 
 
 def _nan(value: Any) -> bool:

@@ -30,13 +30,15 @@ from reports.exhibits.exhibit import Claim, Exhibit
 from reports.exhibits.exhibit_data import EXACT, Part, brief
 from reports.exhibits.metrics import ACCURACIES, limits, measured
 from reports.published.published_numbers import METRICS, Metric
-from reports.records.blocks import SpaceOf, blocks, shared
-from reports.sentences.comparisons import BETTER, WORSE, p_is, p_value, plain, signed, verdict
+from reports.records.blocks import SpaceOf, shared
+from reports.records.results import by_trial
+from reports.sentences.numbers import p_is, p_value, signed, two_decimals
 from reports.statistics import intervals, pairing, significance
 from reports.statistics.comparison import compare
-from reports.statistics.direction import HIGHER, LOWER, SIGNS
 from reports.statistics.significance import ALPHA
-from reports.statistics.values import UNSTATED, place
+from reports.statistics.values.direction import HIGHER, LOWER, SIGNS
+from reports.statistics.values.frame import UNSTATED, place
+from reports.statistics.verdict import BETTER, WORSE, verdict
 from spaces.common.plural import counted
 
 SUPPORTED = "supported"
@@ -255,13 +257,13 @@ def _difference(row: dict[str, Any]) -> str:
         smallest = p_value(row["smallest_p_holm"])
         return f"{seen}; so few seeds could not have shown it: smallest p {smallest} over {row['family']}"
     told = f"{seen}, Holm {p_is(row['p_holm'])} over {row['family']}"
-    return f"{told}, equivalent within ±{plain(row['margin'])}" if _equivalent(row) else told
+    return f"{told}, equivalent within ±{two_decimals(row['margin'])}" if _equivalent(row) else told
 
 
 def _standing(difference: float) -> str:
     if not difference:
         return "is level with"
-    return f"is {plain(abs(difference))} {'ahead of' if difference > 0 else 'behind'}"
+    return f"is {two_decimals(abs(difference))} {'ahead of' if difference > 0 else 'behind'}"
 
 
 def _reproduces(question: Question) -> Judged:
@@ -272,7 +274,7 @@ def _reproduces(question: Question) -> Judged:
     value, within = claim.bounds
     values = own["value"].to_numpy(dtype=np.float64)
     mean, low, high = intervals.of_mean(values, limits(question.metric))
-    write = plain if within >= 0.01 else "{:.4f}".format
+    write = two_decimals if within >= 0.01 else "{:.4f}".format
     wanted = f"{write(value)} ± {write(within)}"
     seen = f"{question.labels[0]} has {write(mean)}"
     if evaluations == {EXACT}:
@@ -297,15 +299,15 @@ def _costs(question: Question) -> Judged:
             np.log((other.reindex(own.index) if paired else other).to_numpy(dtype=np.float64)),
             paired,
         )
-        seen = f"{question.labels[0]} takes {plain(exp(ratio.difference))} times as long as {label}"
-        claimed = f"{plain(value)} is claimed"
+        seen = f"{question.labels[0]} takes {two_decimals(exp(ratio.difference))} times as long as {label}"
+        claimed = f"{two_decimals(value)} is claimed"
         if isnan(ratio.low):
             found.append(UNDECIDED)
             words.append(f"{seen}, from one seed; {claimed}")
             continue
         low, high = log(value / within), log(value * within)
         found.append(_inside(ratio.low, ratio.high, low, high))
-        interval = f"95 % interval {plain(exp(ratio.low))} to {plain(exp(ratio.high))}"
+        interval = f"95 % interval {two_decimals(exp(ratio.low))} to {two_decimals(exp(ratio.high))}"
         words.append(f"{seen} ({interval}); {claimed}, within a factor of {within:g}")
     return Judged(_all(found), "; ".join(words), question.seeds)
 
@@ -326,9 +328,7 @@ def _all(found: Iterable[str]) -> str:
 def _collapses(question: Question, space_of: SpaceOf, criterion: Criterion) -> Judged:
     own = question.of(question.labels[0])
     records = question.part.records[question.part.records["key"].isin(own["key"])]
-    verdicts = pd.concat(
-        [definition.trials(block, question.part.histories, space_of, criterion) for block in blocks(records)]
-    )
+    verdicts = definition.trials(records, by_trial(question.part.histories), space_of, criterion)
     share = definition.shares(verdicts.assign(label=question.labels[0])).iloc[0]
     if not share["n"]:
         return Judged(UNMEASURED, f"no trial of {question.labels[0]} has a history")

@@ -15,7 +15,7 @@ from reports.figures.figure import Drawn
 from reports.figures.search_figures import cell_name, drawn_cell, weight_rows
 from reports.figures.svg_charts import strips
 from reports.records.blocks import Block, slug
-from reports.sentences.comparisons import sentence
+from reports.sentences.numbers import sentence
 from reports.statistics.significance import LEVEL
 from spaces.cells.genotype import Genotype
 from spaces.common.plural import counted

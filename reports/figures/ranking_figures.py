@@ -9,9 +9,9 @@ from matplotlib.figure import Figure
 from reports.figures.axes import Style, canvas_for, legend, plain, styles
 from reports.figures.cell_drawing import GAP, GLYPH, INK
 from reports.figures.figure import Drawn
-from reports.sentences.comparisons import plain as number
-from reports.sentences.comparisons import sentence
-from reports.statistics.rankings import Standings, profile
+from reports.sentences.numbers import sentence
+from reports.sentences.numbers import two_decimals as number
+from reports.statistics.rankings import Rankings, profile
 from reports.statistics.ranks import alike
 from reports.statistics.significance import ALPHA, Values
 
@@ -22,7 +22,7 @@ STEP, LEAD = 0.24, 0.35
 """Inches between two lines of text, and from the ruler's end to a name."""
 
 
-def critical_difference(standing: Standings, slug: str, conditions: str) -> Drawn | None:
+def critical_difference(standing: Rankings, slug: str, conditions: str) -> Drawn | None:
     """Mean ranks on a line, best to the left; a bar joins methods that Nemenyi's test does not tell apart.
 
     `None` where Friedman's test could not have rejected. After Demšar 2006, figure 1.
@@ -48,7 +48,7 @@ def critical_difference(standing: Standings, slug: str, conditions: str) -> Draw
     return Drawn(figure, f"{slug}-critical-difference", caption, alt, standing.frame)
 
 
-def profiles(standing: Standings, slug: str, conditions: str, method_styles: dict[str, Style] | None = None) -> Drawn:
+def profiles(standing: Rankings, slug: str, conditions: str, method_styles: dict[str, Style] | None = None) -> Drawn:
     """The share of each method's searches, over all blocks, that score at least so much; of a non-empty standing.
 
     Agarwal et al. 2021, section 4.2: a curve above another everywhere is stochastic dominance.

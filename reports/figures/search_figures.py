@@ -12,8 +12,8 @@ from reports.figures.axes import Style, curves, styles
 from reports.figures.figure import Drawn
 from reports.figures.svg_charts import grid
 from reports.records.blocks import Block, slug
-from reports.sentences.comparisons import plain as number
-from reports.sentences.comparisons import sentence
+from reports.sentences.numbers import sentence
+from reports.sentences.numbers import two_decimals as number
 from spaces.cells.genotype import Genotype
 
 CURVES = {
