@@ -8,8 +8,9 @@ import pytest
 from scipy import stats
 
 from reports.figures import ranking_figures
+from reports.sentences.ranking_sentences import statements
 from reports.statistics import effects
-from reports.statistics.rankings import profile, standings
+from reports.statistics.rankings import profile, rank_methods
 
 BLOCKS = [("s1", "x"), ("s1", "y"), ("s2", "x"), ("s2", "y")]
 
@@ -28,7 +29,7 @@ def values(methods=("a", "b", "c"), blocks=tuple(BLOCKS), seeds=4, effect=1.0):
 
 @pytest.fixture(scope="module")
 def clear():
-    return standings(values(effect=3.0))
+    return rank_methods(values(effect=3.0))
 
 
 def test_ranks_are_of_means_within_blocks(clear):
@@ -46,7 +47,7 @@ def test_scores_are_centred_within_blocks(clear):
     assert sorted(clear.scores["score"]) == pytest.approx(sorted(expected))
     # However far apart the blocks lie, that says nothing.
     moved = frame.assign(value=frame["value"] + 1000 * (frame["dataset"] == "y"))
-    assert standings(moved).frame["iqm"].to_numpy() == pytest.approx(clear.frame["iqm"].to_numpy())
+    assert rank_methods(moved).frame["iqm"].to_numpy() == pytest.approx(clear.frame["iqm"].to_numpy())
 
 
 def test_iqm_is_the_mean_of_the_middle_half(clear):
@@ -81,7 +82,7 @@ def test_improvement_is_the_mean_of_a12_over_blocks(clear):
 
 
 def test_what_is_supported_is_said(clear):
-    said = " ".join(clear.statements)
+    said = " ".join(statements(clear))
     assert "The methods do not rank alike (Friedman p = 0.0046, 3 methods over 4 blocks)." in said
     assert "c ranks ahead of a: mean ranks 1.00 and 3.00 (Nemenyi p = 0.013)." in said
     assert "The other 2 of 3 pairs are not told apart" in said
@@ -92,27 +93,27 @@ def test_what_is_supported_is_said(clear):
 
 
 def test_two_blocks_of_three_methods_could_not_have_told():
-    found = standings(values(blocks=BLOCKS[:2], effect=9.0))
+    found = rank_methods(values(blocks=BLOCKS[:2], effect=9.0))
     assert not found.enough
-    assert "the smallest p that Friedman's test can give is 0.17" in found.statements[0]
-    assert "that takes 3 blocks of so many methods" in found.statements[0]
+    assert "the smallest p that Friedman's test can give is 0.17" in statements(found)[0]
+    assert "that takes 3 blocks of so many methods" in statements(found)[0]
     assert ranking_figures.critical_difference_diagram(found, "s", "c.") is None
 
 
 def test_ranks_that_could_not_be_told_apart_are_called_that():
     # Friedman's test can reject two blocks of five that agree; Nemenyi's difference is more than ranks can differ by.
-    found = standings(values(methods=tuple("abcde"), blocks=BLOCKS[:2], effect=9.0))
+    found = rank_methods(values(methods=tuple("abcde"), blocks=BLOCKS[:2], effect=9.0))
     assert found.critical > 4
-    assert "No two of 5 methods over 2 blocks could have been told apart" in " ".join(found.statements)
+    assert "No two of 5 methods over 2 blocks could have been told apart" in " ".join(statements(found))
 
 
 def test_no_difference_is_called_not_significant():
-    found = standings(values(effect=0.0))
-    assert found.statements[0].startswith("The methods do not rank significantly differently (Friedman p = ")
+    found = rank_methods(values(effect=0.0))
+    assert statements(found)[0].startswith("The methods do not rank significantly differently (Friedman p = ")
 
 
 def test_ties_everywhere_rank_alike():
-    found = standings(values().assign(value=1.0))
+    found = rank_methods(values().assign(value=1.0))
     assert found.friedman.p == 1.0
     assert set(found.frame["rank"]) == {2.0}
     assert set(found.frame["iqm"]) == {0.0}
@@ -121,31 +122,33 @@ def test_ties_everywhere_rank_alike():
 def test_the_same_results_in_another_order_tie():
     shuffled = {"a": [0.1, 0.2, 0.3], "b": [0.3, 0.2, 0.1], "c": [0.2, 0.3, 0.1]}
     rows = [(m, s, d, seed, v) for m, own in shuffled.items() for s, d in BLOCKS for seed, v in enumerate(own)]
-    found = standings(pd.DataFrame(rows, columns=["method", "space", "dataset", "seed", "value"]))
+    found = rank_methods(pd.DataFrame(rows, columns=["method", "space", "dataset", "seed", "value"]))
     assert set(found.frame["rank"]) == {2.0}
 
 
 def test_two_methods_need_no_friedman():
-    found = standings(values(methods=("a", "b")))
+    found = rank_methods(values(methods=("a", "b")))
     assert found.friedman is None
-    assert "Friedman's test needs three methods" in found.statements[0]
-    assert f"with probability {found.pairs.iloc[0]['improvement']:.2f}" in found.statements[0]
+    assert "Friedman's test needs three methods" in statements(found)[0]
+    assert f"with probability {found.pairs.iloc[0]['improvement']:.2f}" in statements(found)[0]
 
 
 def test_a_method_that_misses_blocks_is_left_out_by_name():
     frame = values()
-    found = standings(frame[~((frame["method"] == "c") & (frame["space"] == "s2"))])
+    found = rank_methods(frame[~((frame["method"] == "c") & (frame["space"] == "s2"))])
     assert found.methods == ["b", "a"]
     assert len(found.blocks) == 4
-    assert found.statements[0] == "c is left out across blocks: it has no trial on s2 / x, s2 / y."
+    assert statements(found)[0] == "c is left out across blocks: it has no trial on s2 / x, s2 / y."
 
 
 def test_a_block_that_misses_methods_is_left_out_by_name():
     frame = values(methods=tuple("abcdef"))
-    found = standings(frame[~(frame["method"].isin(["b", "c"]) & (frame["space"] == "s2") & (frame["dataset"] == "y"))])
+    found = rank_methods(
+        frame[~(frame["method"].isin(["b", "c"]) & (frame["space"] == "s2") & (frame["dataset"] == "y"))]
+    )
     assert len(found.methods) == 6
     assert found.blocks == ["s1 / x", "s1 / y", "s2 / x"]
-    assert found.statements[0] == "s2 / y is left out across blocks: it has no trial of b, c."
+    assert statements(found)[0] == "s2 / y is left out across blocks: it has no trial of b, c."
 
 
 @pytest.mark.parametrize(
@@ -158,18 +161,18 @@ def test_a_block_that_misses_methods_is_left_out_by_name():
     ],
 )
 def test_too_little_is_said_and_nothing_computed(frame, words):
-    found = standings(frame)
-    assert found.statements[-1].startswith(words)
+    found = rank_methods(frame)
+    assert statements(found)[-1].startswith(words)
     assert found.frame.empty
     assert found.pairs.empty
     assert not found.enough
 
 
 def test_one_seed_has_ranks_but_no_interval():
-    found = standings(values(seeds=1))
+    found = rank_methods(values(seeds=1))
     assert len(found.frame) == 3
     assert found.frame["low"].isna().all()
-    assert "a method with a single seed in some block gets no interval" in found.statements[-1]
+    assert "a method with a single seed in some block gets no interval" in statements(found)[-1]
 
 
 def test_profile_is_the_share_at_least_so_high(clear):
@@ -193,7 +196,7 @@ def test_profiles_are_drawn_as_they_are(clear):
 
 
 def test_critical_difference_diagram_shows_ranks_and_bars(nasty):
-    found = standings(values(methods=("a", "b", "c", nasty), effect=0.6))
+    found = rank_methods(values(methods=("a", "b", "c", nasty), effect=0.6))
     drawn = ranking_figures.critical_difference_diagram(found, "across", "some conditions")
     axes = drawn.figure.axes[0]
     words = " ".join(text.get_text() for text in axes.texts)
@@ -215,7 +218,7 @@ def test_critical_difference_diagram_shows_ranks_and_bars(nasty):
 
 
 def test_names_stay_on_the_diagram():
-    found = standings(
+    found = rank_methods(
         values(methods=("a", "b", "c [alpha.lr = 0.0003, inner.momentum = 0.9, inner.weight_decay = 0.003]"))
     )
     drawn = ranking_figures.critical_difference_diagram(found, "across", "c.")
@@ -231,4 +234,4 @@ def test_names_stay_on_the_diagram():
 
 
 def test_statistics_of_ranks_are_not_numbers_without_three_methods():
-    assert math.isnan(standings(values(methods=("a",))).critical)
+    assert math.isnan(rank_methods(values(methods=("a",))).critical)

@@ -6,14 +6,14 @@ import pandas as pd
 import pytest
 
 from reports.pages.checklist import ITEMS, checklist
-from reports.records.blocks import blocks
+from reports.records.results import Results
 
 
 @pytest.fixture
 def answers(study):
     def give(change=lambda records: records, **options):
         records, histories = study(methods=("darts-1st", "random"), spaces=("nats-tss", "darts"), **options)
-        found = checklist(blocks(change(records)), histories)
+        found = checklist(Results.of(change(records), histories))
         return found.set_index("item")
 
     return give
@@ -44,7 +44,7 @@ def test_one_seed_is_no(answers):
 
 def test_one_trial_is_one_trial(study):
     records, histories = study(methods=("random",), spaces=("nats-tss",), seeds=range(1))
-    evidence = " ".join(checklist(blocks(records), histories)["evidence"])
+    evidence = " ".join(checklist(Results.of(records, histories))["evidence"])
     assert "1 of 1 trial." in evidence
     assert "1 of 1 block." in evidence
     assert re.findall(r"\b1 [a-z]+s\b", evidence) == []

@@ -8,10 +8,10 @@ import pandas as pd
 import pytest
 
 from reports.published.published_numbers import CONVENTIONS
-from reports.statistics.best_of_k import expected_best, normal_best
+from reports.sentences.best_sentences import statements
+from reports.statistics.best_of_k import bests, expected_best, normal_best
 from reports.statistics.comparison import compare, summarise
-from reports.statistics.convention import best_of, readable
-from reports.statistics.published_bests import bests, notes
+from reports.statistics.values.convention import best_of, readable
 from reports.tables.tables import best
 from spaces.common.errors import InputError
 
@@ -103,7 +103,7 @@ def test_a_best_of_nobody_knows_how_many():
     assert math.isnan(given["k"])
     assert math.isnan(given["expected"])
     assert (given["n"], given["common_k"]) == (2, 2)
-    said = notes(frame)
+    said = statements(frame)
     assert said[0] == (
         "a: 97.50 is best of searches, not what one search gives, and is in no mean and no test. Of how many is not "
         "said, so nothing says what it is expected to be."
@@ -152,7 +152,7 @@ def test_a_best_is_in_no_mean_and_no_test(frame):
 
 
 def test_what_became_of_it_is_said(frame):
-    said = notes(bests(frame))
+    said = statements(bests(frame))
     assert said[0].startswith("b: 97.90 is best of 4, not what one search gives, and is in no mean and no test.")
     assert said[0].endswith("Its 3 searches let expect 97.38.")
     assert "c: 97.40 is best of 10" in said[1]

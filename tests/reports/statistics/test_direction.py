@@ -7,10 +7,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reports.published.published_numbers import METRICS
+from reports.sentences.comparisons import with_statements
+from reports.sentences.ranking_sentences import statements
+from reports.statistics.best_of_k import bests
 from reports.statistics.comparison import compare, summarise
-from reports.statistics.direction import HIGHER, LOWER, is_share, known, told
-from reports.statistics.published_bests import bests
-from reports.statistics.rankings import profile, standings
+from reports.statistics.rankings import profile, rank_methods
+from reports.statistics.values.direction import HIGHER, LOWER, is_share, known, told
 from spaces.common.errors import InputError
 
 FLIPPED = {HIGHER: LOWER, LOWER: HIGHER}
@@ -64,7 +66,7 @@ def test_a_convention_says_so_where_it_names_an_accuracy_or_an_error():
 
 def test_the_lowest_is_ahead_wherever_that_is_said():
     values = frame(blocks=BLOCKS, **ERRORS)
-    rows = compare(values, "bad").set_index(["method", "space", "dataset"])
+    rows = with_statements(compare(values, "bad"), values).set_index(["method", "space", "dataset"])
     good = rows.loc["good"]
     assert set(good["verdict"]) == {"significantly better"}
     assert (good["difference"] < 0).all()
@@ -74,22 +76,22 @@ def test_the_lowest_is_ahead_wherever_that_is_said():
     assert observed.loc["bad", "value"] == min(ERRORS["bad"])
     assert (observed["expected"] < observed["mean"]).all()
     assert (observed["expected_common"] < observed["mean"]).all()
-    found = standings(values)
+    found = rank_methods(values)
     assert found.methods == ["good", "fair", "bad"]
     assert found.frame["iqm"].is_monotonic_decreasing
     assert found.pairs.set_index(["method", "baseline"]).loc[("good", "bad"), "improvement"] == 1.0
-    assert "good ranks ahead of bad" in " ".join(found.statements)
-    assert f"The best interquartile mean is good's, {found.frame.iloc[0]['iqm']:+.2f}" in found.statements[-1]
+    assert "good ranks ahead of bad" in " ".join(statements(found))
+    assert f"The best interquartile mean is good's, {found.frame.iloc[0]['iqm']:+.2f}" in statements(found)[-1]
     at = {method: profile(found, method) for method in found.methods}
     assert at["good"][0].min() > at["bad"][0].max()  # its profile lies above everywhere
 
 
 def test_ranks_hold_where_blocks_are_better_in_two_ways():
     accuracies = frame(better=HIGHER, blocks=BLOCKS[:2], **{name: 100 - np.array(own) for name, own in ERRORS.items()})
-    found = standings(pd.concat([accuracies, frame(blocks=BLOCKS[2:], **ERRORS)]))
+    found = rank_methods(pd.concat([accuracies, frame(blocks=BLOCKS[2:], **ERRORS)]))
     assert list(found.frame["rank"]) == [1.0, 2.0, 3.0]
     assert found.methods[0] == "good"
-    assert found.statements[0].startswith("Higher is better on s1 / x, s1 / y, lower on s2 / x, s2 / y")
+    assert statements(found)[0].startswith("Higher is better on s1 / x, s1 / y, lower on s2 / x, s2 / y")
 
 
 def test_one_block_has_one_direction():
@@ -145,8 +147,8 @@ def test_negated_values_with_the_direction_turned_round_give_mirrored_results(me
     close(
         best[["value", "mean", "expected", "expected_common"]], -back[["value", "mean", "expected", "expected_common"]]
     )
-    stands, back = standings(values), standings(turned)
+    stands, back = rank_methods(values), rank_methods(turned)
     assert stands.methods == back.methods
     close(stands.frame[["rank", "iqm", "low", "high"]], back.frame[["rank", "iqm", "low", "high"]])
     close(stands.pairs[["improvement", "nemenyi_p"]], back.pairs[["improvement", "nemenyi_p"]])
-    assert stands.statements == back.statements
+    assert statements(stands) == statements(back)

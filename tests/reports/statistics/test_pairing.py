@@ -9,6 +9,7 @@ from scipy import stats
 
 from reports.records.blocks import blocks
 from reports.sentences import pairing_sentences
+from reports.sentences.comparisons import with_statements
 from reports.statistics import pairing
 from reports.statistics.comparison import compare
 
@@ -24,13 +25,18 @@ def frame(shared=None, **methods):
     return values if shared is None else values.assign(shared=shared)
 
 
+def told(values):
+    """The comparison with its statements."""
+    return with_statements(compare(values), values)
+
+
 def test_seeds_are_labels_unless_something_is_shared():
-    row = compare(frame(**COLLAPSING)).iloc[0]
+    row = told(frame(**COLLAPSING)).iloc[0]
     assert not row["paired"]
     assert (row["interval"], row["unmatched"]) == ("Welch's t", "")
     assert row["t_p"] == pytest.approx(stats.ttest_ind(*COLLAPSING.values(), equal_var=False).pvalue)
     assert math.isnan(row["correlation"])
-    paired = compare(frame("the order of batches", **COLLAPSING)).iloc[0]
+    paired = told(frame("the order of batches", **COLLAPSING)).iloc[0]
     assert (paired["paired"], paired["shared"], paired["interval"]) == (True, "the order of batches", "paired t")
     assert paired["t_p"] == pytest.approx(stats.ttest_rel(*COLLAPSING.values()).pvalue)
     # What collapses in some seeds does not pair with what never does: unpaired, more could be told.
@@ -46,7 +52,7 @@ def test_four_seeds_unpaired_can_tell_what_four_pairs_cannot():
 def test_other_streams_do_not_pair_and_that_is_said():
     values = frame(**COLLAPSING)
     values["shared"] = np.where(values["method"] == "darts", "batches of 64", "batches of 32")
-    row = compare(values).iloc[0]
+    row = told(values).iloc[0]
     assert not row["paired"]
     assert "do not share the same: batches of 32 and batches of 64" in row["statement"]
 

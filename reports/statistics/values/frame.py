@@ -5,9 +5,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from reports.statistics.convention import ALLOWED, best_of, readable
-from reports.statistics.direction import HIGHER, LOWER, told
-from reports.statistics.names import stripped
+from reports.statistics.values.convention import ALLOWED, best_of, readable
+from reports.statistics.values.direction import HIGHER, LOWER, told
+from reports.statistics.values.names import stripped
 from spaces.common.errors import InputError
 
 NEEDED = ("method", "seed", "value")

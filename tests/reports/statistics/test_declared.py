@@ -3,9 +3,10 @@
 import pandas as pd
 import pytest
 
-from reports.statistics.declared import declare, look_alikes
-from reports.statistics.names import alike, stripped
-from reports.statistics.values import LINE
+from reports.sentences.declared_sentences import said, warnings
+from reports.statistics.values.declared import declare
+from reports.statistics.values.frame import LINE
+from reports.statistics.values.names import alike, stripped
 from spaces.common.errors import InputError
 
 
@@ -23,8 +24,8 @@ def two(*values, columns="method,seed,value"):
 def test_a_plain_value_is_better_higher_and_that_is_said():
     found = declare(two(91, 92, 93, 94), "f")
     assert set(found.values["better"]) == {"higher"}
-    assert "Higher is better: assumed of a column 'value'" in found.said[0]
-    assert found.warnings == []
+    assert "Higher is better: assumed for a column 'value'" in said(found)[0]
+    assert warnings(found) == []
 
 
 @pytest.mark.parametrize(
@@ -38,7 +39,7 @@ def test_a_column_may_be_named_as_its_metric(column, better, unit):
     found = declare(two(55.1, 57.2, 56.3, 58.4, columns=f"Method,SEED,{column}"), "f")
     assert set(found.values["better"]) == {better}
     assert set(found.values["unit"]) == {unit}
-    assert found.said[0].startswith(f"{better.capitalize()} is better: the metric is '{column.casefold()}'")
+    assert said(found)[0].startswith(f"{better.capitalize()} is better: the metric is '{column.casefold()}'")
 
 
 def test_what_is_declared_goes_before_what_a_name_says():
@@ -52,7 +53,7 @@ def test_a_convention_says_which_way_a_plain_value_is_better():
     given = rows("method,seed,value,convention", "a,0,3.1,test error", "b,0,2.9,test error")
     found = declare(given, "f")
     assert (set(found.values["better"]), set(found.values["unit"])) == ({"lower"}, {"%"})
-    assert found.said[0] == "Lower is better: as the convention says."
+    assert said(found)[0] == "Lower is better: by the convention."
 
 
 def test_blocks_may_be_better_in_two_ways():
@@ -61,13 +62,13 @@ def test_blocks_may_be_better_in_two_ways():
     )
     found = declare(given, "f")
     assert list(found.values["better"]) == ["higher", "lower"]
-    assert found.said[0] == "Higher is better on cifar10, lower on ptb: as the convention says."
+    assert said(found)[0] == "Higher is better on cifar10, lower on ptb: by the convention."
     assert list(found.values["unit"]) == ["%", "not stated"]
 
 
 def test_the_column_of_the_value_is_asked_for_where_it_cannot_be_told():
     given = rows("method,seed,accuracy,loss", "a,0,97,0.1", "b,0,96,0.2")
-    with pytest.raises(InputError, match="columns accuracy and loss may all be the value: say --metric 'accuracy'"):
+    with pytest.raises(InputError, match="columns accuracy and loss may each be the value: say --metric 'accuracy'"):
         declare(given, "f")
     assert set(declare(given, "f", "Loss").values["better"]) == {"lower"}
     # What a method costs is not how good it is.
@@ -96,19 +97,19 @@ def test_which_way_an_unknown_metric_is_better_is_asked_for():
 def test_a_plain_value_is_read_as_what_it_may_be(values, unit):
     found = declare(two(*values), "f")
     assert set(found.values["unit"]) == {unit}
-    assert any("stay within" in words for words in found.said) == (unit != "not stated")
+    assert any("stay within" in words for words in said(found)) == (unit != "not stated")
 
 
 def test_percent_signs_are_read_and_counted():
     assert list(declare(two("97.24%", "96.5 %"), "f").values["value"]) == [97.24, 96.5]
-    (warning,) = declare(two("97.24%", "96.5"), "f").warnings
+    (warning,) = warnings(declare(two("97.24%", "96.5"), "f"))
     assert warning.startswith("1 of 2 values have a percent sign")
 
 
 def test_seeds_are_paired_where_that_is_declared():
     given = two(91, 92, 93, 94)
     assert set(declare(given, "f").values["shared"]) == {"nothing"}
-    assert declare(given, "f").said[-1].startswith("Seeds are labels: methods are compared unpaired")
+    assert said(declare(given, "f"))[-1].startswith("Seeds are labels: methods are compared unpaired")
     assert set(declare(given, "f", paired=True).values["shared"]) == {"what --paired declares"}
     named = given.assign(shared="initial weights")
     assert set(declare(named, "f").values["shared"]) == {"initial weights"}
@@ -120,7 +121,7 @@ def test_blanks_around_names_are_removed_and_that_is_said():
     found = declare(given, "f")
     assert sorted(set(found.values["method"])) == ["DARTS", "PDARTS"]
     assert set(found.values["dataset"]) == {"cifar10"}
-    assert found.said[0] == "Blanks around names are no part of them: method 'PDARTS ' in line 2, and in 1 more."
+    assert said(found)[0] == "Blanks around names were removed: method 'PDARTS ' in line 2, and in 1 more."
     with pytest.raises(InputError, match=r"method PDARTS, .* has more than one row, line 3 repeated"):
         declare(rows("method,seed,value", "PDARTS ,0,97", "PDARTS,0,96"), "f")
 
@@ -134,9 +135,10 @@ def test_blanks_around_names_are_removed_and_that_is_said():
 )
 def test_names_that_differ_only_in_how_they_are_written_are_named(names):
     assert alike([*names, "another"]) == [sorted(names)]
-    found = look_alikes(declare(rows("method,seed,value", *(f"{name},0,97" for name in names)), "f").values)
-    assert len(found) == 1
-    assert all(repr(name) in found[0] for name in names)
+    found = declare(rows("method,seed,value", *(f"{name},0,97" for name in names)), "f")
+    assert found.alike == [("method", sorted(names))]
+    (warning,) = warnings(found)
+    assert all(repr(name) in warning for name in names)
 
 
 @pytest.mark.parametrize(
@@ -162,7 +164,7 @@ def test_blanks_without_width_are_blanks():
     ],
 )
 def test_fractions_beside_percentages_are_named(values, warned):
-    found = declare(two(*values), "f").warnings
+    found = warnings(declare(two(*values), "f"))
     assert bool(found) == warned
     if warned:
         assert f"{values[0]:g} (a, line 2) beside {values[1]:g} (b, line 3)" in found[0]
@@ -171,8 +173,8 @@ def test_fractions_beside_percentages_are_named(values, warned):
 def test_scales_are_those_of_one_convention():
     columns = "method,dataset,seed,value,convention"
     apart = rows(columns, "a,x,0,0.97,test accuracy", "a,y,0,97,test accuracy")
-    assert len(declare(apart, "f").warnings) == 1  # accuracies of two data sets are of one unit as well
-    assert declare(rows(columns, "a,x,0,0.97,F1 score", "a,x,1,97,test accuracy"), "f").warnings == []
+    assert len(warnings(declare(apart, "f"))) == 1  # accuracies of two data sets are of one unit as well
+    assert warnings(declare(rows(columns, "a,x,0,0.97,F1 score", "a,x,1,97,test accuracy"), "f")) == []
     errors = rows("method,dataset,seed,error", "a,mnist,0,0.4", "a,cifar10,0,13.1")
-    assert declare(errors, "f").warnings == []  # an error of 0.4 % is nothing odd on another data set
-    assert declare(two(0.4, 40, columns="method,seed,seconds"), "f").warnings == []
+    assert warnings(declare(errors, "f")) == []  # an error of 0.4 % is nothing odd on another data set
+    assert warnings(declare(two(0.4, 40, columns="method,seed,seconds"), "f")) == []

@@ -8,6 +8,7 @@ import pytest
 
 from reports.collapse.definition import COLLAPSED, HEALTHY, UNKNOWN, Criterion, shares, statements, survival, trials
 from reports.records.blocks import blocks
+from reports.records.results import by_trial
 from reports.statistics.survival import kaplan_meier
 from spaces import get_space
 from spaces.common.errors import InputError
@@ -36,7 +37,7 @@ def judge(study, space_of):
                 ]
         frame = pd.DataFrame(rows)
         (block,) = blocks(frame)
-        return trials(block, pd.DataFrame(kept), space_of, criterion or Criterion())
+        return trials(block.records, by_trial(pd.DataFrame(kept)), space_of, criterion or Criterion())
 
     return make
 
@@ -93,12 +94,12 @@ def test_evidence_names_what_was_counted(judge) -> None:
 def test_a_trial_without_a_history_is_not_dropped(study, space_of) -> None:
     records, histories = study(methods=("a",), spaces=("nats-tss",), seeds=range(3))
     (block,) = blocks(records)
-    found = trials(block, histories[histories["seed"] < 2], space_of, Criterion())
+    found = trials(block.records, by_trial(histories[histories["seed"] < 2]), space_of, Criterion())
     assert found["verdict"].tolist()[2] == UNKNOWN
     counted = shares(found, 0.2)
     assert (counted["n"].tolist(), counted["unknown"].tolist()) == ([2], [1])
     assert "(1 more without history)" in statements(counted)[0]
-    none = shares(trials(block, pd.DataFrame(), space_of, Criterion()), 0.2)
+    none = shares(trials(block.records, {}, space_of, Criterion()), 0.2)
     assert statements(none) == ["a: no trial has a history, so nothing is known."]
 
 

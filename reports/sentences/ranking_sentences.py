@@ -1,33 +1,41 @@
-"""What the standings across blocks support, in words."""
+"""What the rankings across blocks support, in words."""
 
 from collections.abc import Callable
 from math import factorial, isnan
 
 import pandas as pd
 
-from reports.sentences.comparisons import p_is, p_value, plain, signed
-from reports.statistics.direction import HIGHER, LOWER
-from reports.statistics.ranks import Friedman
+from reports.sentences.numbers import p_is, p_value, signed, two_decimals
+from reports.statistics.rankings import Rankings
 from reports.statistics.significance import ALPHA
+from reports.statistics.values.direction import HIGHER, LOWER
+from reports.statistics.values.frame import place
 
 
-def left_out(means: pd.DataFrame, whole: pd.DataFrame, place: Callable[[str, str], str]) -> list[str]:
-    """What of `means` [blocks, methods] is not in its complete part `whole`, and why."""
+def statements(rankings: Rankings) -> list[str]:
+    """Mixed directions, what was left out, then the ranks and the interquartile means, or why there are none."""
+    said = _mixed(rankings) + _left_out(rankings)
+    if rankings.frame.empty:
+        return [*said, _nothing(*rankings.means.shape)]
+    return [*said, *_ranks(rankings), _middle(rankings.frame)]
+
+
+def _left_out(rankings: Rankings) -> list[str]:
+    means, complete = rankings.means, rankings.complete
     said = []
-    for method in means.columns.difference(whole.columns):
+    for method in means.columns.difference(complete.columns):
         lacking = [place(*names) for names in means.index[means[method].isna()]]
         said.append(f"{method} is left out across blocks: it has no trial on {', '.join(lacking)}.")
-    for names in means.index.difference(whole.index):
+    for names in means.index.difference(complete.index):
         lacking = [str(method) for method in means.columns[means.loc[names].isna()]]
         said.append(f"{place(*names)} is left out across blocks: it has no trial of {', '.join(lacking)}.")
     return said
 
 
-def mixed(values: pd.DataFrame, place: Callable[[str, str], str]) -> list[str]:
-    """Where values are better higher in some blocks and lower in others, which is which; else nothing."""
+def _mixed(rankings: Rankings) -> list[str]:
     sides: dict[str, list[str]] = {HIGHER: [], LOWER: []}
-    for row in values.drop_duplicates(["space", "dataset"]).sort_values(["space", "dataset"]).to_dict("records"):
-        sides[row["better"]].append(place(row["space"], row["dataset"]))
+    for names, better in zip(rankings.better.index, rankings.better, strict=True):
+        sides[better].append(place(*names))
     if not all(sides.values()):
         return []
     return [
@@ -36,8 +44,8 @@ def mixed(values: pd.DataFrame, place: Callable[[str, str], str]) -> list[str]:
     ]
 
 
-def nothing(blocks: int, methods: int) -> str:
-    """Why there are no standings at all."""
+def _nothing(blocks: int, methods: int) -> str:
+    """Why there are no rankings."""
     if not blocks:
         return "No value is of a single search, so nothing is ranked."
     if blocks < 2:
@@ -47,23 +55,16 @@ def nothing(blocks: int, methods: int) -> str:
     return "No two methods share two spaces and data sets, so nothing is ranked across them."
 
 
-def statements(
-    frame: pd.DataFrame, pairs: pd.DataFrame, friedman: Friedman | None, critical: float, blocks: list[str]
-) -> list[str]:
-    """Of the frames of `reports.statistics.rankings.Standings`: ranks first, then the interquartile means."""
-    return [*_ranks(frame, pairs, friedman, critical, len(blocks)), _middle(frame)]
-
-
-def _ranks(
-    frame: pd.DataFrame, pairs: pd.DataFrame, friedman: Friedman | None, critical: float, blocks: int
-) -> list[str]:
-    methods = len(frame)
+def _ranks(rankings: Rankings) -> list[str]:
+    frame, pairs, friedman = rankings.frame, rankings.pairs, rankings.friedman
+    methods, blocks, critical = len(frame), len(rankings.blocks), rankings.critical
     over = f"{methods} methods over {blocks} blocks"
     if friedman is None:
         pair = pairs.iloc[0]
         return [
             f"{over}: Friedman's test needs three methods, so there is no critical difference. {pair['method']} "
-            f"improves on {pair['baseline']} with probability {plain(pair['improvement'])}{_interval(pair, plain)}."
+            f"improves on {pair['baseline']} with probability {two_decimals(pair['improvement'])}"
+            f"{_interval(pair, two_decimals)}."
         ]
     tested = f"Friedman {p_is(friedman.p)}, {over}"
     if friedman.smallest > ALPHA:
@@ -77,11 +78,11 @@ def _ranks(
     apart = pairs[pairs["nemenyi_p"] <= ALPHA]
     mean_rank = dict(zip(frame["method"], frame["rank"], strict=True))
     said += [
-        f"{pair['method']} ranks ahead of {pair['baseline']}: mean ranks {plain(mean_rank[pair['method']])} and "
-        f"{plain(mean_rank[pair['baseline']])} (Nemenyi {p_is(pair['nemenyi_p'])})."
+        f"{pair['method']} ranks ahead of {pair['baseline']}: mean ranks {two_decimals(mean_rank[pair['method']])} and "
+        f"{two_decimals(mean_rank[pair['baseline']])} (Nemenyi {p_is(pair['nemenyi_p'])})."
         for pair in apart.to_dict("records")
     ]
-    told = f"differ by less than the critical difference of {plain(critical)}"
+    told = f"differ by less than the critical difference of {two_decimals(critical)}"
     if critical > methods - 1:
         said.append(f"No two of {over} could have been told apart: all ranks {told}.")
     elif len(apart) < len(pairs):

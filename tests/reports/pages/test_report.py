@@ -7,6 +7,7 @@ from scipy import stats
 from scipy.special import expit, logit
 
 from reports.output.atomic_output import MANIFEST, check_out
+from reports.records.results import Results
 from reports.render import build
 from reports.statistics.best_of_k import bounded_best
 from spaces.common.errors import InputError
@@ -85,7 +86,7 @@ def test_two_blocks_are_too_few_for_a_diagram_and_that_is_said(report, html, pag
     assert "the smallest p that Friedman&#39;s test can give is 0.17" in html
     assert "across-quick-critical-difference" not in html
     assert "across-quick-profiles" in html
-    rows = page_of(report[0] / "index.html").tables["across-quick-standings"][1:]
+    rows = page_of(report[0] / "index.html").tables["across-quick-rankings"][1:]
     assert [row[1] for row in rows] == sorted(row[1] for row in rows)
 
 
@@ -97,11 +98,11 @@ def test_a_diagram_across_enough_blocks(tmp_path, study, space_of, page_of):
         for name, (records, histories) in zip(("one", "two"), parts, strict=True)
     ]
     records, histories = (pd.concat(frames) for frames in zip(*renamed, strict=True))
-    html = build(records, histories, tmp_path / "out", space_of=space_of).read_text(encoding="utf-8")
+    html = build(Results.of(records, histories), tmp_path / "out", space_of=space_of).read_text(encoding="utf-8")
     assert 'id="across-quick-critical-difference"' in html
     assert "The methods do not rank alike (Friedman p = " in html
     page = page_of(tmp_path / "out" / "index.html")
-    assert len(page.tables["across-quick-standings"]) == 5
+    assert len(page.tables["across-quick-rankings"]) == 5
     assert len(page.tables["across-quick-pairs"]) == 7
     names = {path.name for path in (tmp_path / "out" / "figures").iterdir()}
     for name in ("across-quick-critical-difference", "across-quick-profiles"):
@@ -112,7 +113,7 @@ def test_two_conditions_of_one_block_are_told_apart_across(tmp_path, study, spac
     records, histories = study(methods=("darts-1st", "random"), spaces=("nats-tss",))
     other = records.assign(key=records["key"] + "x", scale="more channels")
     both = pd.concat([records, other])
-    html = build(both, histories, tmp_path / "out", space_of=space_of).read_text(encoding="utf-8")
+    html = build(Results.of(both, histories), tmp_path / "out", space_of=space_of).read_text(encoding="utf-8")
     assert "nats-tss / digits (more channels, tabular, digest 3a1f5c9e)" in html
     assert "2 methods over 2 blocks" in html
 
@@ -139,7 +140,7 @@ def test_conditions_stand_before_results(html):
 def test_same_records_give_the_same_bytes(tmp_path, study, space_of):
     first, again = tmp_path / "first", tmp_path / "again"
     for out in (first, again):
-        build(*study(methods=("random",), spaces=("nats-tss",)), out, space_of=space_of)
+        build(Results.of(*study(methods=("random",), spaces=("nats-tss",))), out, space_of=space_of)
     paths = [path for path in first.rglob("*") if path.is_file()]
     assert len(paths) > 80
     for path in paths:
@@ -152,7 +153,7 @@ def test_mixed_protocols_are_never_in_one_mean(tmp_path, study, space_of, page_o
         study(methods=("darts-1st",), spaces=("nats-tss",), protocol="cpu"),
     )
     records, histories = pd.concat([quick[0], more[0]]), pd.concat([quick[1], more[1]])
-    build(records, histories, tmp_path / "out", space_of=space_of)
+    build(Results.of(records, histories), tmp_path / "out", space_of=space_of)
     for protocol in ("quick", "cpu"):
         page = page_of(tmp_path / "out" / "results" / f"nats-tss-digits-{protocol}.html")
         assert page.tables[f"nats-tss-digits-{protocol}-main"][2][1] == "3"
@@ -161,14 +162,14 @@ def test_mixed_protocols_are_never_in_one_mean(tmp_path, study, space_of, page_o
 def test_settings_tell_configurations_of_a_method_apart(tmp_path, study, space_of, page_of):
     records, histories = study(methods=("darts-1st",), spaces=("nats-tss",))
     other = records.assign(key=records["key"] + "x", settings=[{"alpha": {"lr": 0.1}, "batch": 64}] * len(records))
-    build(pd.concat([records, other]), histories, tmp_path / "out", space_of=space_of)
+    build(Results.of(pd.concat([records, other]), histories), tmp_path / "out", space_of=space_of)
     rows = page_of(tmp_path / "out" / "index.html").tables["nats-tss-digits-quick-results"][2:]
     assert [row[0] for row in rows] == ["darts-1st [alpha.lr = 0.0003]", "darts-1st [alpha.lr = 0.1]"]
 
 
 def test_no_history_is_said_not_drawn(tmp_path, study, space_of):
     records, histories = study(methods=("random",), spaces=("nats-tss",))
-    build(records, histories.iloc[:0], tmp_path / "out", space_of=space_of)
+    build(Results.of(records, histories.iloc[:0]), tmp_path / "out", space_of=space_of)
     html = (tmp_path / "out" / "results" / "nats-tss-digits-quick.html").read_text(encoding="utf-8")
     assert "No trajectory is drawn" in html
     assert "No weights of the cell were recorded for random." in html
@@ -188,13 +189,13 @@ def test_no_history_is_said_not_drawn(tmp_path, study, space_of):
 def test_bad_records_leave_no_report(tmp_path, change, words, study, space_of):
     records, histories = study(methods=("darts-1st",), spaces=("nats-tss",))
     with pytest.raises(InputError, match=words):
-        build(change(records), histories, tmp_path / "out", space_of=space_of)
+        build(Results.of(change(records), histories), tmp_path / "out", space_of=space_of)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_failed_report_leaves_the_earlier_one(tmp_path, monkeypatch, study, space_of):
     records, histories = study(methods=("random",), spaces=("nats-tss",), seeds=range(1))
-    page = build(records, histories, tmp_path / "out", space_of=space_of)
+    page = build(Results.of(records, histories), tmp_path / "out", space_of=space_of)
     before = page.read_bytes()
 
     def fail(*_):
@@ -202,7 +203,7 @@ def test_a_failed_report_leaves_the_earlier_one(tmp_path, monkeypatch, study, sp
 
     monkeypatch.setattr("reports.latex.latex.latex_table", fail)
     with pytest.raises(RuntimeError):
-        build(records, histories, tmp_path / "out", space_of=space_of)
+        build(Results.of(records, histories), tmp_path / "out", space_of=space_of)
     assert page.read_bytes() == before
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
@@ -211,9 +212,9 @@ def test_somebody_elses_folder_is_left_alone(tmp_path, study, space_of):
     records, histories = study(methods=("random",), spaces=("nats-tss",), seeds=range(1))
     (tmp_path / "thesis.tex").write_text("years of work")
     with pytest.raises(InputError, match=r"holds 'thesis\.tex'"):
-        build(records, histories, tmp_path, space_of=space_of)
+        build(Results.of(records, histories), tmp_path, space_of=space_of)
     with pytest.raises(InputError, match="is a file"):
-        build(records, histories, tmp_path / "thesis.tex", space_of=space_of)
+        build(Results.of(records, histories), tmp_path / "thesis.tex", space_of=space_of)
     assert (tmp_path / "thesis.tex").read_text() == "years of work"
 
 
@@ -232,7 +233,7 @@ def test_a_folder_that_is_no_report_is_left_alone(tmp_path, mine, study, space_o
     if mine == MANIFEST:
         (tmp_path / "out" / "thesis.tex").write_text("years of work")
     with pytest.raises(InputError, match="is no part of a report"):
-        build(records, histories, tmp_path / "out", space_of=space_of)
+        build(Results.of(records, histories), tmp_path / "out", space_of=space_of)
     assert path.is_dir() or path.read_text() == "years of work\n"
 
 
@@ -240,13 +241,13 @@ def test_a_folder_that_is_no_report_is_left_alone(tmp_path, mine, study, space_o
 def test_what_was_added_to_a_report_is_not_replaced(tmp_path, mine, study, space_of):
     records, histories = study(methods=("random",), spaces=("nats-tss",), seeds=range(1))
     out = tmp_path / "out"
-    build(records, histories, out, space_of=space_of)
+    build(Results.of(records, histories), out, space_of=space_of)
     files = {path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_file()}
     assert files == {MANIFEST, *(out / MANIFEST).read_text().splitlines()}
-    build(records, histories, out, space_of=space_of)
+    build(Results.of(records, histories), out, space_of=space_of)
     (out / mine).symlink_to(tmp_path)
     with pytest.raises(InputError, match=f"holds '{mine}'"):
-        build(records, histories, out, space_of=space_of)
+        build(Results.of(records, histories), out, space_of=space_of)
     assert (out / mine).is_symlink()
 
 

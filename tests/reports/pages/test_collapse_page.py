@@ -8,6 +8,7 @@ import pytest
 
 from reports.figures.svg_drawing import Dot, Label, Line
 from reports.pages.collapse_page import gather
+from reports.records.results import Results
 from reports.render import build
 
 IDLE = "|skip_connect~0|+|skip_connect~0|skip_connect~1|+|skip_connect~0|skip_connect~1|none~2|"
@@ -30,23 +31,23 @@ def watched(study):
 def site(watched, space_of, tmp_path_factory):
     records, histories, _ = watched
     out = tmp_path_factory.mktemp("collapse") / "report"
-    build(records, histories, out, space_of=space_of)
+    build(Results.of(records, histories), out, space_of=space_of)
     return out
 
 
 def test_a_page_for_each_watched_trial_and_no_other(watched, space_of) -> None:
     records, histories, key = watched
-    found = gather(records, histories, space_of)
+    found = gather(Results.of(records, histories), space_of)
     (page,) = found.pages
     assert page.key == key
     assert [drawn.slug.split("-")[-1] for drawn in page.films] == ["cell"]
     assert "returned" in page.cells[-1].caption
-    assert not gather(records, histories, space_of, pages=False).pages
+    assert not gather(Results.of(records, histories), space_of, pages=False).pages
 
 
 def test_lists_have_no_panel(watched, space_of) -> None:
     records, histories, _ = watched
-    (page,) = gather(records, histories, space_of).pages
+    (page,) = gather(Results.of(records, histories), space_of).pages
     assert page.timeline.alt.startswith("1 quantity of darts-1st")
     assert "from epoch 3 on" in page.timeline.caption
 
@@ -54,7 +55,7 @@ def test_lists_have_no_panel(watched, space_of) -> None:
 def test_a_quantity_is_drawn_where_it_was_measured(watched, space_of) -> None:
     """Measured 0.3, 0.2 and 0.1 after epochs 1, 2 and 4 of 4, a collapse from epoch 3 on: places in the panel."""
     records, histories, _ = watched
-    (page,) = gather(records, histories, space_of).pages
+    (page,) = gather(Results.of(records, histories), space_of).pages
     marks = page.timeline.figure.marks
     dots = [mark for mark in marks if isinstance(mark, Dot)]
     (onset,) = [mark for mark in marks if isinstance(mark, Line) and mark.dash]
@@ -93,7 +94,7 @@ def test_nothing_watched_nothing_shown(report) -> None:
 
 def test_every_film_row_is_an_operation_that_has_a_weight(watched, space_of) -> None:
     records, histories, key = watched
-    (page,) = gather(records, histories, space_of).pages
+    (page,) = gather(Results.of(records, histories), space_of).pages
     (picture, *_) = page.films[0].figure.axes[1].images
     flat = np.array(histories[histories["key"] == key]["weights.cell"].tolist()).T
     np.testing.assert_allclose(picture.get_array(), flat)
@@ -101,6 +102,6 @@ def test_every_film_row_is_an_operation_that_has_a_weight(watched, space_of) -> 
 
 def test_the_same_films_are_the_same_bytes(watched, space_of, site, tmp_path) -> None:
     records, histories, _ = watched
-    build(records, histories, tmp_path / "again", space_of=space_of)
+    build(Results.of(records, histories), tmp_path / "again", space_of=space_of)
     for path in (site / "trials").iterdir():
         assert (tmp_path / "again" / "trials" / path.name).read_bytes() == path.read_bytes()

@@ -9,7 +9,7 @@ from methods.search.settings import resolve
 from reports.collapse.definition import Criterion, trials
 from reports.collapse.early_warning import alarms, direction, left_out, scores, statements
 from reports.collapse.stopping_rules import EIGENVALUE, EigenvalueRule, SkipRule
-from reports.records.blocks import blocks
+from reports.records.results import Results
 from spaces.nats.genotype import NatsGenotype
 
 PROBE = "probe.alignment.cosine.valid"
@@ -32,7 +32,9 @@ def made(study, space_of, courses, probe):
             for e, idle in enumerate(course, 1)
         ]
     frame, found = pd.DataFrame(rows), pd.DataFrame(kept)
-    return [(block, trials(block, found, space_of, Criterion())) for block in blocks(frame)], found
+    results = Results.of(frame, found)
+    judged = [(block, trials(block.records, results.by_trial, space_of, Criterion())) for block in results.blocks]
+    return judged, results
 
 
 def one(scored, lead):
@@ -43,18 +45,18 @@ def test_areas_by_hand(study, space_of) -> None:
     """Low alignment warns: two collapses at epoch 4 against two healthy trials, of which one is as low as a case."""
     courses = [("s", [1, 1, 1, 5, 5])] * 2 + [("s", [1] * 5)] * 2
     values = {0: 0.1, 1: 0.3, 2: 0.3, 3: 0.5}
-    judged, histories = made(study, space_of, courses, lambda trial, epoch: values[trial])
-    found = one(scores(judged, histories), 2)
+    judged, results = made(study, space_of, courses, lambda trial, epoch: values[trial])
+    found = one(scores(judged, results), 2)
     assert (found["cases"], found["pairs"]) == (2, 4)
     assert found["auc"] == pytest.approx((1 + 1 + 0.5 + 1) / 4)
-    assert set(scores(judged, histories)["lead"]) == {1, 2, 3}  # nothing was seen five epochs before
+    assert set(scores(judged, results)["lead"]) == {1, 2, 3}  # nothing was seen five epochs before
 
 
 def test_a_case_is_compared_at_its_own_epoch(study, space_of) -> None:
     """A probe that only counts epochs ranks no trial above another: the clock is no warning."""
     courses = [("s", [1, 5, 5, 5, 5]), ("s", [1, 1, 1, 5, 5]), ("s", [1] * 5)]
-    judged, histories = made(study, space_of, courses, lambda trial, epoch: float(epoch))
-    found = scores(judged, histories)
+    judged, results = made(study, space_of, courses, lambda trial, epoch: float(epoch))
+    found = scores(judged, results)
     assert set(found[found["probe"] == PROBE]["auc"]) == {0.5}
     assert one(found, 1)["pairs"] == 2 + 1  # at epoch 1 two are healthy for longer, at epoch 3 one
 
@@ -64,27 +66,27 @@ def test_chance_on_noise(study, space_of) -> None:
     areas = []
     for seed in range(8):
         noise = np.random.default_rng(seed).normal(size=(30, 7))
-        judged, histories = made(study, space_of, courses, lambda trial, epoch, noise=noise: noise[trial, epoch])
-        areas += [one(scores(judged, histories), lead)["auc"] for lead in (1, 2, 3)]
+        judged, results = made(study, space_of, courses, lambda trial, epoch, noise=noise: noise[trial, epoch])
+        areas += [one(scores(judged, results), lead)["auc"] for lead in (1, 2, 3)]
     assert np.mean(areas) == pytest.approx(0.5, abs=0.07)  # three standard errors
 
 
 def test_a_missing_value_is_not_compared(study, space_of) -> None:
     courses = [("s", [1, 1, 5])] * 2 + [("s", [1] * 3)] * 2
-    judged, histories = made(study, space_of, courses, lambda trial, epoch: np.nan if trial in (0, 2) else 1.0)
-    assert one(scores(judged, histories), 1)["pairs"] == 1
+    judged, results = made(study, space_of, courses, lambda trial, epoch: np.nan if trial in (0, 2) else 1.0)
+    assert one(scores(judged, results), 1)["pairs"] == 1
 
 
 def test_a_study_is_judged_by_what_the_others_chose(study, space_of) -> None:
     courses = [(name, course) for name in ("x", "y") for course in ([1, 1, 5], [1, 1, 1])]
-    judged, histories = made(
+    judged, results = made(
         study, space_of, courses, lambda trial, epoch: float(trial % 2 if trial < 2 else 1 - trial % 2)
     )
-    found = left_out(scores(judged, histories)).set_index("study")
+    found = left_out(scores(judged, results)).set_index("study")
     # In x low alignment warns, in y high: what x teaches fails in y. In y the skips, which never differ, are best.
     assert (found.loc["y", "probe"], found.loc["y", "chosen_auc"], found.loc["y", "auc"]) == (PROBE, 1.0, 0.0)
     assert found.loc["x", "probe"] != PROBE
-    assert left_out(scores(judged, histories).query("study == 'x'")).empty
+    assert left_out(scores(judged, results).query("study == 'x'")).empty
 
 
 def test_directions_are_claimed_before_the_data() -> None:
@@ -94,24 +96,24 @@ def test_directions_are_claimed_before_the_data() -> None:
 
 
 def test_statements_say_what_is_missing(study, space_of) -> None:
-    judged, histories = made(study, space_of, [("s", [1, 1])] * 2, lambda trial, epoch: 0.0)
-    words = statements(scores(judged, histories), alarms(judged, histories, space_of))
+    judged, results = made(study, space_of, [("s", [1, 1])] * 2, lambda trial, epoch: 0.0)
+    words = statements(scores(judged, results), alarms(judged, results, space_of))
     assert words[0].startswith("No probe is scored")
     assert words[1] == (
         "The rule eigenvalue (R-DARTS) cannot be judged: no trial has what it reads, the dominant eigenvalue after "
         "every second epoch, for 22 epochs or more."
     )
     assert words[2].startswith("The rule skips (DARTS+) had no collapse to call, and gave a false alarm in 0 of 2 heal")
-    judged, histories = made(study, space_of, [("s", [1, 1, 5]), ("s", [1] * 3)], lambda trial, epoch: float(trial))
-    words = statements(scores(judged, histories), alarms(judged, histories, space_of))
+    judged, results = made(study, space_of, [("s", [1, 1, 5]), ("s", [1] * 3)], lambda trial, epoch: float(trial))
+    words = statements(scores(judged, results), alarms(judged, results, space_of))
     assert words[0].startswith(f"{PROBE} ranks best, 2 epochs ahead: area 1.00 over 1 collapse and 1 pair. ")
     assert words[1].startswith("Only one study")
     assert words[3] == (
         "The rule skips (DARTS+) called 0 of 1 collapse before it began, and gave a false alarm in 0 of 1 healthy "
         "trial."
     )
-    judged, histories = made(study, space_of, [("s", [2, 5])] * 2, lambda trial, epoch: 0.0)
-    assert statements(scores(judged, histories), alarms(judged, histories, space_of))[2] == (
+    judged, results = made(study, space_of, [("s", [2, 5])] * 2, lambda trial, epoch: 0.0)
+    assert statements(scores(judged, results), alarms(judged, results, space_of))[2] == (
         "The rule skips (DARTS+) called 2 of 2 collapses before they began, in the median 1 epoch ahead; no trial was "
         "healthy, so nothing is known of false alarms."
     )
@@ -119,8 +121,8 @@ def test_statements_say_what_is_missing(study, space_of) -> None:
 
 def test_skip_rule_and_its_count(study, space_of) -> None:
     courses = [("s", [1, 2, 5]), ("s", [1, 1, 4]), ("s", [1, 3, 1]), ("s", [1, 1, 1])]
-    judged, histories = made(study, space_of, courses, lambda trial, epoch: 0.0)
-    row = alarms(judged, histories, space_of).set_index("rule").loc[SkipRule.name]
+    judged, results = made(study, space_of, courses, lambda trial, epoch: 0.0)
+    row = alarms(judged, results, space_of).set_index("rule").loc[SkipRule.name]
     assert row[["collapsed", "warned", "lead", "healthy", "false"]].tolist() == [2, 1, 1.0, 2, 1]
 
 

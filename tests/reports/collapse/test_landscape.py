@@ -11,6 +11,7 @@ import pytest
 from reports.collapse import landscape
 from reports.pages.landscape_page import gather
 from reports.records.blocks import blocks
+from reports.records.results import Results
 from spaces.common.errors import InputError
 from spaces.nats.genotype import NatsGenotype
 from spaces.tabular.table import BenchmarkTable
@@ -90,13 +91,13 @@ def test_results_and_their_percentiles(table: pd.DataFrame, composed: pd.DataFra
     (row,) = landscape.results(composed, blocks(records)).to_dict("records")
     assert row["percentile"] == pytest.approx((100 + 100 / 5**6 + 100) / 3)
     assert row["random"] == landscape.random_search(composed, "cifar10", 4)
-    page = gather(table, records)
+    page = gather(table, Results.of(records, pd.DataFrame()))
     assert [drawn.slug for drawn in page.drawn] == ["landscape-cifar10"]
     assert "protocol quick" in page.tables[0].caption
     # Another protocol is another row, never another value in the same mean.
     more = pd.concat([records, records.assign(protocol="cpu", key=records["key"] + "c")])
     assert len(landscape.results(composed, blocks(more))) == 2
-    assert gather(table, records.assign(dataset="digits")) is None
+    assert gather(table, Results.of(records.assign(dataset="digits"), pd.DataFrame())) is None
 
 
 def test_a_part_of_the_table_is_refused(table: pd.DataFrame) -> None:

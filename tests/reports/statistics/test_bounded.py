@@ -9,9 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reports.statistics import intervals, significance
-from reports.statistics.best_of_k import bounded_best, normal_best
+from reports.statistics.best_of_k import bests, bounded_best, normal_best
 from reports.statistics.comparison import compare, summarise
-from reports.statistics.published_bests import bests
 
 ALL = (0.0, 100.0)
 accuracies = st.lists(st.floats(0, 100).map(lambda x: round(x, 2)), min_size=2, max_size=6)

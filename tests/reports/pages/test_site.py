@@ -17,6 +17,7 @@ from reports.figures.palette import HUES, NIGHT, PAPER, adapted
 from reports.output.atomic_output import MANIFEST
 from reports.output.exports import FORMULA, csv
 from reports.pages.site import Site
+from reports.records.results import Results
 from reports.render import build
 
 
@@ -164,7 +165,7 @@ def test_a_trials_page_has_every_field_of_its_record(report, pages):
 
 def test_a_column_that_nobody_knows_is_shown(tmp_path, study, space_of, page_of):
     records, histories = study(methods=("random",), spaces=("nats-tss",), seeds=range(1))
-    build(records.assign(weather="rain"), histories, tmp_path / "out", space_of=space_of)
+    build(Results.of(records.assign(weather="rain"), histories), tmp_path / "out", space_of=space_of)
     page = page_of(tmp_path / "out" / "trials" / f"{records['key'].iloc[0]}.html")
     assert "<dt>weather</dt><dd>rain</dd>" in page.text
 
@@ -194,7 +195,7 @@ def test_a_method_that_did_not_run_has_a_page_that_says_so(tmp_path, study, spac
         ]
     )
     records, histories = study(methods=("random",), spaces=("nats-tss",), seeds=range(1))
-    build(records, histories, tmp_path / "out", space_of=space_of, recipes=registry)
+    build(Results.of(records, histories), tmp_path / "out", space_of=space_of, recipes=registry)
     page = page_of(tmp_path / "out" / "methods" / "idle.html")
     assert "It was not run here." in page.text
     assert "<dt>gradient</dt><dd>none: idle</dd>" in page.text

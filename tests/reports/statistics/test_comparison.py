@@ -8,9 +8,10 @@ import pytest
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
+from reports.sentences.comparisons import with_statements
 from reports.statistics import intervals, significance
 from reports.statistics.comparison import compare, summarise
-from reports.statistics.values import LEAST, MOST
+from reports.statistics.values.frame import LEAST, MOST
 from spaces.common.errors import InputError
 
 
@@ -25,6 +26,11 @@ def frame(**methods):
         rows += [(method, "s", "d", seed, value) for seed, value in pairs]
     columns = ["method", "space", "dataset", "seed", "value"]
     return pd.DataFrame(rows, columns=columns).assign(shared="the order of batches")
+
+
+def told(values, baseline=None, margin=None):
+    """The comparison with its statements."""
+    return with_statements(compare(values, baseline, margin), values)
 
 
 def only(table):
@@ -129,26 +135,26 @@ def test_conventions_are_columns():
     assert rows.loc["a", "convention"] == "mean over 2 searches: test"
     assert rows.loc["b", "convention"] == "mean over 2 searches: test; valid"
     assert rows.loc["b", "noise"] == "search noise alone"
-    assert only(compare(values))["conventions"] == ""
+    assert only(told(values))["conventions"] == ""
 
 
 def test_values_of_two_conventions_are_compared_with_a_warning():
     values = frame(a=[1.0, 2], b=[2.0, 4]).assign(convention=["last epoch"] * 2 + ["best epoch"] * 2)
-    row = only(compare(values))
-    assert row["statement"].endswith("Mind that they are not of one convention: b is best epoch; a is last epoch.")
+    row = only(told(values))
+    assert row["statement"].endswith("Their conventions differ: b is best epoch; a is last epoch.")
 
 
 def test_equivalence_is_a_claim_of_its_own():
     base = np.array([90.0, 91.0, 92.0, 93.0, 94.0, 95.0])
     close = base + np.array([0.1, -0.1, 0.05, -0.05, 0.1, -0.1])
-    row = only(compare(frame(base=base, new=close), "base", margin=0.5))
+    row = only(told(frame(base=base, new=close), "base", margin=0.5))
     expected = max(
         stats.ttest_1samp(close - base, -0.5, alternative="greater").pvalue,
         stats.ttest_1samp(close - base, 0.5, alternative="less").pvalue,
     )
     assert (row["margin"], row["tost_p"]) == (0.5, pytest.approx(expected))
     assert "They are equivalent within ±0.50 (TOST, Holm p < 0.0001)." in row["statement"]
-    row = only(compare(frame(base=base, new=close), "base"))
+    row = only(told(frame(base=base, new=close), "base"))
     assert math.isnan(row["margin"])
     assert "quivalen" not in row["statement"]
     low, high = stats.ttest_1samp(close - base, 0).confidence_interval(0.9)
@@ -158,12 +164,10 @@ def test_equivalence_is_a_claim_of_its_own():
 def test_equivalence_that_is_not_shown_and_that_could_not_be():
     base = np.arange(6.0)
     near = base + np.array([0.5, 0.3, 0.4, 0.3, 0.4, 0.5])
-    assert (
-        "Equivalence within ±0.40 is not shown (TOST" in only(compare(frame(a=base, b=near), margin=0.4))["statement"]
-    )
-    wide = only(compare(frame(a=base, b=base[::-1]), margin=0.4))
+    assert "Equivalence within ±0.40 is not shown (TOST" in only(told(frame(a=base, b=near), margin=0.4))["statement"]
+    wide = only(told(frame(a=base, b=base[::-1]), margin=0.4))
     assert f"the margin would have to be at least ±{wide['attainable_margin']:.2f}." in wide["statement"]
-    constant = only(compare(frame(a=base, b=base + 1), margin=2))
+    constant = only(told(frame(a=base, b=base + 1), margin=2))
     assert "Equivalence within ±2.00 was not tested: the difference has no spread." in constant["statement"]
 
 
@@ -181,7 +185,7 @@ def test_equivalence_is_corrected_over_the_family():
 def test_power_is_at_the_strictest_step_of_the_family():
     rng = np.random.default_rng(5)
     values = frame(base=rng.normal(0, 1, 12), b=rng.normal(0.2, 1, 12), c=rng.normal(0.2, 1, 12))
-    one, both = compare(values.query("method != 'c'"), "base"), compare(values, "base")
+    one, both = told(values.query("method != 'c'"), "base"), told(values, "base")
     assert both.iloc[0]["detectable"] > one.iloc[0]["detectable"]
     assert both.iloc[0]["n_needed"] > one.iloc[0]["n_needed"]
     assert (
@@ -191,12 +195,12 @@ def test_power_is_at_the_strictest_step_of_the_family():
 
 
 def test_seeds_without_a_pair_are_named():
-    row = only(compare(frame(a={0: 1.0, 1: 2.0, 2: 4.0}, b={1: 2.0, 2: 3.0, 7: 5.0, 8: 6.0})))
+    row = only(told(frame(a={0: 1.0, 1: 2.0, 2: 4.0}, b={1: 2.0, 2: 3.0, 7: 5.0, 8: 6.0})))
     assert row["unmatched"] == "seeds 7, 8 of b have no pair, seed 0 of a has no pair"
     assert f"Not paired by seed: {row['unmatched']}." in row["statement"]
-    apart = only(compare(frame(a={0: 1.0, 1: 2.0}, b={2: 2.0, 3: 3.0})))
+    apart = only(told(frame(a={0: 1.0, 1: 2.0}, b={2: 2.0, 3: 3.0})))
     assert apart["unmatched"] == "no seed of b is one of a"
-    many = only(compare(frame(a=np.arange(2.0), b=np.arange(9.0))))
+    many = only(told(frame(a=np.arange(2.0), b=np.arange(9.0))))
     assert many["unmatched"] == "seeds 2, 3, 4, 5, 6 and 2 more of b have no pair"
 
 
@@ -206,7 +210,7 @@ def test_space_and_data_set_may_be_unstated():
 
 
 def test_three_seeds_cannot_reject_and_the_words_say_so():
-    row = only(compare(frame(base=[1.0, 2, 3], new=[11.0, 12, 14]), "base"))
+    row = only(told(frame(base=[1.0, 2, 3], new=[11.0, 12, 14]), "base"))
     assert (row["p"], row["smallest_p"], row["verdict"]) == (0.25, 0.25, "too few seeds")
     assert (
         "n = 3 seeds: the smallest p this test can give is 0.25, so no difference could have been declared."
@@ -216,7 +220,7 @@ def test_three_seeds_cannot_reject_and_the_words_say_so():
 
 def test_correction_can_make_enough_seeds_too_few():
     base = np.arange(6.0)
-    rows = compare(frame(base=base, a=base + 5, b=base + 6 + base / 7), "base")
+    rows = told(frame(base=base, a=base + 5, b=base + 6 + base / 7), "base")
     assert list(rows["p"]) == pytest.approx([2 / 64] * 2)
     assert list(rows["p_holm"]) == pytest.approx([4 / 64] * 2)
     assert set(rows["verdict"]) == {"not significant after correction"}
@@ -227,7 +231,7 @@ def test_correction_can_make_enough_seeds_too_few():
 
 def test_significant_in_words_with_its_direction():
     base = np.arange(8.0)
-    rows = compare(frame(base=base, better=base + 3, worse=base - base / 9 - 2), "base").set_index("method")
+    rows = told(frame(base=base, better=base + 3, worse=base - base / 9 - 2), "base").set_index("method")
     assert rows.loc["better", "verdict"] == "significantly better"
     assert rows.loc["worse", "verdict"] == "significantly worse"
     assert rows.loc["better", "p_holm"] == pytest.approx(2 * 2 / 256)
@@ -236,20 +240,20 @@ def test_significant_in_words_with_its_direction():
 
 
 def test_a_difference_that_is_not_significant_in_words():
-    row = only(compare(frame(base=[1.0, 2, 3, 4, 5, 6], new=[2.0, 1, 4, 3, 6, 5]), "base"))
+    row = only(told(frame(base=[1.0, 2, 3, 4, 5, 6], new=[2.0, 1, 4, 3, 6, 5]), "base"))
     assert row["verdict"] == "not significant"
     assert row["statement"].startswith("No significant difference between new and base: difference +0.00")
 
 
 def test_ties_everywhere_are_said():
-    row = only(compare(frame(base=[7.0] * 6, new=[7.0] * 6), "base"))
+    row = only(told(frame(base=[7.0] * 6, new=[7.0] * 6), "base"))
     assert (row["p"], row["a12"], row["difference"], row["verdict"]) == (1.0, 0.5, 0.0, "not significant")
     assert "All values tie." in row["statement"]
 
 
 def test_one_seed_allows_no_test_and_stays_outside_the_family():
     values = pd.concat([frame(base=[1.0, 2, 3], new=[2.0, 3, 4]), frame(lone={0: 9.0})])
-    rows = compare(values, "base").set_index("method")
+    rows = told(values, "base").set_index("method")
     assert math.isnan(rows.loc["lone", "p"])
     assert rows.loc["lone", "difference"] == 7.0
     assert "that allows no test" in rows.loc["lone", "statement"]
@@ -258,7 +262,7 @@ def test_one_seed_allows_no_test_and_stays_outside_the_family():
 
 def test_other_seeds_are_compared_unpaired_with_every_value():
     values = frame(base={0: 1.0, 1: 2.0, 2: 3.0}, new={1: 4.0, 2: 5.0, 3: 6.0, 4: 7.0})
-    row = only(compare(values, "base"))
+    row = only(told(values, "base"))
     assert not row["paired"]
     assert (row["n_method"], row["n_baseline"]) == (4, 3)
     assert row["p"] == pytest.approx(2 / 35)
@@ -273,13 +277,13 @@ def test_all_pairs_and_their_family():
 
 def test_group_without_the_baseline_is_named():
     values = pd.concat([frame(base=[1.0, 2], new=[2.0, 3]), frame(new=[5.0, 6]).assign(space="elsewhere")])
-    row = only(compare(values, "base").query("space == 'elsewhere'"))
+    row = only(told(values, "base").query("space == 'elsewhere'"))
     assert row["verdict"] == "not compared"
     assert row["statement"] == "new was not compared: base has no trial on elsewhere / d."
 
 
 def test_a_single_method_gives_an_empty_frame_with_columns():
-    rows = compare(frame(a=[1.0, 2]))
+    rows = told(frame(a=[1.0, 2]))
     assert rows.empty
     assert {"p_holm", "statement"} <= set(rows.columns)
 
