@@ -126,7 +126,7 @@ def with_stand_ins(study: Study, protocol: str, root: Path) -> tuple[Study, list
     """The study with bundled images in place of its first data set, if that is not in the data root, and in words what.
 
     Other data sets that are not there are left out: one search is no evidence about three
-    (`reports.exhibits.exhibit_data`). Only for
+    (`reports.exhibits.scale_groups`). Only for
     the protocol `CHECK`: any other says something about methods, and is run on the paper's data or not.
     """
     from reports.exhibits.metrics import STAND_IN
@@ -173,7 +173,7 @@ def solved(more: "Iterable[Exhibit]" = ()) -> "tuple[DataFrame, DataFrame]":
     import pandas as pd
 
     from reports.exhibits.catalogue import catalogue
-    from reports.exhibits.exhibit_data import EXACT, FULL
+    from reports.exhibits.scale_groups import EXACT, FULL
     from suite.disk_cache import kept
 
     records, histories = [], []

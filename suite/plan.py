@@ -11,7 +11,7 @@ from typing import Any, get_args
 
 import torch
 
-from methods import METHODS, get_method
+from methods import IMAGE_CLASSIFICATION, METHODS, get_method, get_task
 from methods.probes import get_probe
 from methods.search.external.own_errors import own_errors
 from methods.search.options import Option
@@ -54,6 +54,8 @@ class Plan:
     files: Mapping[str, str]  # digest of the file that an option of the method names
     origin: Mapping[str, str]  # which layer set a key that is not at its base value, of search, retraining and trial
     probes: Mapping[str, int] = field(default_factory=dict)  # asked for beside the recipe's own, each with its stride
+    task: str = IMAGE_CLASSIFICATION  # or path/to/file.py[:NAME]
+    task_code: str | None = None  # digest of the task's file and its name there, if it stands outside the repository
 
     def determines(self) -> dict[str, Any]:
         """What of the plan determines the result: not where files or the data lie, nor who set a value.
@@ -61,11 +63,13 @@ class Plan:
         Nor what is watched meanwhile (`covers` says which record serves a plan with probes), nor whether passes come
         from graphs, which have to give the same bits.
         """
-        left_out = ("origin", "method", "dataset", "files", "probes", "graphs", "augment", "fit")
+        left_out = ("origin", "method", "dataset", "files", "probes", "graphs", "augment", "fit", "task", "task_code")
         found = {k: v for k, v in asdict(self).items() if k not in left_out}
         found["settings"]["options"].update(self.files)
         if not self.size:
             del found["size"]  # as if there were no such setting: keys are older than it
+        if self.task_code:
+            found["task"] = self.task_code
         if is_own(self.dataset):
             found["fit"] = self.fit or LOSSLESS
         if self.states_augment:
@@ -137,6 +141,7 @@ def plan(
     *,
     graphs: bool = False,
     probes: Mapping[str, int] | None = None,
+    task: str = IMAGE_CLASSIFICATION,
 ) -> Plan:
     """Resolve a trial's configuration. Raises `InputError` for any name, key or value that does not exist or fit.
 
@@ -207,7 +212,16 @@ def plan(
             **dict.fromkeys(overrides or {}, "settings"),
         },
         probes=dict(sorted((probes or {}).items())),
+        task=task,
+        task_code=_task_code(task),
     )
+
+
+def _task_code(task: str) -> str | None:
+    """What tells an outside task from others, its name and its file's digest. Raises `InputError` as `get_task`."""
+    name = get_task(task).name
+    path = task if task.endswith(".py") else task.rpartition(":")[0]
+    return f"{name} {file_digest(Path(path))}" if path else None
 
 
 def _preprocessing(dataset: str, size: int, given: dict[str, Any]) -> tuple[Augment, str]:

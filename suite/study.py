@@ -2,6 +2,7 @@
 
 title = "…"
 protocol = "quick"
+task = "image-classification"    # or path/to/file.py (docs/adding-a-task.md)
 
 [[trials]]                       # a product of four lists; as many such blocks as wanted
 methods = ["darts-1st", "random"]
@@ -27,7 +28,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
-from methods import METHODS
+from methods import IMAGE_CLASSIFICATION, METHODS
 from spaces.common.errors import InputError, unknown
 from spaces.common.toml import read_toml
 from suite.data.sets import available
@@ -89,6 +90,7 @@ class Study(BaseModel):
 
     title: str
     protocol: str = "quick"
+    task: str = IMAGE_CLASSIFICATION
     trials: list[Block] = Field(min_length=1)
 
     def with_seeds(self, count: int) -> Self:
@@ -145,6 +147,7 @@ def expand(
     root: Path,
     *,
     protocol: str | None = None,
+    task: str | None = None,
     device: str = "auto",
     engine: str = "fast",
     precision: str = "fp32",
@@ -184,6 +187,7 @@ def expand(
                         precision,
                         graphs=graphs,
                         probes=dict.fromkeys(block.probes, block.probe_every),
+                        task=task or study.task,
                     )
                 except InputError as error:
                     raise InputError(f"{path}: trials.{number}: {error}") from error

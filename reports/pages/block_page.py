@@ -7,12 +7,14 @@ import pandas as pd
 
 from reports.figures import search_figures
 from reports.figures.axes import Style, styles
-from reports.figures.figure import Drawn
+from reports.figures.report_figure import ReportFigure
 from reports.pages import trial_page
 from reports.pages.trial_page import Pictures, words
-from reports.records.blocks import Block, SpaceOf, blocks, flat, scale_words
+from reports.records.blocks import Block, SpaceOf, flat, scale_words
+from reports.records.results import Results
 from reports.sentences import pairing_sentences
-from reports.statistics.published_bests import bests
+from reports.sentences.comparisons import with_statements
+from reports.statistics.best_of_k import bests
 from reports.tables import tables
 from reports.tables.tables import Row, Table, named_rows
 from spaces.common.plural import counted
@@ -31,20 +33,20 @@ class Section:
     bests: Table
     trials: Table
     statements: list[str]
-    trajectory: Drawn | None
-    losses: Drawn | None
-    weights: list[Drawn] = field(default_factory=list)
-    cells: list[Drawn] = field(default_factory=list)
+    trajectory: ReportFigure | None
+    losses: ReportFigure | None
+    weights: list[ReportFigure] = field(default_factory=list)
+    cells: list[ReportFigure] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
     pictures: dict[str, Pictures] = field(default_factory=dict)
 
     @property
-    def curves(self) -> list[Drawn]:
+    def curves(self) -> list[ReportFigure]:
         """The figures of all trials together."""
         return [drawn for drawn in (self.trajectory, self.losses) if drawn]
 
     @property
-    def drawn(self) -> list[Drawn]:
+    def drawn(self) -> list[ReportFigure]:
         """Every figure."""
         return [*self.curves, *self.weights, *self.cells]
 
@@ -63,11 +65,10 @@ class Recipe:
     declarations: list[tuple[str, str]]
 
 
-def sections(records: pd.DataFrame, histories: pd.DataFrame, space_of: SpaceOf) -> list[Section]:
-    """A section a block. Raises `InputError` as `reports.records.blocks.blocks`, and for a genotype that is none."""
-    found = blocks(records)
-    method_styles = styles([method for block in found for method in block.methods])
-    return [_section(block, histories, space_of, method_styles) for block in found]
+def sections(results: Results, space_of: SpaceOf) -> list[Section]:
+    """A section for each block. Raises `InputError` for a record whose genotype does not parse."""
+    method_styles = styles(results.methods)
+    return [_section(block, results, space_of, method_styles) for block in results.blocks]
 
 
 def conditions(records: pd.DataFrame) -> list[tuple[str, list[str]]]:
@@ -104,26 +105,26 @@ def recipes(records: pd.DataFrame) -> list[Recipe]:
     ]
 
 
-def _section(block: Block, histories: pd.DataFrame, space_of: SpaceOf, method_styles: dict[str, Style]) -> Section:
-    comparison = tables.comparison(block)
+def _section(block: Block, results: Results, space_of: SpaceOf, method_styles: dict[str, Style]) -> Section:
+    comparison = with_statements(block.comparison, block.accuracies)
+    histories = results.histories
     section = Section(
         block=block,
-        main=tables.main(block, comparison),
+        main=tables.main(block),
         comparisons=tables.comparisons(block, comparison),
         bests=tables.best(
-            bests(block.values()), f"{block.title}, best of k searches: {block.conditions}", f"{block.slug}-bests"
+            bests(block.accuracies), f"{block.title}, best of k searches: {block.conditions}", f"{block.slug}-bests"
         ),
         trials=tables.trials(block),
         statements=[*pairing_sentences.statements(comparison), *(str(words) for words in comparison["statement"])],
-        trajectory=search_figures.trajectory(block, histories, method_styles) if len(histories) else None,
-        losses=search_figures.losses(block, histories, method_styles) if len(histories) else None,
+        trajectory=search_figures.accuracy_trajectory(block, histories, method_styles) if len(histories) else None,
+        losses=search_figures.loss_curves(block, histories, method_styles) if len(histories) else None,
     )
     if section.trajectory is None:
         section.missing.append("No trajectory is drawn: the histories do not hold an accuracy for every epoch.")
-    # One trial a method is drawn, the first seed: chosen before anything is known of its result.
+    # The first seed of each method is drawn, so that no trial is chosen by its result.
     for trial in named_rows(block.records.drop_duplicates("label")):
-        history = histories[histories["key"] == trial["key"]] if len(histories) else histories
-        found = trial_page.draw(block, trial, history, space_of)
+        found = trial_page.draw(block, trial, results.history(str(trial["key"])), space_of)
         section.pictures[str(trial["key"])] = found
         section.cells.extend(found.cells)
         section.weights.extend(found.weights)

@@ -7,10 +7,10 @@ import pandas as pd
 
 from reports.collapse import landscape
 from reports.collapse.landscape import DATASETS, OPERATIONS
-from reports.figures.axes import COLOURS, DASHES, legend, plain
-from reports.figures.figure import Drawn
-from reports.records.blocks import blocks
-from reports.sentences.comparisons import plain as number
+from reports.figures.axes import METHOD_COLOURS, METHOD_DASHES, finish_axes, legend
+from reports.figures.report_figure import ReportFigure
+from reports.records.results import Results
+from reports.sentences.numbers import two_decimals as number
 from reports.tables.tables import Column, Table
 
 
@@ -19,7 +19,7 @@ class Landscape:
     """What the table says of collapse, and of the results."""
 
     statements: list[str]
-    drawn: list[Drawn] = field(default_factory=list)
+    drawn: list[ReportFigure] = field(default_factory=list)
     tables: list[Table] = field(default_factory=list)
 
 
@@ -34,24 +34,24 @@ RESULTS = (
 )
 
 
-def gather(table: pd.DataFrame, records: pd.DataFrame) -> Landscape | None:
-    """The landscape on the data sets of the tabular `records`; None where there is none. `table` is the whole table.
+def gather(table: pd.DataFrame, results: Results) -> Landscape | None:
+    """The landscape on the data sets of the tabular results; `None` if there are none. `table` is the whole table.
 
     Raises `InputError` as `reports.collapse.landscape.composition`.
     """
     composed = landscape.composition(table)
-    found = landscape.results(composed, blocks(records))
+    found = landscape.results(composed, results.blocks)
     datasets = [dataset for dataset in DATASETS if dataset in set(found["dataset"])]
     if not datasets:
         return None
     return Landscape(
         statements=[words for dataset in datasets for words in landscape.statements(composed, dataset)],
         drawn=[figure(landscape.by_count(composed, dataset), dataset) for dataset in datasets],
-        tables=[results(found)],
+        tables=[results_table(found)],
     )
 
 
-def results(found: pd.DataFrame) -> Table:
+def results_table(found: pd.DataFrame) -> Table:
     """Where each method's trials lie among all architectures."""
     caption = (
         "Results among all 15,625 architectures of nats-tss: the percentile is the share of architectures that are no "
@@ -63,22 +63,24 @@ def results(found: pd.DataFrame) -> Table:
     return Table(found, columns, caption, "landscape-results")
 
 
-def figure(counts: pd.DataFrame, dataset: str) -> Drawn:
+def figure(counts: pd.DataFrame, dataset: str) -> ReportFigure:
     """Accuracy against the number of skip-connections and of `none`: the median, and a band from 5 to 95 %."""
     from matplotlib.figure import Figure
 
     drawing = Figure(figsize=(9.2, 3.0), layout="constrained")
-    for axes, operation, colour in zip(drawing.subplots(1, 2, sharey=True), OPERATIONS, COLOURS, strict=False):
+    for axes, operation, colour in zip(drawing.subplots(1, 2, sharey=True), OPERATIONS, METHOD_COLOURS, strict=False):
         rows = counts[counts["operation"] == operation]
         axes.fill_between(rows["count"], rows["low"], rows["high"], color=colour, alpha=0.2, linewidth=0)
         axes.plot(rows["count"], rows["median"], color=colour, linewidth=2, marker="o", markersize=4)
-        axes.plot(rows["count"], rows["best"], color=colour, linewidth=1.2, linestyle=DASHES[1])
-        plain(axes, f"Edges with {operation}", f"Test accuracy on {dataset} (%)" if operation == OPERATIONS[0] else "")
-        entries = {"median, 5 to 95 %": {"color": colour}, "best": {"color": colour, "linestyle": DASHES[1]}}
+        axes.plot(rows["count"], rows["best"], color=colour, linewidth=1.2, linestyle=METHOD_DASHES[1])
+        finish_axes(
+            axes, f"Edges with {operation}", f"Test accuracy on {dataset} (%)" if operation == OPERATIONS[0] else ""
+        )
+        entries = {"median, 5 to 95 %": {"color": colour}, "best": {"color": colour, "linestyle": METHOD_DASHES[1]}}
         legend(axes, entries, loc="lower left")
     medians = {name: list(group["median"]) for name, group in counts.groupby("operation")}
     alt = "; ".join(f"{name} {_listed(medians[name])}" for name in OPERATIONS)
-    return Drawn(
+    return ReportFigure(
         drawing,
         f"landscape-{dataset}",
         f"All 15,625 architectures of nats-tss on {dataset}: test accuracy after 200 epochs (mean of the table's "

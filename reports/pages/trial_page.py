@@ -8,12 +8,12 @@ import numpy as np
 import pandas as pd
 
 from reports.figures import search_figures
-from reports.figures.axes import COLOURS
-from reports.figures.figure import Drawn
-from reports.figures.svg_charts import charts
+from reports.figures.axes import METHOD_COLOURS
+from reports.figures.report_figure import ReportFigure
+from reports.figures.svg_charts import line_charts
 from reports.pages import rerun_command
 from reports.records.blocks import Block, SpaceOf, slug
-from reports.sentences.comparisons import plain, sentence
+from reports.sentences.numbers import sentence, two_decimals
 from reports.tables.tables import Column, Row, Table
 from spaces.common.errors import InputError
 
@@ -35,8 +35,8 @@ MOST = 12
 class Pictures:
     """A trial's cell and its weights, a figure a kind of cell. `missing` says in words what could not be drawn."""
 
-    cells: list[Drawn] = field(default_factory=list)
-    weights: list[Drawn] = field(default_factory=list)
+    cells: list[ReportFigure] = field(default_factory=list)
+    weights: list[ReportFigure] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
 
 
@@ -53,7 +53,7 @@ class Trial:
     recipe: list[tuple[str, str]]
     command: str
     doubts: list[str]
-    curves: Drawn | None
+    curves: ReportFigure | None
     pictures: Pictures
 
 
@@ -83,10 +83,10 @@ def draw(block: Block, record: Row, history: pd.DataFrame, space_of: SpaceOf) ->
         raise InputError(f"record {record['key']}: column 'genotype': {error}") from error
     found = Pictures()
     for kind in genotype.kinds:
-        found.cells.append(search_figures.cell(block, record, genotype, kind))
+        found.cells.append(search_figures.found_cell(block, record, genotype, kind))
         if _recorded(history, f"weights.{kind}"):
             edges = genotype.possible_edges()
-            found.weights.append(search_figures.weights(block, record, history, kind, edges, space.operations))
+            found.weights.append(search_figures.weight_panels(block, record, history, kind, edges, space.operations))
         else:
             cell = search_figures.cell_name(kind)
             found.missing.append(f"No weights of the {cell} were recorded for {record['label']}.")
@@ -111,7 +111,7 @@ def words(value: Any) -> str:
 
 
 def _percent(value: float) -> str:
-    return f"{plain(value)} %"
+    return f"{two_decimals(value)} %"
 
 
 def _count(value: float) -> str:
@@ -147,7 +147,7 @@ GROUPS: dict[str, tuple[Field, ...]] = {
         ("evaluation", "Evaluation", str),
         ("convention", "Convention", str),
         ("genotype", "Genotype", str),
-        ("skip_share", "Skip share", plain),
+        ("skip_share", "Skip share", two_decimals),
         ("params", "Parameters", _count),
         ("macs", "Multiply-adds", _count),
         ("answer_epoch", "Epoch returned", words),
@@ -210,7 +210,7 @@ def _settings(block: Block, record: Row) -> Table:
     )
 
 
-def _curves(block: Block, record: Row, history: pd.DataFrame) -> Drawn | None:
+def _curves(block: Block, record: Row, history: pd.DataFrame) -> ReportFigure | None:
     """Losses and accuracies over epochs, of what the history holds."""
     ordered = history.sort_values("epoch")
     panels: dict[str, dict[str, tuple[Any, str, tuple[float, ...]]]] = {}
@@ -221,17 +221,19 @@ def _curves(block: Block, record: Row, history: pd.DataFrame) -> Drawn | None:
         }
         if present:
             panels[heading] = {
-                name: (ordered[column].to_numpy(dtype=float), COLOURS[place], DASHES[place])
+                name: (ordered[column].to_numpy(dtype=float), METHOD_COLOURS[place], DASHES[place])
                 for place, (column, name) in enumerate(present.items())
             }
             columns += present
-            last = [f"{name} {plain(float(ordered[column].dropna().iloc[-1]))}" for column, name in present.items()]
+            last = [
+                f"{name} {two_decimals(float(ordered[column].dropna().iloc[-1]))}" for column, name in present.items()
+            ]
             ends.append(f"{heading.lower()}: {', '.join(last)}")
     if not panels:
         return None
     name = f"{record['label']}, seed {record['seed']}"
-    return Drawn(
-        charts([float(epoch) for epoch in ordered["epoch"]], panels),
+    return ReportFigure(
+        line_charts([float(epoch) for epoch in ordered["epoch"]], panels),
         f"curves-{slug(str(record['key']))}",
         f"{block.title}, {name}: losses (cross-entropy) and accuracies over epochs. {sentence(block.conditions)}",
         f"Curves of {name}; in the last epoch {'; '.join(ends)}.",

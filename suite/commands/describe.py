@@ -192,7 +192,7 @@ def describe(
         try:
             draw.mkdir(parents=True, exist_ok=True)
             for kind in found.kinds:
-                cell_drawing.figure(found, kind).savefig(draw / f"{kind}.svg")
+                cell_drawing.cell_figure(found, kind).savefig(draw / f"{kind}.svg")
         except OSError as error:
             raise InputError(
                 f"{draw}: the drawings cannot be written: {error.strerror or error}: name another folder"
@@ -210,7 +210,7 @@ def describe(
                 f"\n[bold]{escape(kind)}[/bold]: skip share {facts['skip_share']:.2f}, depth {facts['depth']}, "
                 f"{counted(found.parametric(kind), 'operation')} with parameters"
             )
-            console.print(cell_drawing.text(found, kind), markup=False, highlight=False)
+            console.print(cell_drawing.cell_text(found, kind), markup=False, highlight=False)
 
     emit(document, as_json, show)
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.markup import escape
 
+from methods import IMAGE_CLASSIFICATION
 from spaces import DEFAULT_SPACE
 from spaces.common.errors import InputError
 from spaces.common.plural import counted
@@ -20,6 +21,7 @@ from suite.commands.options import (
     PrecisionOption,
     Probes,
     Set,
+    TaskOption,
     names,
     overrides,
 )
@@ -47,6 +49,7 @@ def search(
     dataset: Annotated[str | None, typer.Option(help="A data set [digits].")] = None,
     seed: Annotated[int, typer.Option(help="The seed of all of the trial's random streams.")] = 0,
     protocol: Annotated[str | None, typer.Option(help="The scale [quick].")] = None,
+    task: TaskOption = IMAGE_CLASSIFICATION,
     settings: Set = None,
     probes: Probes = None,
     probe_every: Annotated[int | None, typer.Option(help="Measure probes every so many epochs [1].")] = None,
@@ -73,7 +76,14 @@ def search(
     from suite.trial import data_of, run_trial
 
     if not get_space(space).trials:
-        images = {"dataset": dataset, "protocol": protocol, "out": out, "data-root": data_root, "download": download}
+        images = {
+            "dataset": dataset,
+            "task": task != IMAGE_CLASSIFICATION,
+            "protocol": protocol,
+            "out": out,
+            "data-root": data_root,
+            "download": download,
+        }
         computed = {"device": device != "auto", "engine": engine != "fast", "precision": precision != "fp32"}
         computed["graphs"] = graphs
         solve(
@@ -95,6 +105,7 @@ def search(
         precision,
         graphs=graphs,
         probes=dict.fromkeys(watched, 1 if probe_every is None else probe_every),
+        task=task,
     )
     root = root_of(data_root)
     say_notes([data_of(made, root, download)])
@@ -123,7 +134,7 @@ def show(record: "Record", out: Path) -> None:
     """A record for a person."""
     rows = [
         {"what": "genotype", "value": record.genotype},
-        {"what": "accuracy", "value": f"{record.accuracy:.2f} %  ({record.convention})"},
+        {"what": record.metric.name, "value": f"{record.metric.words(record.score)}  ({record.convention})"},
         {"what": "skip share", "value": f"{record.skip_share:.2f} of the normal cell's operations"},
         {"what": "network", "value": f"{record.params:,} parameters, {record.macs:,} multiply-adds"},
         {
@@ -149,6 +160,7 @@ def run(
     study: Annotated[str, typer.Argument(help="A bundled study, an exhibit (PAPER/NAME) or a TOML file.")],
     jobs: Annotated[int | None, typer.Option(min=1, help="Processes [as many as fit the cores].")] = None,
     protocol: Annotated[str | None, typer.Option(help="Another scale than the study's own.")] = None,
+    task: Annotated[str | None, typer.Option(help="Another task than the study's own.")] = None,
     seeds: Annotated[int | None, typer.Option(min=1, help="Seeds 0, 1, … in place of the study's own.")] = None,
     out: Annotated[Path | None, typer.Option(help="The runs folder [runs/STUDY; runs/exhibits].")] = None,
     report: Annotated[Path | None, typer.Option(help="Write a report to this folder at the end.")] = None,
@@ -191,6 +203,7 @@ def run(
         engine=engine,
         precision=precision,
         graphs=graphs,
+        task=task,
         all_available=download,
     )
     runs = out or (exhibits.RUNS if exhibit else Path("runs") / path.stem)

@@ -199,9 +199,10 @@ def nasty():
 @pytest.fixture(scope="session")
 def report(tmp_path_factory):
     """One report built from the nasty study, for the tests that only read it: (folder, records, histories)."""
+    from reports.records.results import Results
     from reports.render import build
 
     records, histories = make_study()
     out = tmp_path_factory.mktemp("reports") / "report"
-    build(records, histories, out, space_of=FakeSpace)
+    build(Results.of(records, histories), out, space_of=FakeSpace)
     return out, records, histories

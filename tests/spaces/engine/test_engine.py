@@ -181,13 +181,7 @@ def test_an_unknown_operation_computes_itself(pair: Any, agree: Any, kernels: st
         replaced(both, edge, operation, Odd)
     agree(*(both.gradients(net) for net in both.nets))
     agree(*(dict(net.named_buffers()) for net in both.nets))
-    made = [
-        group
-        for cell in both.fast.cells
-        if isinstance(cell, MixedCell)
-        for p in cell._plans.values()
-        for group in p.groups
-    ]
+    made = [group for cell in both.fast.cells if isinstance(cell, MixedCell) for p in cell.plans for group in p.groups]
     assert sum(isinstance(group, op_groups.Module) for group in made) == 2 * 3
     graphs = []
     for net in both.nets:  # and once more by the reference
@@ -257,7 +251,7 @@ def test_plans_of_samples_do_not_pile_up(pair: Any) -> None:
     source = torch.Generator().manual_seed(0)
     for _ in range(40):
         both.fast(both.images, {k: w.double() for k, w in both.space.encode(both.space.random(source)).items()})
-    assert all(len(cell._plans) <= 16 for cell in both.fast.cells if isinstance(cell, MixedCell))
+    assert all(len(cell.plans) <= 16 for cell in both.fast.cells if isinstance(cell, MixedCell))
 
 
 @pytest.mark.parametrize("operation", ["nor_conv_3x3", "avg_pool_3x3", "max_pool_3x3", "sep_conv_3x3"])

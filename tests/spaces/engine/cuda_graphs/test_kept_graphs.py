@@ -9,10 +9,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from spaces.cells.mixed_cell import KEPT_PLANS, MixedCell
+from spaces.cells.mixed_cell import MixedCell
 from spaces.cells.supernet import Supernet
 from spaces.common.streams import generator
 from spaces.engine.cuda_graphs.dispatch import MAX_GRAPHS, WARM_UP
+from spaces.engine.fast_engine import KEPT_PLANS
 
 
 def test_a_graph_keeps_the_plans_that_its_cells_have_discarded(both_ways: Any) -> None:
