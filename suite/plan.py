@@ -11,7 +11,7 @@ from typing import Any, get_args
 
 import torch
 
-from methods import IMAGE_CLASSIFICATION, METHODS, get_method, get_task
+from methods import METHODS, get_method, get_task
 from methods.probes import get_probe
 from methods.search.external.own_errors import own_errors
 from methods.search.options import Option
@@ -21,6 +21,7 @@ from spaces.cells.mixed_cell import Engine
 from spaces.cells.supernet import Precision
 from spaces.common.errors import InputError, unknown
 from spaces.common.files import file_digest
+from spaces.common.metric import IMAGE_CLASSIFICATION
 from spaces.common.plural import counted
 from suite.data.pixels import FITS, LOSSLESS
 from suite.data.sets import Augment, default_augment, is_own
