@@ -29,16 +29,14 @@ from reports.pages.collapse_page import Collapse
 from reports.pages.cross_block import across
 from reports.pages.site import Pages, Site
 from reports.records.blocks import SpaceOf
-from reports.records.histories import courses
-from reports.statistics.comparison import METHOD_NOTES
-from reports.statistics.rankings import STANDING_NOTES
+from reports.records.results import Results
+from reports.sentences.notes import METHOD_NOTES, RANKING_NOTES
 from reports.tables.tables import named_rows
 from spaces import get_space
 
 
 def build(
-    records: pd.DataFrame,
-    histories: pd.DataFrame,
+    results: Results,
     out: Path,
     *,
     space_of: SpaceOf = get_space,
@@ -47,7 +45,7 @@ def build(
     solved: tuple[pd.DataFrame, pd.DataFrame] | None = None,
     own: Iterable[Exhibit] = (),
 ) -> Path:
-    """Write the report of `records` and `histories` (docs/architecture.md) to the folder `out`; its first page's path.
+    """Write the report of `results` (docs/architecture.md) to the folder `out`; returns the path of its first page.
 
     `out` gets `index.html` and the pages that it leads to (a page a block in `results/`, a method in `methods/`, a
     trial in `trials/`, a paper in `papers/`), which need nothing else and ask for nothing; the numbers of every table
@@ -60,22 +58,21 @@ def build(
     `solved` are records and histories that only exhibits show, of problems that leave none; `own` are exhibits that
     stand behind those of the catalogue.
 
-    Raises `InputError` when there are no records, a column is missing, a value is not finite, a trial stands there
-    twice, a genotype does not parse, or as `check_out`.
+    Raises `InputError` if a value is not finite or a genotype does not parse, or as `check_out`.
     """
     check_out(out)
-    sections = block_page.sections(records, histories, space_of)
-    found = [section.block for section in sections]
-    views = across(records)
-    collapse = collapse_page.gather(records, histories, space_of)
-    landscape = None if table is None else landscape_page.gather(table, records)
+    records, histories = results.records, results.histories
+    sections = block_page.sections(results, space_of)
+    views = across(results)
+    collapse = collapse_page.gather(results, space_of)
+    landscape = None if table is None else landscape_page.gather(table, results)
     declared = block_page.recipes(records)
     methods = method_page.catalogue(records, recipes)
     known = None if recipes is None else set(recipes["name"])
-    more, courses = solved or (records.iloc[:0], histories.iloc[:0])
+    solved_records, solved_histories = solved or (records.iloc[:0], histories.iloc[:0])
     papers = papers_page.gather(
-        pd.concat([records, more], ignore_index=True),
-        pd.concat([histories, courses], ignore_index=True),
+        pd.concat([records, solved_records], ignore_index=True),
+        pd.concat([histories, solved_histories], ignore_index=True),
         space_of,
         known,
         [*catalogue().values(), *own],
@@ -86,7 +83,7 @@ def build(
         "views": views,
         "conditions": block_page.conditions(records),
         "recipes": declared,
-        "notes": METHOD_NOTES + STANDING_NOTES,
+        "notes": METHOD_NOTES + RANKING_NOTES,
         "landscape": landscape,
         "papers": papers,
         "collapse": collapse,
@@ -95,7 +92,7 @@ def build(
     }
     with replaced(out) as folder:
         files = Exports(folder)
-        pages = Pages(Site(found, methods["name"]), files)
+        pages = Pages(Site(results.blocks, methods["name"]), files)
         _print(files, pages, content)
         pages.write("index.html.j2", "index.html", **content)
         pages.write("papers.html.j2", "papers/index.html", [HOME], papers=papers, notes=papers_page.NOTES)
@@ -107,13 +104,13 @@ def build(
             pages.write("result.html.j2", address, [HOME], section=section, part=part)
         pages.write("collapse.html.j2", "collapse.html", [HOME], collapse=collapse)
         _methods(pages, methods, content)
-        _trials(pages, histories, space_of, collapse, sections, None if recipes is None else {*recipes["name"]})
+        _trials(pages, results, space_of, collapse, sections, None if recipes is None else {*recipes["name"]})
         pages.write(
             "how.html.j2",
             "how.html",
             [HOME],
             notes=content["notes"],
-            checklist=checklist.table(found, histories),
+            checklist=checklist.table(results),
             locks=provenance_page.locks(records),
             data=provenance_page.data(records),
             rule=exports.RULE,
@@ -160,7 +157,7 @@ def _methods(pages: Pages, methods: pd.DataFrame, content: dict[str, Any]) -> No
 
 def _trials(
     pages: Pages,
-    histories: pd.DataFrame,
+    results: Results,
     space_of: SpaceOf,
     collapse: Collapse,
     sections: list[Section],
@@ -169,13 +166,12 @@ def _trials(
     """A page a trial, drawn, written and let go one after another; figures that a section has are its own."""
     crumbs = [HOME, ("Trials", "trials/index.html")]
     pages.write("trials.html.j2", "trials/index.html", [HOME], trials=overview.trials(sections, collapse))
-    epochs = courses(histories)
     watched = {trial.key: trial for trial in collapse.pages}
     for section, part in zip(sections, collapse.parts, strict=True):
         verdicts = {str(row["key"]): row for row in named_rows(part.verdicts.frame)}
         for record in named_rows(section.block.records):
             key = str(record["key"])
-            history = epochs.get(key, histories.iloc[:0])
+            history = results.history(key)
             pictures = section.pictures.get(key) or trial_page.draw(section.block, record, history, space_of)
             known = registry is None or str(record["method"]) in registry
             pages.write(

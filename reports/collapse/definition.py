@@ -1,16 +1,16 @@
 """Which searches collapsed, when, and how surely a method does: docs/collapse.md has the definition and its reasons."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from math import isnan, nan
 from typing import Any
 
 import pandas as pd
 from statsmodels.stats.proportion import proportion_confint
 
-from reports.records.blocks import Block, SpaceOf
-from reports.records.histories import courses
-from reports.sentences.comparisons import plain
+from reports.records.blocks import SpaceOf
+from reports.sentences.numbers import two_decimals
 from reports.statistics.significance import LEVEL
 from reports.statistics.survival import kaplan_meier
 from spaces.cells.genotype import Genotype
@@ -68,8 +68,12 @@ def idle_edges(genotype: Genotype) -> int:
     return sum(genotype.count(genotype.kinds[0], operation) for operation in IDLE)
 
 
-def trials(block: Block, histories: pd.DataFrame, space_of: SpaceOf, criterion: Criterion) -> pd.DataFrame:
-    """A row for each trial of `block`: its verdict, the epoch it began, and the evidence in words.
+def trials(
+    records: pd.DataFrame, by_trial: Mapping[str, pd.DataFrame], space_of: SpaceOf, criterion: Criterion
+) -> pd.DataFrame:
+    """A row for each trial of `records`: its verdict, the epoch in which a collapse began, and the evidence in words.
+
+    `by_trial` holds histories (`reports.records.results.by_trial`).
 
     Columns: key, study, label, method, seed; `verdict`; `onset` (epoch, NaN for a healthy trial); `epochs`, the last
     one that counts, whose architecture was returned; `idle` and `edges`, of that architecture; `best_epoch`, of the
@@ -77,17 +81,16 @@ def trials(block: Block, histories: pd.DataFrame, space_of: SpaceOf, criterion: 
 
     The verdict on a trial without history is unknown.
     """
-    space = space_of(block.space)
-    own = courses(histories[histories["key"].isin(block.records["key"])] if len(histories) else histories)
-    rows = []
-    for record in block.records.to_dict("records"):
-        history = own.get(record["key"])
+    rows, spaces = [], cache(space_of)
+    for record in records.to_dict("records"):
+        history = by_trial.get(str(record["key"]))
         if history is None:
             rows.append(_unknown(record))
             continue
         answer = record.get("answer_epoch")
         last = int(history["epoch"].iloc[-1]) if answer is None or pd.isna(answer) else int(answer)
         seen = history[history["epoch"] <= last]
+        space = spaces(record["space"])
         genotypes = [space.parse(text) for text in seen["genotype"]]
         rows.append(_judged(record, seen, genotypes, criterion))
     return pd.DataFrame(rows)
@@ -103,8 +106,13 @@ def _unknown(record: dict[Any, Any]) -> dict[str, Any]:
 
 
 def _named(record: dict[Any, Any]) -> dict[str, Any]:
-    names = {column: record[column] for column in ("key", "label", "method", "seed")}
-    return {**names, "study": record.get("study", "")}
+    return {
+        "key": record["key"],
+        "label": record.get("label", record["method"]),
+        "method": record["method"],
+        "seed": record["seed"],
+        "study": record.get("study", ""),
+    }
 
 
 def _judged(
@@ -154,8 +162,8 @@ def _evidence(
     # A supernet's where there is one; random search trains its candidates by themselves.
     where = "in the table" if measure == "tabular_accuracy" else "on the architecture split"
     return (
-        f"{found}; its accuracy {where} is {plain(accuracies[-1])} %, that of its best epoch ({epochs[best]}) "
-        f"{plain(accuracies[best])} %."
+        f"{found}; its accuracy {where} is {two_decimals(accuracies[-1])} %, that of its best epoch ({epochs[best]}) "
+        f"{two_decimals(accuracies[best])} %."
     )
 
 

@@ -11,7 +11,7 @@ from sklearn.metrics import roc_auc_score
 from reports.collapse.definition import COLLAPSED
 from reports.collapse.stopping_rules import RULES
 from reports.records.blocks import Block, SpaceOf
-from reports.records.histories import courses
+from reports.records.results import Results
 from spaces.common.plural import counted
 
 DIRECTIONS = {
@@ -45,7 +45,7 @@ def direction(column: str) -> int:
     return next((sign for prefix, sign in DIRECTIONS.items() if column.startswith(prefix)), 0)
 
 
-def scores(block_trials: Sequence[tuple[Block, pd.DataFrame]], histories: pd.DataFrame) -> pd.DataFrame:
+def scores(block_trials: Sequence[tuple[Block, pd.DataFrame]], results: Results) -> pd.DataFrame:
     """How well each probe ranks the trials that collapse in `lead` epochs above those that do not.
 
     `block_trials` are blocks with their `reports.collapse.definition.trials`. A row for each study, probe and lead:
@@ -57,12 +57,11 @@ def scores(block_trials: Sequence[tuple[Block, pd.DataFrame]], histories: pd.Dat
     that are healthy for longer. So nothing is gained by knowing the epoch, the space or the data set. A case counts
     once for each lead; searches without alpha are left out, having nothing that could collapse.
     """
-    columns = [str(name) for name in histories if direction(str(name))] if len(histories) else []
+    columns = [str(name) for name in results.histories if direction(str(name))]
     rows = []
-    course = courses(histories)
     for block, judged in block_trials:
         for study, group in judged.groupby("study", sort=True):
-            watched = _watched(group, course)
+            watched = _watched(group, results)
             strata = {lead: list(_strata(group[group["key"].isin(watched)], lead)) for lead in LEADS}
             for column in columns if any(strata.values()) else []:
                 values = {key: dict(zip(own["epoch"], own[column], strict=True)) for key, own in watched.items()}
@@ -77,9 +76,9 @@ def scores(block_trials: Sequence[tuple[Block, pd.DataFrame]], histories: pd.Dat
     return pd.DataFrame(rows, columns=named)
 
 
-def _watched(judged: pd.DataFrame, course: dict[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
+def _watched(judged: pd.DataFrame, results: Results) -> dict[str, pd.DataFrame]:
     """The epochs of those of the trials that have alpha, by key."""
-    own = {key: course[key] for key in judged["key"] if key in course}
+    own = {key: results.by_trial[key] for key in judged["key"] if key in results.by_trial}
     return {key: history for key, history in own.items() if history.filter(regex=r"^alpha\.").notna().any(axis=None)}
 
 
@@ -139,9 +138,7 @@ def left_out(scored: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["study", "probe", "lead", "chosen_auc", "cases", "pairs", "auc"])
 
 
-def alarms(
-    block_trials: Sequence[tuple[Block, pd.DataFrame]], histories: pd.DataFrame, space_of: SpaceOf
-) -> pd.DataFrame:
+def alarms(block_trials: Sequence[tuple[Block, pd.DataFrame]], results: Results, space_of: SpaceOf) -> pd.DataFrame:
     """The published rules after the fact, a row each: how many collapses they call before the onset, and how many not.
 
     Columns: rule, what it `reads` in words; `collapsed` and `warned` (alarm before the onset), `lead` (median epochs
@@ -149,8 +146,7 @@ def alarms(
     it could have called.
     """
     rows = []
-    course = courses(histories)
-    watches = [_watched(judged, course) for _, judged in block_trials]
+    watches = [_watched(judged, results) for _, judged in block_trials]
     for rule in RULES:
         leads, false, healthy, collapsed = [], 0, 0, 0
         for (block, judged), watched in zip(block_trials, watches, strict=True):

@@ -18,7 +18,6 @@ from math import exp, isnan, log
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from scipy.stats import binomtest
 
 from reports.collapse import definition
@@ -27,12 +26,14 @@ from reports.exhibits.claim_values import ClaimAtScale
 from reports.exhibits.metrics import ACCURACIES, metric_limits
 from reports.exhibits.scale_groups import EXACT
 from reports.published.audit import SUPPORTED, UNSUPPORTED
-from reports.records.blocks import SpaceOf, blocks
-from reports.sentences.comparisons import BETTER, WORSE, p_is, p_value, plain, signed
+from reports.records.blocks import SpaceOf
+from reports.records.results import by_trial
+from reports.sentences.numbers import p_is, p_value, signed, two_decimals
 from reports.statistics import intervals, pairing, significance
 from reports.statistics.comparison import compare
-from reports.statistics.direction import SIGNS
 from reports.statistics.significance import ALPHA
+from reports.statistics.values.direction import SIGNS
+from reports.statistics.verdict import BETTER, WORSE
 from spaces.common.plural import counted
 
 UNDECIDED = "undecided at this n"
@@ -118,13 +119,13 @@ def _difference(row: Comparison) -> str:
         smallest = p_value(row["smallest_p_holm"])
         return f"{seen}; too few seeds: the smallest possible p is {smallest} over {row['family']}"
     tested = f"{seen}, Holm {p_is(row['p_holm'])} over {row['family']}"
-    return f"{tested}, equivalent within ±{plain(row['margin'])}" if _equivalent(row) else tested
+    return f"{tested}, equivalent within ±{two_decimals(row['margin'])}" if _equivalent(row) else tested
 
 
 def _standing(difference: float) -> str:
     if not difference:
         return "is level with"
-    return f"is {plain(abs(difference))} {'ahead of' if difference > 0 else 'behind'}"
+    return f"is {two_decimals(abs(difference))} {'ahead of' if difference > 0 else 'behind'}"
 
 
 def _reproduces(found: ClaimAtScale) -> ClaimVerdict:
@@ -135,7 +136,7 @@ def _reproduces(found: ClaimAtScale) -> ClaimVerdict:
     value, within = found.claim.bounds
     values = own["value"].to_numpy(dtype=np.float64)
     mean, low, high = intervals.of_mean(values, metric_limits(found.claim.metric))
-    write = plain if within >= 0.01 else "{:.4f}".format
+    write = two_decimals if within >= 0.01 else "{:.4f}".format
     claimed = f"{write(value)} ± {write(within)} is claimed"
     seen = f"{found.labels[0]} has {write(mean)}"
     if evaluations == {EXACT}:
@@ -156,11 +157,11 @@ def _cost_ratio(found: ClaimAtScale, label: str) -> tuple[str, str]:
     """The verdict on the search seconds of the claim's method over those of `label`, and the ratio in words."""
     value, within = found.claim.bounds
     ratio = _log_ratio(found, label)
-    seen = f"{found.labels[0]} takes {plain(exp(ratio.difference))} times as long as {label}"
-    claimed = f"{plain(value)} is claimed"
+    seen = f"{found.labels[0]} takes {two_decimals(exp(ratio.difference))} times as long as {label}"
+    claimed = f"{two_decimals(value)} is claimed"
     if isnan(ratio.low):
         return UNDECIDED, f"{seen}, from one seed; {claimed}"
-    interval = f"95 % interval {plain(exp(ratio.low))} to {plain(exp(ratio.high))}"
+    interval = f"95 % interval {two_decimals(exp(ratio.low))} to {two_decimals(exp(ratio.high))}"
     verdict = _inside(ratio.low, ratio.high, log(value / within), log(value * within))
     return verdict, f"{seen} ({interval}); {claimed}, within a factor of {within:g}"
 
@@ -193,9 +194,7 @@ def _all(found: Iterable[str]) -> str:
 def _collapses(found: ClaimAtScale, space_of: SpaceOf, criterion: Criterion) -> ClaimVerdict:
     label = found.labels[0]
     records = found.group.records[found.group.records["key"].isin(found.own["key"])]
-    trials = pd.concat(
-        [definition.trials(block, found.group.histories, space_of, criterion) for block in blocks(records)]
-    )
+    trials = definition.trials(records, by_trial(found.group.histories), space_of, criterion)
     share = definition.shares(trials.assign(label=label)).iloc[0]
     if not share["n"]:
         return ClaimVerdict(UNMEASURED, f"no trial of {label} has a history")

@@ -10,8 +10,8 @@ from reports.exhibits.metrics import metric_values
 from reports.exhibits.scale_groups import ScaleGroup
 from reports.published.published_numbers import METRICS, Metric
 from reports.records.blocks import SpaceOf, shared
-from reports.statistics.direction import HIGHER, LOWER
-from reports.statistics.values import UNSTATED, place
+from reports.statistics.values.direction import HIGHER, LOWER
+from reports.statistics.values.frame import UNSTATED, place
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from reports.figures.report_figure import ReportFigure
 from reports.figures.search_figures import cell_name, cell_report_figure
 from reports.published.published_numbers import genotypes
 from reports.records.blocks import SpaceOf, slug
-from reports.sentences.comparisons import plain
+from reports.sentences.numbers import two_decimals
 from spaces.cells.genotype import Genotype
 
 
@@ -39,7 +39,7 @@ def found_cells(exhibit: Exhibit, group: ScaleGroup, values: pd.DataFrame, space
         name = f"{trial['label']}, {trial['space']}, {trial['dataset']}, seed {trial['seed']}"
         own = values[values["key"] == trial["key"]].drop_duplicates(["metric", "where"])
         numbers = zip(own["metric"].map(named), own["value"], strict=True)
-        words = "".join(f", {metric[:1].lower()}{metric[1:]} {plain(value)}" for metric, value in numbers)
+        words = "".join(f", {metric[:1].lower()}{metric[1:]} {two_decimals(value)}" for metric, value in numbers)
         for kind in genotype.kinds:
             yield _cell(exhibit, genotype, kind, str(trial["key"]), "Measured", name, f"{words} ({group.conditions})")
 
@@ -47,6 +47,6 @@ def found_cells(exhibit: Exhibit, group: ScaleGroup, values: pd.DataFrame, space
 def _cell(
     exhibit: Exhibit, genotype: Genotype, kind: str, key: str, origin: str, name: str, where: str
 ) -> ReportFigure:
-    share = f"skip share {plain(genotype.skip_share(kind))}"
+    share = f"skip share {two_decimals(genotype.skip_share(kind))}"
     caption = f"{origin}: {cell_name(kind)} of {name}, {share}{where}."
     return cell_report_figure(genotype, kind, f"{exhibit.slug}-{slug(key)}-{slug(kind)}", caption, f"{name}, {share}")

@@ -18,7 +18,7 @@ from reports.figures.cell_drawing import INK, QUIET
 from reports.figures.report_figure import ReportFigure
 from reports.published.published_numbers import METRICS, PAPERS
 from reports.records.blocks import SpaceOf, slug
-from reports.sentences.comparisons import plain
+from reports.sentences.numbers import two_decimals
 from reports.statistics import intervals
 
 PANELS = 3
@@ -73,7 +73,7 @@ def _draw_trajectories(
         panel.plot(mean.index, mean.to_numpy(dtype=float), linewidth=2.2, **style, **dot)
         entries[f"{label} (n = {seeds.shape[1]})"] = style
         if len(mean):
-            ends.append(f"{label} on {where} {plain(mean.iloc[-1])} after epoch {mean.index[-1]}")
+            ends.append(f"{label} on {where} {two_decimals(mean.iloc[-1])} after epoch {mean.index[-1]}")
     return entries
 
 
@@ -108,7 +108,7 @@ def _draw_sweep(axes: Any, rows: pd.DataFrame, metric: str, ticks: list[Any], st
         positions.append(ticks.index(x))
         means.append(mean)
         reach.append((0.0, 0.0) if np.isnan(low) else (mean - low, high - mean))
-        ends.append(f"{own['method'].iloc[0]} at {x} {plain(mean)} (n = {len(own)})")
+        ends.append(f"{own['method'].iloc[0]} at {x} {two_decimals(mean)} (n = {len(own)})")
     bars: Style = {"marker": "o", "markersize": 4, "capsize": 3, "linewidth": 1.6}
     axes.errorbar(positions, means, yerr=np.transpose(reach), **bars, **style)
 
@@ -127,7 +127,7 @@ def scatter_chart(exhibit: Exhibit, group: ScaleGroup, metric: str, space_of: Sp
         style: Style = {"color": method_styles[str(method)]["color"], "marker": marker, "linestyle": "none"}
         axes.plot(own["x"], own["y"], markersize=5, **style)
         entries[f"{method} (n = {len(own)})"] = style
-        ends.append(f"{method} {plain(own['x'].mean())}, {plain(own['y'].mean())}")
+        ends.append(f"{method} {two_decimals(own['x'].mean())}, {two_decimals(own['y'].mean())}")
     finish_axes(axes, named(exhibit.x), named(metric))
     legend(axes, entries, **BESIDE_AXES)
     words = f"{named(metric)} against {named(exhibit.x)}, a point a trial"
@@ -157,7 +157,7 @@ def published_beside_measured(exhibit: Exhibit, cells: pd.DataFrame, group: Scal
     figure = _two_panels(column, comparable, named(str(first["metric"])))
     column = column.iloc[::-1]
     ends = [
-        f"{row['label']} {plain(row['measured'])} measured, {row['printed'] or 'nothing'} published"
+        f"{row['label']} {two_decimals(row['measured'])} measured, {row['printed'] or 'nothing'} published"
         for row in column.to_dict("records")
         if row["n_measured"]
     ]

@@ -16,7 +16,7 @@ from reports.exhibits.exhibit import Exhibit
 from reports.exhibits.metrics import STAND_IN, metric_limits, named
 from reports.exhibits.scale_groups import FULL, ScaleGroup, short_scale
 from reports.published.published_numbers import METRICS, PAPERS
-from reports.sentences.comparisons import plain, signed
+from reports.sentences.numbers import signed, two_decimals
 from reports.statistics import intervals, significance
 from reports.tables.tables import NOTHING, Column, Row, Table
 
@@ -184,7 +184,7 @@ def _difference(name: str, row: Row) -> str:
 
 
 def _writer(value: float) -> Callable[[float], str]:
-    return plain if abs(value) >= TWO_DIGITS_BELOW or not value else lambda number: f"{number:.2g}"
+    return two_decimals if abs(value) >= TWO_DIGITS_BELOW or not value else lambda number: f"{number:.2g}"
 
 
 def _nan(value: Any) -> bool:

@@ -11,7 +11,8 @@ from reports.exhibits.metrics import ACCURACIES, PAPER_DATASETS, metric_limits, 
 from reports.exhibits.scale_groups import ScaleGroup, short_scale
 from reports.published.published_numbers import METRICS
 from reports.records.blocks import SpaceOf
-from reports.statistics import intervals, significance
+from reports.statistics.comparison import summary_of
+from reports.statistics.significance import Values
 
 COPIED = ("label", "heading", "dataset", "space", "metric", "method", "printed", "spread", "n", "convention")
 MEASURED = ("measured", "std", "n_measured", "low", "high", "best", "evaluation", "scale", "difference", "note")
@@ -69,20 +70,18 @@ def _trials(exhibit: Exhibit, cell: dict[Any, Any], group: ScaleGroup, searched_
     return group.select(exhibit, method, settings, str(cell["space"]), searched_on)
 
 
-def _summary(
-    cell: dict[Any, Any], chosen: pd.DataFrame, values: significance.Values, group: ScaleGroup
-) -> dict[str, Any]:
+def _summary(cell: dict[Any, Any], chosen: pd.DataFrame, values: Values, group: ScaleGroup) -> dict[str, Any]:
     metric, evaluation = str(cell["metric"]), str(chosen["evaluation"].iloc[0])
-    mean, low, high = intervals.of_mean(values, metric_limits(metric))
+    found = summary_of(values, metric_limits(metric))
     comparable = group.comparable(evaluation, metric) and not group.stand_in
     return {
-        "measured": mean,
-        "std": significance.Summary.of(values).std,
-        "n_measured": len(values),
-        "low": low,
-        "high": high,
-        "best": float(values.max() if METRICS[metric].better > 0 else values.min()),
+        "measured": found["mean"],
+        "std": found["std"],
+        "n_measured": found["n"],
+        "low": found["low"],
+        "high": found["high"],
+        "best": found["max"] if METRICS[metric].better > 0 else found["min"],
         "evaluation": evaluation,
         "scale": short_scale(chosen),
-        "difference": mean - cell["number"] if comparable else nan,
+        "difference": found["mean"] - cell["number"] if comparable else nan,
     }

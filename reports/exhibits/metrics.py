@@ -7,7 +7,7 @@ import pandas as pd
 
 from reports.published.published_numbers import METRICS
 from reports.records.blocks import SpaceOf
-from reports.statistics.values import LIMITS
+from reports.statistics.values.frame import LIMITS
 from spaces.common.errors import InputError, unknown
 
 PAPER_DATASETS = {

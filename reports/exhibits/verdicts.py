@@ -17,8 +17,8 @@ from reports.exhibits.exhibit import Claim, Exhibit
 from reports.exhibits.scale_groups import EXACT, ScaleGroup, short_scale
 from reports.published.audit import SUPPORTED, UNSUPPORTED
 from reports.records.blocks import SpaceOf
-from reports.sentences.comparisons import verdict
 from reports.statistics import significance
+from reports.statistics.verdict import verdict
 from spaces.common.plural import counted
 
 CLAIM_VERDICTS = (SUPPORTED, UNSUPPORTED, UNDECIDED, UNMEASURED)

@@ -14,7 +14,7 @@ from reports.figures.report_figure import ReportFigure
 from reports.figures.search_figures import cell_name, cell_report_figure, weight_rows
 from reports.figures.svg_charts import small_charts
 from reports.records.blocks import Block, slug
-from reports.sentences.comparisons import sentence
+from reports.sentences.numbers import sentence
 from reports.statistics.significance import LEVEL
 from spaces.cells.genotype import Genotype
 from spaces.common.plural import counted

@@ -9,9 +9,9 @@ from matplotlib.figure import Figure
 from reports.figures.axes import Style, canvas_for, finish_axes, legend, styles
 from reports.figures.cell_drawing import GLYPH_WIDTH, INK, SPACING
 from reports.figures.report_figure import ReportFigure
-from reports.sentences.comparisons import plain as number
-from reports.sentences.comparisons import sentence
-from reports.statistics.rankings import Standings, profile
+from reports.sentences.numbers import sentence
+from reports.sentences.numbers import two_decimals as number
+from reports.statistics.rankings import Rankings, profile
 from reports.statistics.ranks import alike
 from reports.statistics.significance import ALPHA, Values
 
@@ -22,7 +22,7 @@ STEP, LEAD = 0.24, 0.35
 """Inches between two lines of text, and from the ruler's end to a name."""
 
 
-def critical_difference_diagram(standing: Standings, slug: str, conditions: str) -> ReportFigure | None:
+def critical_difference_diagram(standing: Rankings, slug: str, conditions: str) -> ReportFigure | None:
     """Mean ranks on a line, best to the left; a bar joins methods that Nemenyi's test does not tell apart.
 
     `None` where Friedman's test could not have rejected its hypothesis. After Demšar 2006, figure 1.
@@ -49,7 +49,7 @@ def critical_difference_diagram(standing: Standings, slug: str, conditions: str)
 
 
 def performance_profiles(
-    standing: Standings, slug: str, conditions: str, method_styles: dict[str, Style] | None = None
+    standing: Rankings, slug: str, conditions: str, method_styles: dict[str, Style] | None = None
 ) -> ReportFigure:
     """The share of each method's searches, over all blocks, that score at least so much; of a non-empty standing.
 

@@ -12,8 +12,8 @@ from reports.figures.axes import Style, curves, styles
 from reports.figures.report_figure import ReportFigure
 from reports.figures.svg_charts import weight_grid
 from reports.records.blocks import Block, slug
-from reports.sentences.comparisons import plain as number
-from reports.sentences.comparisons import sentence
+from reports.sentences.numbers import sentence
+from reports.sentences.numbers import two_decimals as number
 from spaces.cells.genotype import Genotype
 
 ACCURACY_COLUMNS = {

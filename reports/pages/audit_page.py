@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from reports.published import audit, published_numbers
-from reports.sentences.comparisons import p_value, signed
+from reports.sentences.numbers import p_value, signed
 from reports.tables.tables import NOTHING, Column, Row, Table, named_rows
 from spaces.common.errors import unknown
 

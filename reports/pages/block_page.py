@@ -10,9 +10,11 @@ from reports.figures.axes import Style, styles
 from reports.figures.report_figure import ReportFigure
 from reports.pages import trial_page
 from reports.pages.trial_page import Pictures, words
-from reports.records.blocks import Block, SpaceOf, blocks, flat, scale_words
+from reports.records.blocks import Block, SpaceOf, flat, scale_words
+from reports.records.results import Results
 from reports.sentences import pairing_sentences
-from reports.statistics.published_bests import bests
+from reports.sentences.comparisons import with_statements
+from reports.statistics.best_of_k import bests
 from reports.tables import tables
 from reports.tables.tables import Row, Table, named_rows
 from spaces.common.plural import counted
@@ -63,11 +65,10 @@ class Recipe:
     declarations: list[tuple[str, str]]
 
 
-def sections(records: pd.DataFrame, histories: pd.DataFrame, space_of: SpaceOf) -> list[Section]:
-    """A section a block. Raises `InputError` as `reports.records.blocks.blocks`, and for a genotype that is none."""
-    found = blocks(records)
-    method_styles = styles([method for block in found for method in block.methods])
-    return [_section(block, histories, space_of, method_styles) for block in found]
+def sections(results: Results, space_of: SpaceOf) -> list[Section]:
+    """A section for each block. Raises `InputError` for a record whose genotype does not parse."""
+    method_styles = styles(results.methods)
+    return [_section(block, results, space_of, method_styles) for block in results.blocks]
 
 
 def conditions(records: pd.DataFrame) -> list[tuple[str, list[str]]]:
@@ -104,14 +105,15 @@ def recipes(records: pd.DataFrame) -> list[Recipe]:
     ]
 
 
-def _section(block: Block, histories: pd.DataFrame, space_of: SpaceOf, method_styles: dict[str, Style]) -> Section:
-    comparison = tables.comparison(block)
+def _section(block: Block, results: Results, space_of: SpaceOf, method_styles: dict[str, Style]) -> Section:
+    comparison = with_statements(block.comparison, block.accuracies)
+    histories = results.histories
     section = Section(
         block=block,
-        main=tables.main(block, comparison),
+        main=tables.main(block),
         comparisons=tables.comparisons(block, comparison),
         bests=tables.best(
-            bests(block.values()), f"{block.title}, best of k searches: {block.conditions}", f"{block.slug}-bests"
+            bests(block.accuracies), f"{block.title}, best of k searches: {block.conditions}", f"{block.slug}-bests"
         ),
         trials=tables.trials(block),
         statements=[*pairing_sentences.statements(comparison), *(str(words) for words in comparison["statement"])],
@@ -120,10 +122,9 @@ def _section(block: Block, histories: pd.DataFrame, space_of: SpaceOf, method_st
     )
     if section.trajectory is None:
         section.missing.append("No trajectory is drawn: the histories do not hold an accuracy for every epoch.")
-    # One trial a method is drawn, the first seed: chosen before anything is known of its result.
+    # The first seed of each method is drawn, so that no trial is chosen by its result.
     for trial in named_rows(block.records.drop_duplicates("label")):
-        history = histories[histories["key"] == trial["key"]] if len(histories) else histories
-        found = trial_page.draw(block, trial, history, space_of)
+        found = trial_page.draw(block, trial, results.history(str(trial["key"])), space_of)
         section.pictures[str(trial["key"])] = found
         section.cells.extend(found.cells)
         section.weights.extend(found.weights)

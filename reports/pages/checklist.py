@@ -11,7 +11,8 @@ import pandas as pd
 
 from reports.pages.rerun_command import OWN
 from reports.records.blocks import Block, flat
-from reports.sentences.comparisons import ranged
+from reports.records.results import Results
+from reports.sentences.numbers import ranged
 from reports.tables.tables import Column, Table
 from spaces.common.plural import counted
 
@@ -24,22 +25,22 @@ RANDOM = "random"
 """The method that searches nothing."""
 
 
-def checklist(found: list[Block], histories: pd.DataFrame) -> pd.DataFrame:
+def checklist(results: Results) -> pd.DataFrame:
     """A row an item: `item`, `asked` (what it asks, in words), `answer` (yes, no, partly, not known), `evidence`."""
+    found = results.blocks
     records = pd.concat([block.records for block in found], ignore_index=True)
-    rows = [(item, asked, *answer(found, records, histories)) for item, asked, answer in ITEMS]
+    rows = [(item, asked, *answer(found, records, results.histories)) for item, asked, answer in ITEMS]
     return pd.DataFrame(rows, columns=["item", "asked", "answer", "evidence"])
 
 
-def table(found: list[Block], histories: pd.DataFrame) -> Table:
+def table(results: Results) -> Table:
     """The checklist as a table."""
     columns = tuple(
         Column(heading, lambda row, name=name: str(row[name]), numeric=False)  # type: ignore[misc]
         for heading, name in (("Item", "item"), ("Asked", "asked"), ("Answer", "answer"), ("Evidence", "evidence"))
     )
-    held = "; ".join(dict.fromkeys(block.conditions for block in found))
     return Table(
-        checklist(found, histories), columns, f"Best practices, as these records have them: {held}.", "checklist"
+        checklist(results), columns, f"Best practices, as these records have them: {results.conditions}.", "checklist"
     )
 
 

@@ -12,16 +12,16 @@ from reports.collapse.definition import Criterion
 from reports.figures import collapse_figures
 from reports.figures.axes import styles
 from reports.figures.report_figure import ReportFigure
-from reports.records.blocks import Block, SpaceOf, blocks
-from reports.records.histories import courses
-from reports.statistics.contrasts import contrasts
-from reports.statistics.contrasts import statements as contrast_statements
+from reports.records.blocks import BASELINE, Block, SpaceOf
+from reports.records.results import Results
+from reports.sentences.contrast_sentences import statements as contrast_statements
+from reports.statistics.contrasts import compare_shares
 from reports.tables import collapse_tables
-from reports.tables.tables import BASELINE, Table, named_rows
+from reports.tables.tables import Table, named_rows
 
 
 @dataclass(frozen=True)
-class Part:
+class BlockCollapse:
     """One block: its shares, how they compare (`None` for one method), every verdict, the survival curves."""
 
     block: Block
@@ -34,8 +34,8 @@ class Part:
 
 
 @dataclass(frozen=True)
-class Page:
-    """What a trial that was watched has beyond the others."""
+class ProbedTrial:
+    """The figures that only a trial with probes has."""
 
     key: str
     films: list[ReportFigure]
@@ -48,11 +48,11 @@ class Collapse:
     """All of it. `warnings` is None where nothing could be scored."""
 
     criterion: Criterion
-    parts: list[Part]
+    parts: list[BlockCollapse]
     warnings: Table | None
     rules: Table
     statements: list[str]
-    pages: list[Page] = field(default_factory=list)
+    pages: list[ProbedTrial] = field(default_factory=list)
 
     @property
     def tables(self) -> list[Table]:
@@ -67,28 +67,25 @@ class Collapse:
 
 
 def gather(
-    records: pd.DataFrame,
-    histories: pd.DataFrame,
+    results: Results,
     space_of: SpaceOf,
     criterion: Criterion | None = None,
     *,
     pages: bool = True,
 ) -> Collapse:
-    """The collapse analysis of `records`. With `pages`, a page for each watched trial.
-
-    Raises `InputError` as `reports.records.blocks.blocks` and `reports.collapse.definition.trials`.
-    """
+    """The collapse analysis of the results; with `pages`, also the figures of each trial with probes."""
     criterion = criterion or Criterion()
-    found = blocks(records)
-    judged = [(block, definition.trials(block, histories, space_of, criterion)) for block in found]
-    method_styles = styles([method for block in found for method in block.methods])
+    judged = [
+        (block, definition.trials(block.records, results.by_trial, space_of, criterion)) for block in results.blocks
+    ]
+    method_styles = styles(results.methods)
     parts = []
     for block, trials in judged:
         shares = definition.shares(trials, criterion.base_rate(space_of(block.space)))
-        compared = contrasts(shares, BASELINE if BASELINE in block.methods else None)
+        compared = compare_shares(shares, BASELINE if BASELINE in block.methods else None)
         curves = definition.survival(trials)
         parts.append(
-            Part(
+            BlockCollapse(
                 block=block,
                 shares=collapse_tables.shares(block, shares, criterion),
                 contrasts=collapse_tables.contrasts(block, compared),
@@ -98,37 +95,36 @@ def gather(
                 survival=collapse_figures.survival_curves(block, curves, method_styles) if len(curves) else None,
             )
         )
-    scored = early_warning.scores(judged, histories)
-    called = early_warning.alarms(judged, histories, space_of)
-    conditions = "Over " + "; ".join(dict.fromkeys(block.conditions for block in found))
+    scored = early_warning.scores(judged, results)
+    called = early_warning.alarms(judged, results, space_of)
+    conditions = f"Over {results.conditions}"
     return Collapse(
         criterion=criterion,
         parts=parts,
         warnings=None if scored.empty else collapse_tables.warnings(early_warning.pooled(scored), conditions),
         rules=collapse_tables.alarms(called, conditions),
         statements=early_warning.statements(scored, called),
-        pages=_pages(judged, histories, space_of) if pages else [],
+        pages=_pages(judged, results, space_of) if pages else [],
     )
 
 
-def _pages(judged: Sequence[tuple[Block, pd.DataFrame]], histories: pd.DataFrame, space_of: SpaceOf) -> list[Page]:
-    """A page for each trial with a probe in its history."""
+def _pages(judged: Sequence[tuple[Block, pd.DataFrame]], results: Results, space_of: SpaceOf) -> list[ProbedTrial]:
+    """The figures of each trial with a probe in its history."""
     made = []
-    course = courses(histories)
     for block, trials in judged:
         for trial in named_rows(trials[trials["verdict"] != definition.UNKNOWN]):
-            history = course[str(trial["key"])]
+            history = results.by_trial[str(trial["key"])]
             columns = [
                 str(name)
                 for name in history
                 if str(name).startswith("probe.") and history[name].notna().any() and not _lists(history[name])
             ]
             if columns:
-                made.append(_page(block, trial, history, columns, space_of(block.space)))
+                made.append(_probed(trial, history, columns, space_of(block.space)))
     return made
 
 
-def _page(block: Block, trial: dict[str, Any], history: pd.DataFrame, columns: Sequence[str], space: Any) -> Page:
+def _probed(trial: dict[str, Any], history: pd.DataFrame, columns: Sequence[str], space: Any) -> ProbedTrial:
     texts = dict(zip(history["epoch"], history["genotype"], strict=True))
     genotypes = {epoch: space.parse(text) for epoch, text in texts.items()}
     first = genotypes[min(genotypes)]
@@ -142,7 +138,7 @@ def _page(block: Block, trial: dict[str, Any], history: pd.DataFrame, columns: S
         int(trial["best_epoch"]): f"after epoch {trial['best_epoch']}, its best",
         int(trial["epochs"]): f"after epoch {trial['epochs']}, returned",
     }
-    return Page(
+    return ProbedTrial(
         key=str(trial["key"]),
         films=films,
         timeline=collapse_figures.probe_timeline(trial, history, columns, float(trial["onset"])),

@@ -1,4 +1,4 @@
-"""What a report says across its blocks: the standings of all methods under one protocol, as tables and figures."""
+"""What a report says across its blocks: the rankings of all methods under one protocol, as tables and figures."""
 
 from dataclasses import dataclass
 
@@ -7,50 +7,45 @@ import pandas as pd
 from reports.figures import ranking_figures
 from reports.figures.axes import styles
 from reports.figures.report_figure import ReportFigure
-from reports.records.blocks import Block, blocks, slug
-from reports.statistics.rankings import Standings, standings
+from reports.records.blocks import Block, slug
+from reports.records.results import Results
+from reports.sentences import ranking_sentences
+from reports.statistics.rankings import Rankings, rank_methods
 from reports.tables import tables
 from reports.tables.tables import Table
 
 
 @dataclass(frozen=True)
 class Across:
-    """The standings under one protocol, which `conditions` tell. `tables` and `drawn` are empty without standings."""
+    """The rankings under one protocol, which `conditions` tell. `tables` and `drawn` are empty without rankings."""
 
     protocol: str
     conditions: str
     slug: str
-    standing: Standings
+    rankings: Rankings
     tables: list[Table]
     drawn: list[ReportFigure]
 
     @property
     def statements(self) -> list[str]:
         """What is supported, what not, what could not have been, and what was left out."""
-        return self.standing.statements
+        return ranking_sentences.statements(self.rankings)
 
 
-def across(records: pd.DataFrame) -> list[Across]:
-    """A view across blocks for each protocol; protocols never mix. Raises `InputError` as `blocks`."""
-    found = blocks(records)
-    method_styles = styles([method for block in found for method in block.methods])
+def across(results: Results) -> list[Across]:
+    """A view across blocks for each protocol; protocols never mix."""
+    method_styles = styles(results.methods)
     views = []
-    for own in by_protocol(found):
-        standing, words = standings(values_of(own)), conditions(own)
+    for own in results.protocols():
+        found, words = rank_methods(values_of(own)), conditions(own)
         name = f"across-{slug(own[0].protocol)}"
         drawn: list[ReportFigure | None] = []
-        if len(standing.frame):
-            drawn.append(ranking_figures.critical_difference_diagram(standing, name, words))
-            drawn.append(ranking_figures.performance_profiles(standing, name, words, method_styles))
+        if len(found.frame):
+            drawn.append(ranking_figures.critical_difference_diagram(found, name, words))
+            drawn.append(ranking_figures.performance_profiles(found, name, words, method_styles))
         shown = [figure for figure in drawn if figure is not None]
-        views.append(Across(own[0].protocol, words, name, standing, tables.standing(standing, words, name), shown))
+        views.append(Across(own[0].protocol, words, name, found, tables.ranked(found, words, name), shown))
     return views
-
-
-def by_protocol(found: list[Block]) -> list[list[Block]]:
-    """The blocks of each protocol: scales do not mix, within a mean or across blocks."""
-    protocols = sorted({block.protocol for block in found})
-    return [[block for block in found if block.protocol == protocol] for protocol in protocols]
 
 
 def values_of(own: list[Block], metric: str = "accuracy", better: str | None = None) -> pd.DataFrame:

@@ -9,8 +9,8 @@ from reports.collapse import landscape
 from reports.collapse.landscape import DATASETS, OPERATIONS
 from reports.figures.axes import METHOD_COLOURS, METHOD_DASHES, finish_axes, legend
 from reports.figures.report_figure import ReportFigure
-from reports.records.blocks import blocks
-from reports.sentences.comparisons import plain as number
+from reports.records.results import Results
+from reports.sentences.numbers import two_decimals as number
 from reports.tables.tables import Column, Table
 
 
@@ -34,24 +34,24 @@ RESULTS = (
 )
 
 
-def gather(table: pd.DataFrame, records: pd.DataFrame) -> Landscape | None:
-    """The landscape on the data sets of the tabular `records`; None where there is none. `table` is the whole table.
+def gather(table: pd.DataFrame, results: Results) -> Landscape | None:
+    """The landscape on the data sets of the tabular results; `None` if there are none. `table` is the whole table.
 
     Raises `InputError` as `reports.collapse.landscape.composition`.
     """
     composed = landscape.composition(table)
-    found = landscape.results(composed, blocks(records))
+    found = landscape.results(composed, results.blocks)
     datasets = [dataset for dataset in DATASETS if dataset in set(found["dataset"])]
     if not datasets:
         return None
     return Landscape(
         statements=[words for dataset in datasets for words in landscape.statements(composed, dataset)],
         drawn=[figure(landscape.by_count(composed, dataset), dataset) for dataset in datasets],
-        tables=[results(found)],
+        tables=[results_table(found)],
     )
 
 
-def results(found: pd.DataFrame) -> Table:
+def results_table(found: pd.DataFrame) -> Table:
     """Where each method's trials lie among all architectures."""
     caption = (
         "Results among all 15,625 architectures of nats-tss: the percentile is the share of architectures that are no "

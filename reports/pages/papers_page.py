@@ -17,7 +17,7 @@ from reports.exhibits.verdicts import CLAIM_VERDICTS, claim_verdicts
 from reports.figures.report_figure import ReportFigure
 from reports.published.published_numbers import PAPERS, numbers
 from reports.records.blocks import SpaceOf
-from reports.sentences.comparisons import ranged
+from reports.sentences.numbers import ranged
 from reports.tables.tables import NOTHING, Column, Row, Table
 from spaces import get_space
 from spaces.common.plural import counted as in_words

@@ -13,7 +13,7 @@ from reports.figures.report_figure import ReportFigure
 from reports.figures.svg_charts import line_charts
 from reports.pages import rerun_command
 from reports.records.blocks import Block, SpaceOf, slug
-from reports.sentences.comparisons import plain, sentence
+from reports.sentences.numbers import sentence, two_decimals
 from reports.tables.tables import Column, Row, Table
 from spaces.common.errors import InputError
 
@@ -111,7 +111,7 @@ def words(value: Any) -> str:
 
 
 def _percent(value: float) -> str:
-    return f"{plain(value)} %"
+    return f"{two_decimals(value)} %"
 
 
 def _count(value: float) -> str:
@@ -147,7 +147,7 @@ GROUPS: dict[str, tuple[Field, ...]] = {
         ("evaluation", "Evaluation", str),
         ("convention", "Convention", str),
         ("genotype", "Genotype", str),
-        ("skip_share", "Skip share", plain),
+        ("skip_share", "Skip share", two_decimals),
         ("params", "Parameters", _count),
         ("macs", "Multiply-adds", _count),
         ("answer_epoch", "Epoch returned", words),
@@ -225,7 +225,9 @@ def _curves(block: Block, record: Row, history: pd.DataFrame) -> ReportFigure | 
                 for place, (column, name) in enumerate(present.items())
             }
             columns += present
-            last = [f"{name} {plain(float(ordered[column].dropna().iloc[-1]))}" for column, name in present.items()]
+            last = [
+                f"{name} {two_decimals(float(ordered[column].dropna().iloc[-1]))}" for column, name in present.items()
+            ]
             ends.append(f"{heading.lower()}: {', '.join(last)}")
     if not panels:
         return None

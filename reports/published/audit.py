@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from reports.published.published_numbers import METRICS, PAPERS, reasons
-from reports.sentences.comparisons import p_is, signed
+from reports.sentences.numbers import p_is, signed
 from reports.statistics.significance import ALPHA, Summary, holm, welch
 from reports.tables.tables import Row, named_rows
 from spaces.common.plural import counted

@@ -4,13 +4,15 @@ import json
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from reports.statistics.direction import HIGHER, LOWER, known
-from reports.statistics.values import FRACTION, PERCENT, UNSTATED, checked
+from reports.statistics.comparison import compare, summarise
+from reports.statistics.values.direction import HIGHER, LOWER, known
+from reports.statistics.values.frame import FRACTION, PERCENT, UNSTATED, checked
 from spaces.common.errors import InputError, unknown
 
 RECORD_COLUMNS = (
@@ -18,6 +20,12 @@ RECORD_COLUMNS = (
     *("skip_share", "params", "macs", "search_seconds", "evaluate_seconds", "search_steps", "epochs", "scale"),
     *("device", "engine", "threads", "version", "dataset_digest", "recipe", "settings", "environment"),
 )
+BASELINE = "darts-1st"
+"""The method that others are compared with, in every block in which it ran."""
+
+MARGIN = 0.5
+"""Accuracies within plus or minus this many percentage points count as equally good."""
+
 NOISE = {"tabular": "search noise", "retrained": "search and retraining noise"}
 """What the spread of accuracies over seeds is of: a table gives an architecture one value, so only the search varies;
 where each search is retrained once, both vary and cannot be told apart.
@@ -68,6 +76,21 @@ class Block:
     def methods(self) -> list[str]:
         """The labels, sorted."""
         return sorted(set(self.records["label"]))
+
+    @cached_property
+    def accuracies(self) -> pd.DataFrame:
+        """The values of the accuracies. Raises `InputError` as `values`."""
+        return self.values()
+
+    @cached_property
+    def summary(self) -> pd.DataFrame:
+        """`reports.statistics.comparison.summarise` of the accuracies."""
+        return summarise(self.accuracies)
+
+    @cached_property
+    def comparison(self) -> pd.DataFrame:
+        """`compare` of the accuracies, with the margin `MARGIN`: against `BASELINE` if it ran, else all pairs."""
+        return compare(self.accuracies, BASELINE if BASELINE in self.methods else None, MARGIN)
 
     def values(self, metric: str = "accuracy", better: str | None = None) -> pd.DataFrame:
         """The plain frame of `reports.statistics.comparison`, `metric` being a numeric column of the records.

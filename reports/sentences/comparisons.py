@@ -1,48 +1,40 @@
-"""What a comparison supports, in words."""
+"""What a comparison of two methods supports, in words."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from math import isinf, isnan
 from typing import Any
 
 import pandas as pd
 
-from reports.statistics.direction import SIGNS
+from reports.sentences.numbers import p_is, p_value, signed, two_decimals
 from reports.statistics.power import MOST, POWER
 from reports.statistics.significance import ALPHA
-from reports.statistics.values import NOTHING, place
+from reports.statistics.values.frame import NOTHING, checked, place, split
+from reports.statistics.verdict import ABSENT, BETTER, INSIGNIFICANT, UNCORRECTED, UNDECIDABLE, WORSE
 from spaces.common.plural import counted
 
-BETTER = "significantly better"
-WORSE = "significantly worse"
-UNCORRECTED = "not significant after correction"
-INSIGNIFICANT = "not significant"
-UNDECIDABLE = "too few seeds"
-ABSENT = "not compared"
 
-LEAST = 1e-4
-"""The smallest p that is written."""
+def with_statements(compared: pd.DataFrame, values: pd.DataFrame) -> pd.DataFrame:
+    """`compared`, rows of `compare(values, …)`, with columns in words: `unmatched`, `conventions` and `statement`.
 
-
-def ranged(low: float, high: float, noun: str) -> str:
-    """How many there are at least and at most: `1 seed`, `2 to 4 seeds`."""
-    return counted(high, noun) if low == high else f"{low:g} to {counted(high, noun)}"
-
-
-def verdict(row: dict[str, Any]) -> str:
-    """One of the six verdicts above, for a row of `reports.statistics.comparison.compare`."""
-    if not (row["n_method"] and row["n_baseline"]):
-        return ABSENT
-    if row["p_holm"] > ALPHA >= row["p"]:
-        return UNCORRECTED
-    if row["smallest_p_holm"] > ALPHA:
-        return UNDECIDABLE
-    if row["p_holm"] > ALPHA:
-        return INSIGNIFICANT
-    return BETTER if SIGNS[row["better"]] * row["difference"] > 0 else WORSE
+    `unmatched` says why values that share something by seed are not paired, `conventions` warns if the two methods'
+    values have different conventions; both are empty otherwise. `statement` says what the comparison supports.
+    """
+    searches, _ = split(checked(values))
+    samples = {tuple(map(str, names)): own for names, own in searches.groupby(["space", "dataset", "method"])}
+    rows = []
+    for row in compared.to_dict("records"):
+        where = str(row["space"]), str(row["dataset"])
+        ours, theirs = samples[*where, row["method"]], samples.get((*where, row["baseline"]))
+        told = {str(name): value for name, value in row.items()}
+        told["unmatched"] = "" if row["paired"] else _unmatched(row["method"], row["baseline"], ours, theirs)
+        told["conventions"] = _conventions(row["method"], row["baseline"], ours, theirs)
+        rows.append(told | {"statement": statement(told)})
+    return pd.DataFrame(rows, columns=[*compared.columns, "unmatched", "conventions", "statement"])
 
 
-def statement(row: dict[str, Any]) -> str:
-    """The row in a few sentences: what was seen, what it supports, what it does not, what it could not have."""
+def statement(row: Mapping[str, Any]) -> str:
+    """A comparison in sentences: the difference, the verdict, power, equivalence, pairing, and the conventions."""
     method, baseline, verdict = row["method"], row["baseline"], row["verdict"]
     if verdict == ABSENT:
         return f"{method} was not compared: {baseline} has no trial on {place(row['space'], row['dataset'])}."
@@ -68,13 +60,8 @@ def statement(row: dict[str, Any]) -> str:
     )
 
 
-def searches(n: int) -> str:
-    """`n` searches in words."""
-    return counted(n, "search", "searches")
-
-
-def unmatched(method: str, baseline: str, ours: pd.DataFrame, theirs: pd.DataFrame | None) -> str:
-    """Why values that share something by seed are not paired, in words; empty where they share nothing."""
+def _unmatched(method: str, baseline: str, ours: pd.DataFrame, theirs: pd.DataFrame | None) -> str:
+    """Why values that share something by seed are not paired; empty if they share nothing."""
     if theirs is None:
         return ""
     shared = [set(values["shared"]) - {NOTHING} for values in (ours, theirs)]
@@ -89,57 +76,35 @@ def unmatched(method: str, baseline: str, ours: pd.DataFrame, theirs: pd.DataFra
     return ", ".join(f"{_seeds(seeds)} of {name} {_has(seeds)} no pair" for name, seeds in sides if seeds)
 
 
-def conventions(method: str, baseline: str, ours: set[str], theirs: set[str]) -> str:
-    """A warning where no value of the one is what a value of the other is; else empty."""
-    if not theirs or ours & theirs:
+def _conventions(method: str, baseline: str, ours: pd.DataFrame, theirs: pd.DataFrame | None) -> str:
+    """A warning if the two methods' values have no convention in common; else empty."""
+    if theirs is None:
         return ""
-    sides = f"{method} is {' or '.join(sorted(ours))}; {baseline} is {' or '.join(sorted(theirs))}"
-    return f"Mind that they are not of one convention: {sides}."
+    own, other = set(ours["convention"]), set(theirs["convention"])
+    if own & other:
+        return ""
+    sides = f"{method} is {' or '.join(sorted(own))}; {baseline} is {' or '.join(sorted(other))}"
+    return f"Their conventions differ: {sides}."
 
 
-def sentence(words: str) -> str:
-    """`words` with a capital in front and a full stop."""
-    return f"{words[:1].upper()}{words[1:]}."
-
-
-def signed(value: float) -> str:
-    """Two decimals with a sign, with a true minus."""
-    return f"{value:+.2f}".replace("-", "−")
-
-
-def plain(value: float) -> str:
-    """Two decimals, with a true minus."""
-    return f"{value:.2f}".replace("-", "−")
-
-
-def p_is(p: float) -> str:
-    """`p = 0.012`, or `p < 0.0001`."""
-    return f"p {p_value(p)}" if p < LEAST else f"p = {p_value(p)}"
-
-
-def p_value(p: float) -> str:
-    """Two significant digits, never rounded to zero."""
-    return f"{p:.2g}" if p >= LEAST else "< 0.0001"
-
-
-def _interval(row: dict[str, Any]) -> str:
+def _interval(row: Mapping[str, Any]) -> str:
     if isnan(row["low"]):
         return ""
     return f", 95 % interval {signed(row['low'])} to {signed(row['high'])}"
 
 
-def _sizes(row: dict[str, Any]) -> str:
+def _sizes(row: Mapping[str, Any]) -> str:
     n, m = row["n_method"], row["n_baseline"]
     if row["paired"]:
         return f"n = {counted(n, 'seed')}"
     return f"n = {n} and {counted(m, 'seed')}, unpaired"
 
 
-def _ties(row: dict[str, Any]) -> str:
+def _ties(row: Mapping[str, Any]) -> str:
     return "All values tie. " if row["tied"] else ""
 
 
-def _impossible(row: dict[str, Any]) -> str:
+def _impossible(row: Mapping[str, Any]) -> str:
     sizes = _sizes(row)
     if isnan(row["p"]):
         return f"{sizes}: that allows no test, so no difference could have been declared."
@@ -150,13 +115,13 @@ def _impossible(row: dict[str, Any]) -> str:
     return f"{smallest}, so no difference could have been declared.{beside}"
 
 
-def _planned(row: dict[str, Any]) -> str:
+def _planned(row: Mapping[str, Any]) -> str:
     """What so many seeds could have shown, and how many it takes; for a significant difference nothing."""
     if row["verdict"] in (BETTER, WORSE) or isnan(row["detectable"]):
         return ""
     power = f"{POWER:.0%}".replace("%", " %")
     able = not isinf(row["detectable"])
-    could = f"At this spread a true difference of {plain(row['detectable'])} is found with {power} power"
+    could = f"At this spread a true difference of {two_decimals(row['detectable'])} is found with {power} power"
     if not row["difference"]:
         return f"{could}." if able else ""
     takes = f"more than {MOST:,}".replace(",", "\u202f") if isinf(row["n_needed"]) else f"{row['n_needed']:.0f}"
@@ -167,10 +132,10 @@ def _planned(row: dict[str, Any]) -> str:
     )
 
 
-def _equivalent(row: dict[str, Any]) -> str:
+def _equivalent(row: Mapping[str, Any]) -> str:
     if isnan(row["margin"]) or isnan(row["attainable_margin"]):
         return ""
-    within = f"within ±{plain(row['margin'])}"
+    within = f"within ±{two_decimals(row['margin'])}"
     if isnan(row["tost_p"]):
         return f"Equivalence {within} was not tested: the difference has no spread."
     if row["tost_p_holm"] <= ALPHA:
@@ -178,12 +143,12 @@ def _equivalent(row: dict[str, Any]) -> str:
     if row["attainable_margin"] > row["margin"]:
         return (
             f"Equivalence {within} could not have been shown: at this spread the margin would have to be at least "
-            f"±{plain(row['attainable_margin'])}."
+            f"±{two_decimals(row['attainable_margin'])}."
         )
     return f"Equivalence {within} is not shown (TOST, Holm {p_is(row['tost_p_holm'])})."
 
 
-def _pairing(row: dict[str, Any]) -> str:
+def _pairing(row: Mapping[str, Any]) -> str:
     return f"Not paired by seed: {row['unmatched']}." if row["unmatched"] else ""
 
 

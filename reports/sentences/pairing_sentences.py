@@ -1,8 +1,8 @@
-"""Whether pairing by seed paid, in words."""
+"""Whether pairing by seed narrowed the intervals, in words."""
 
 import pandas as pd
 
-from reports.sentences.comparisons import plain
+from reports.sentences.numbers import two_decimals
 from spaces.common.plural import counted
 
 
@@ -35,5 +35,5 @@ def _statement(shared: str, rows: pd.DataFrame) -> str:
 
 
 def _range(numbers: "pd.Series[float]") -> str:
-    low, high = plain(float(numbers.min())), plain(float(numbers.max()))
+    low, high = two_decimals(float(numbers.min())), two_decimals(float(numbers.max()))
     return low if low == high else f"{low} to {high}"

@@ -1,19 +1,29 @@
-"""What the best of k searches is expected to be, so that "best of 4" can stand beside a mean without flattering it."""
+"""The best of k searches: its expected value, computed from the searches' own mean and standard deviation.
 
+A best of 4 grows with the number of searches, so it is compared with its expected value and never with a mean.
+"""
+
+from dataclasses import dataclass
 from functools import cache
 from itertools import pairwise
-from math import comb, inf, nan
+from math import comb, inf, isnan, nan
+from typing import Any
 
 import numpy as np
+import pandas as pd
 from scipy import integrate, special, stats
 
-from reports.statistics.significance import Values
+from reports.statistics.intervals import Limits
+from reports.statistics.significance import Summary, Values
+from reports.statistics.values.direction import SIGNS
+from reports.statistics.values.frame import checked, limits, split
+from spaces.common.plural import counted
 
 NARROW = 1e-6
 """A standard deviation, as a share of the distance between the limits, so small that a beta distribution is normal."""
 SCORES, WIDE, NODES = 40.0, 12.0, 200
-"""Integrated is over logits of so much either way, apart within so many standard deviations of the mean, at so many
-points in each part."""
+"""The integral runs over logits from -SCORES to SCORES, in three parts: within WIDE standard deviations of the mean,
+below and above. Each part has NODES points."""
 
 
 def expected_best(sample: Values, k: int) -> float:
@@ -29,7 +39,7 @@ def expected_best(sample: Values, k: int) -> float:
 
 
 def normal_best(mean: float, std: float, k: int) -> float:
-    """The expected highest of k draws from a normal of `mean` and `std`: for when nothing else was printed.
+    """The expected highest of k draws from a normal distribution of `mean` and `std`.
 
     mean + std * e(k), e(k) the expected highest of k standard normals (Harter, Biometrika 48, 1961).
     """
@@ -37,11 +47,11 @@ def normal_best(mean: float, std: float, k: int) -> float:
 
 
 def bounded_best(mean: float, std: float, k: int, limits: tuple[float, float]) -> float:
-    """`normal_best` where values lie within `limits`, which it does not pass: of a beta distribution between them.
+    """The expected highest of k draws from a beta distribution on `limits` with `mean` and `std`.
 
-    It has that `mean` and `std`, so k = 1 gives the mean, and far from the limits it is as good as normal. A spread
-    that no beta distribution has (all values at the limits) is that of a coin. The expected highest of k draws from a
-    distribution F on [0, 1] is the integral of 1 - F^k.
+    k = 1 gives the mean; far from the limits the result is that of `normal_best`. A spread too large for any beta
+    distribution means that all values lie at the limits: a coin. The expected highest of k draws from a distribution F
+    on [0, 1] is the integral of 1 - F^k.
     """
     least, most = limits
     share, spread = (mean - least) / (most - least), std / (most - least)
@@ -54,7 +64,7 @@ def bounded_best(mean: float, std: float, k: int, limits: tuple[float, float]) -
         return least + (most - least) * (1 - (1 - share) ** k)
     a, b = share * size, (1 - share) * size
 
-    # Over logits, on which it is smooth however close to the limits the values lie.
+    # In logits the integrand is smooth, however close to the limits the values lie.
     def exceeded(score: Values) -> Values:
         x = special.expit(score)
         return np.asarray((1 - special.betainc(a, b, x) ** k) * x * special.expit(-score))
@@ -72,3 +82,79 @@ def _normal_score(k: int) -> float:
     density = stats.norm.pdf
     value, _ = integrate.quad(lambda x: x * k * density(x) * stats.norm.cdf(x) ** (k - 1), -inf, inf)
     return float(value)
+
+
+BESTS = [
+    *("space", "dataset", "method", "convention", "k", "value", "n", "mean", "expected", "common_k", "expected_common"),
+]
+
+
+@dataclass(frozen=True)
+class Best:
+    """The best value of a sample: the one with the highest `sign` times value. `limits` bound the values, if given."""
+
+    sign: float
+    limits: Limits | None
+
+    def of(self, sample: Values) -> float:
+        """The best value of `sample` [n]."""
+        return self.sign * float((self.sign * sample).max())
+
+    def expected(self, summary: Summary, k: int) -> float:
+        """The expected best of k, from a mean and a standard deviation."""
+        mean = self.sign * summary.mean
+        if self.limits is None:
+            return self.sign * normal_best(mean, summary.std, k)
+        low, high = sorted(self.sign * limit for limit in self.limits)
+        return self.sign * bounded_best(mean, summary.std, k, (low, high))
+
+    def exact(self, sample: Values, k: int) -> float:
+        """The mean best over all subsets of k."""
+        return self.sign * expected_best(self.sign * sample, k)
+
+
+def bests(values: pd.DataFrame) -> pd.DataFrame:
+    """Per (space, dataset, method): the best value of its searches, and each best of k among the values.
+
+    The best is the highest value, or the lowest where `better` is "lower". One row for each best:
+
+    - `convention` in words, `k` (NaN if not stated) and the `value`; `n` searches with their `mean` (0 and NaN if only
+      a best is known)
+    - `expected`: the expected best of k, from the searches' mean and standard deviation; of a normal distribution, or
+      of a beta distribution if the unit has limits. NaN for n < 2 or an unknown k
+    - `common_k`, the smallest k of the space and data set, and `expected_common`: the mean best of `common_k` over all
+      subsets of the searches, exact, so that methods with more searches have no advantage
+
+    Raises `InputError` as `reports.statistics.values.frame.checked`.
+    """
+    rows: list[dict[str, Any]] = []
+    for (space, dataset), group in checked(values).groupby(["space", "dataset"], sort=True):
+        searches, given = split(group)
+        best = Best(SIGNS[group["better"].iloc[0]], limits(group))
+        samples = {str(method): part["value"].to_numpy(dtype=float) for method, part in searches.groupby("method")}
+        least = min([*map(len, samples.values()), *given["k"].dropna().astype(int)], default=nan)
+        found = [
+            (method, len(sample), best.of(sample), f"best of {counted(len(sample), 'search', 'searches')}, observed")
+            for method, sample in samples.items()
+        ]
+        found += [
+            (str(row["method"]), row["k"], float(row["value"]), f"{row['convention']}, given")
+            for row in given.to_dict("records")
+        ]
+        for method, k, value, convention in sorted(found, key=lambda row: (row[0], isnan(row[1]), *row[1:])):
+            row = {"space": space, "dataset": dataset, "method": method, "convention": convention, "k": k}
+            rows.append(row | {"value": value} | _expected(samples.get(method, np.empty(0)), k, least, best))
+    return pd.DataFrame(rows, columns=BESTS)
+
+
+def _expected(sample: Values, k: float, least: float, best: Best) -> dict[str, Any]:
+    if not len(sample):
+        return {"n": 0, "mean": nan, "expected": nan, "common_k": least, "expected_common": nan}
+    summary = Summary.of(sample)
+    return {
+        "n": summary.n,
+        "mean": summary.mean,
+        "expected": nan if summary.n < 2 or isnan(k) else best.expected(summary, int(k)),
+        "common_k": least,
+        "expected_common": best.exact(sample, int(least)),
+    }

@@ -1,7 +1,7 @@
-"""What the values support: summaries with intervals, and comparisons with corrected tests.
+"""Summaries with intervals, and comparisons with corrected tests.
 
-Both functions take a plain frame, one row a value, with the columns of `reports.statistics.values`: method, seed and
-value, and space, dataset, convention and noise where they are known.
+`summarise` and `compare` take a frame with a row for each value and the columns of `reports.statistics.values.frame`:
+method, seed and value, and optionally space, dataset, convention, noise, better, unit and shared.
 """
 
 from collections.abc import Iterable, Iterator
@@ -12,56 +12,24 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from reports.sentences import comparisons
 from reports.statistics import effects, equivalence, intervals, pairing, power, significance
-from reports.statistics.direction import SIGNS
 from reports.statistics.significance import ALPHA, Values
-from reports.statistics.values import NOTHING, checked, limits, split
+from reports.statistics.values.direction import SIGNS
+from reports.statistics.values.frame import NOTHING, checked, limits, split
+from reports.statistics.verdict import verdict
 from spaces.common.errors import unknown
 from spaces.common.plural import counted
-
-Row = dict[str, Any]
-
-METHOD_NOTES = (
-    "Means, standard deviations (ddof = 1) and medians are over seeds. Intervals are 95 % intervals of a mean by "
-    "Student's t (of a difference: paired t, or Welch's t where seeds do not pair) and assume roughly normal means; "
-    "with few seeds they are wide for a reason. Those of percentages and fractions are taken on the scale of the "
-    "mean's logit, so that none leaves 0 to 100 %. The bootstrap's BCa "
-    "interval stands beside them: of normal values it covers 70 % at n = 3 and 80 % at n = 4 where 95 % are promised, "
-    "so it is not the main one. No interval knows of a collapse that none of the seeds showed.",
-    "The spread over seeds is search noise where accuracies come from a table, in which an architecture has one value, "
-    "and search and retraining noise together where each search was retrained once: the two cannot be told apart then.",
-    "Methods are paired by seed where their values share something by seed and they ran exactly the same seeds, and "
-    "then tested by the two-sided sign-flip permutation test; otherwise all values of both enter an unpaired "
-    "permutation test of the means. Trials of one seed share the split of the training images, the order and "
-    "augmentation of batches, and initial weights where networks have one shape; whether pairing paid is measured, by "
-    "the correlation over seeds and by the width of the interval. Both tests are exact up to 9,999 "
-    "permutations and assume no distribution. A verdict rests on the test, never on whether an interval holds zero. "
-    "The p-values of the t test and of Wilcoxon's test stand beside it, uncorrected.",
-    "p-values are Holm-corrected within a family: the comparisons of one table, that is of one space, data set and "
-    "protocol. A difference is called significant when the corrected p is at most 0.05. A12 (Vargha and Delaney) is "
-    "how often a run of the first method is better than one of the second: 0.5 is no effect; Cliff's delta is "
-    "2 A12 - 1. The probability of improvement is the share of seeds in which the first is better, or A12 where seeds "
-    "do not pair.",
-    "Equivalence is tested by two one-sided t tests (TOST) against the margin that is stated, Holm-corrected over the "
-    "same family; beside it stands the smallest margin that the data would support, uncorrected. It knows no more than "
-    "the intervals of a collapse that none of the seeds showed. What could have been shown is the true difference that "
-    "is found with 80 % power by a t test at the strictest step of Holm's correction, at the spread seen, which few "
-    "seeds know poorly: these figures are for planning.",
-    "A best of k is set beside the best of k that the searches' own mean and standard deviation let expect (of normal "
-    "values; of percentages and fractions, of a beta distribution, which ends where they end), and is never tested as "
-    "if it were one search.",
-)
 
 
 def summarise(values: pd.DataFrame) -> pd.DataFrame:
     """Per (space, dataset, method): n, mean, std, median, low, high, min, max, convention, noise, better of the values.
 
-    std has ddof = 1; low and high bound the 95 % interval of the mean by Student's t, within the limits of the block's
-    unit (`reports.statistics.intervals.bounded`). The three are NaN for n < 2. convention says what the mean is of,
-    noise
-    what its spread is of, better whether higher or lower is. Values that are the best of several searches are no part
-    of it (`reports.statistics.published_bests`). Raises `InputError` as `reports.statistics.values.checked`.
+    std has ddof = 1; low and high bound the 95 % interval of the mean by Student's t, within the limits of the unit
+    (`reports.statistics.intervals.bounded`). The three are NaN for n < 2. `convention` says what the mean is of,
+    `noise` what causes the spread, `better` is "higher" or "lower". Values that are the best of several searches are
+    left out (`reports.statistics.best_of_k.bests` has them).
+
+    Raises `InputError` as `reports.statistics.values.frame.checked`.
     """
     searches, _ = split(checked(values))
     rows = [
@@ -72,13 +40,25 @@ def summarise(values: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=SUMMARY)
 
 
-def _summary(space: Any, dataset: Any, method: str, own: pd.DataFrame, within: intervals.Limits | None) -> Row:
-    sample = own["value"].to_numpy(dtype=float)
-    mean, low, high = intervals.of_mean(sample, within)
+def _summary(
+    space: Any, dataset: Any, method: str, own: pd.DataFrame, within: intervals.Limits | None
+) -> dict[str, Any]:
+    numbers = summary_of(own["value"].to_numpy(dtype=float), within)
     return {
         "space": space,
         "dataset": dataset,
         "method": method,
+        **numbers,
+        "convention": f"mean over {counted(numbers['n'], 'search', 'searches')}: {_distinct(own['convention'])}",
+        "noise": _distinct(own["noise"]),
+        "better": own["better"].iloc[0],
+    }
+
+
+def summary_of(sample: Values, within: intervals.Limits | None) -> dict[str, Any]:
+    """n, mean, std (ddof = 1), median, low and high (95 %, by t, within the limits), min and max of `sample` [n]."""
+    mean, low, high = intervals.of_mean(sample, within)
+    return {
         "n": len(sample),
         "mean": mean,
         "std": significance.Summary.of(sample).std,
@@ -87,44 +67,40 @@ def _summary(space: Any, dataset: Any, method: str, own: pd.DataFrame, within: i
         "high": high,
         "min": float(sample.min()),
         "max": float(sample.max()),
-        "convention": f"mean over {comparisons.searches(len(sample))}: {_distinct(own['convention'])}",
-        "noise": _distinct(own["noise"]),
-        "better": own["better"].iloc[0],
     }
 
 
 def compare(values: pd.DataFrame, baseline: str | None = None, margin: float | None = None) -> pd.DataFrame:
     """Per (space, dataset): every method against `baseline`, or every pair of methods where that is `None`.
 
-    One row a comparison:
+    One row for each comparison:
 
     - `space`, `dataset`, `method`, `baseline`, `n_method`, `n_baseline`, `better` (higher or lower)
-    - `paired` by seed: both name the same `shared` (see `reports.statistics.values`) and ran exactly the same seeds;
-      `correlation` and `width`: whether that paid, see `reports.statistics.pairing.Gain`; `unmatched`: why values
-      that share
-      something are not paired, in words; `tied`: all paired differences are zero, or all values equal; `conventions`:
-      what each side's values are
-    - `difference` of means, method minus baseline, with `low` and `high` of its 95 % interval by the t named in
-      `interval` (within what a difference can be: `reports.statistics.intervals.bounded`), and `bca_low` and
+    - `paired` by seed: both have the same `shared` (see `reports.statistics.values.frame`) and exactly the same seeds;
+      `correlation` and `width` (`reports.statistics.pairing.Gain`): what pairing gained; `tied`: all paired differences
+      are zero, or all values equal
+    - `difference` of means, method minus baseline, with `low` and `high` of its 95 % interval by the t test named in
+      `interval` (within the possible differences: `reports.statistics.intervals.bounded`), and `bca_low` and
       `bca_high` by the bootstrap
-    - `test` in words, `p`, `smallest_p` it could have given; `p_holm` and `smallest_p_holm` after Holm's correction
-      over the `family` (in words: the comparisons of this space and data set that allow a test); `t_p` of the t test
-      and `wilcoxon_p` (signed ranks, or rank sum), both uncorrected
+    - `test` in words, `p`, and `smallest_p`, the smallest p that the test can give; `p_holm` and `smallest_p_holm`
+      after Holm's correction over the `family` (in words: the comparisons of this space and data set that allow a
+      test); `t_p` of the t test and `wilcoxon_p` (signed ranks, or rank sum), both uncorrected
     - `a12` (Vargha and Delaney): how often a run of the method is better than one of the baseline; `cliffs_delta`;
-      `improvement`: the share of seeds won, A12 where seeds do not pair
-    - `margin`, `tost_p` and `tost_p_holm` of equivalence within plus or minus `margin` (NaN where it is `None`);
+      `improvement`: the share of seeds in which the method is better, A12 if seeds do not pair
+    - `margin`, `tost_p` and `tost_p_holm` of equivalence within plus or minus `margin` (NaN for `None`);
       `equivalent_within` and `attainable_margin`: see `reports.statistics.equivalence`
     - `detectable` difference (`inf` beyond what is possible) and `n_needed`: see `reports.statistics.power`, at the
       strictest step of Holm's correction
-    - `verdict` (see `reports.sentences.comparisons`) and `statement`, generated words
+    - `verdict`: see `reports.statistics.verdict`
 
-    A method of a group in which the baseline never ran gets a row that says so. Raises `InputError` as
-    `reports.statistics.values.checked`, and when no row at all is of `baseline`.
+    `reports.sentences.comparisons.with_statements` puts a row into words. A method of a space and data set without the
+    baseline gets a row with the verdict "not compared". Raises `InputError` as
+    `reports.statistics.values.frame.checked`, and if no row at all is of `baseline`.
     """
     frame, _ = split(checked(values))
     if baseline is not None and baseline not in set(frame["method"]):
         raise unknown("baseline", baseline, frame["method"])
-    rows: list[Row] = []
+    rows: list[dict[str, Any]] = []
     for (space, dataset), group in frame.groupby(["space", "dataset"], sort=True):
         samples = {str(method): part for method, part in group.groupby("method", sort=True)}
         known = {"space": space, "dataset": dataset, "better": group["better"].iloc[0]}
@@ -141,12 +117,12 @@ SUMMARY = [
     "better",
 ]
 COMPARISON = [
-    *("space", "dataset", "method", "baseline", "n_method", "n_baseline", "better", "paired", "shared", "unmatched"),
-    *("correlation", "width", "tied", "conventions"),
+    *("space", "dataset", "method", "baseline", "n_method", "n_baseline", "better", "paired", "shared"),
+    *("correlation", "width", "tied"),
     *("difference", "low", "high", "interval", "bca_low", "bca_high", "test", "p", "smallest_p", "t_p", "wilcoxon_p"),
     *("a12", "cliffs_delta", "improvement", "p_holm", "smallest_p_holm", "family"),
     *("margin", "tost_p", "tost_p_holm", "equivalent_within", "attainable_margin", "detectable", "n_needed"),
-    *("verdict", "statement"),
+    "verdict",
 ]
 
 
@@ -157,29 +133,29 @@ def _pairs(methods: list[str], baseline: str | None) -> Iterator[tuple[str, str]
     return ((method, baseline) for method in methods if method != baseline)
 
 
-def _compared(method: str, baseline: str, samples: dict[str, pd.DataFrame], within: intervals.Limits | None) -> Row:
+def _compared(
+    method: str, baseline: str, samples: dict[str, pd.DataFrame], within: intervals.Limits | None
+) -> dict[str, Any]:
     ours, theirs = samples[method], samples.get(baseline, samples[method].iloc[:0])
     shared, paired = pairing.shared(ours, theirs), pairing.paired(ours, theirs)
     if paired:
         theirs = theirs.set_index("seed").loc[ours["seed"]]
     first: Values = ours["value"].to_numpy(dtype=np.float64)
     second: Values = theirs["value"].to_numpy(dtype=np.float64)
-    row: Row = {
+    row: dict[str, Any] = {
         "method": method,
         "baseline": baseline,
         "n_method": len(first),
         "n_baseline": len(second),
         "paired": paired,
         "shared": shared if paired else NOTHING,
-        "unmatched": "" if paired else comparisons.unmatched(method, baseline, ours, samples.get(baseline)),
-        "conventions": comparisons.conventions(method, baseline, set(ours["convention"]), set(theirs["convention"])),
     }
     if not len(second):
         return row | {"tied": False, "test": "none: no baseline here", "smallest_p": 1.0}
     return row | _tested(first, second, paired, within) | _better(first, second, paired, ours["better"].iloc[0])
 
 
-def _tested(first: Values, second: Values, paired: bool, within: intervals.Limits | None) -> Row:
+def _tested(first: Values, second: Values, paired: bool, within: intervals.Limits | None) -> dict[str, Any]:
     test = significance.sign_flip(first - second) if paired else significance.relabel(first, second)
     estimate = significance.estimate(first, second, paired)
     low, high = intervals.bounded(estimate, intervals.of_difference(within))
@@ -206,7 +182,7 @@ def _tested(first: Values, second: Values, paired: bool, within: intervals.Limit
     }
 
 
-def _better(first: Values, second: Values, paired: bool, better: str) -> Row:
+def _better(first: Values, second: Values, paired: bool, better: str) -> dict[str, Any]:
     """How often the first is better, in three numbers."""
     ours, theirs = SIGNS[better] * first, SIGNS[better] * second
     a12 = float(effects.a12(ours, theirs))
@@ -217,8 +193,8 @@ def _better(first: Values, second: Values, paired: bool, better: str) -> Row:
     }
 
 
-def _concluded(rows: list[Row], baseline: str | None, margin: float) -> list[Row]:
-    """`rows` of one family with what only the family decides: corrected p-values, equivalence, power, words."""
+def _concluded(rows: list[dict[str, Any]], baseline: str | None, margin: float) -> list[dict[str, Any]]:
+    """`rows` of one family with what depends on the family: corrected p-values, equivalence, power, verdict."""
     size = sum(row.get("p", nan) == row.get("p", nan) for row in rows)
     family = counted(size, "comparison") + (f" with {baseline}" if baseline is not None else " of all pairs")
     for row in rows:
@@ -230,12 +206,11 @@ def _concluded(rows: list[Row], baseline: str | None, margin: float) -> list[Row
         rows, _holm(row["p"] for row in rows), _holm(smallest), _holm(row["tost_p"] for row in rows), strict=True
     ):
         row |= {"p_holm": p, "smallest_p_holm": 1.0 if np.isnan(least) else least, "tost_p_holm": tost}
-        row["verdict"] = comparisons.verdict(row)
-        row["statement"] = comparisons.statement(row)
+        row["verdict"] = verdict(row)
     return rows
 
 
-def _planned(row: Row, margin: float, alpha: float) -> dict[str, float]:
+def _planned(row: dict[str, Any], margin: float, alpha: float) -> dict[str, float]:
     if "estimate" not in row:
         return {}
     estimate, sizes, paired = row.pop("estimate"), (row["n_method"], row["n_baseline"]), row["paired"]

@@ -1,4 +1,4 @@
-"""Whether two methods differ in how often they collapse: shares of few searches, tested exactly."""
+"""Whether two methods differ in how often they collapse: shares of a few searches, by Fisher's exact test."""
 
 from math import nan
 from typing import Any
@@ -7,21 +7,20 @@ import numpy as np
 import pandas as pd
 from scipy.stats import fisher_exact
 
-from reports.sentences.comparisons import ABSENT, INSIGNIFICANT, UNCORRECTED, UNDECIDABLE, p_is
 from reports.statistics.significance import ALPHA, holm
+from reports.statistics.verdict import ABSENT, INSIGNIFICANT, UNCORRECTED, UNDECIDABLE
 from spaces.common.plural import counted
 
 MORE, LESS = "collapses significantly more often", "collapses significantly less often"
 COLUMNS = ["label", "against", "collapsed", "n", "collapsed_against", "n_against", "p", "p_holm", "family", "verdict"]
 
 
-def contrasts(shares: pd.DataFrame, baseline: str | None = None) -> pd.DataFrame:
-    """Every method of `shares` (`reports.collapse.definition.shares`) against `baseline`, or every pair where it is
-    `None`.
+def compare_shares(shares: pd.DataFrame, baseline: str | None = None) -> pd.DataFrame:
+    """Every method against `baseline`, or every pair if that is `None`; `shares` has columns label, collapsed and n.
 
-    A row a comparison, `COLUMNS`: how many of how many searches collapsed on either side, `p` of Fisher's exact test
-    (NaN where a side has no search), `p_holm` after Holm's correction over the `family` in words, and a `verdict`.
-    The test takes searches for independent: where seeds pair it errs to the safe side.
+    A row for each comparison, with `COLUMNS`: how many of how many searches collapsed on either side, `p` of Fisher's
+    exact test (NaN if a side has no search), `p_holm` after Holm's correction over the `family` in words, and a
+    `verdict`. The test assumes independent searches; if seeds pair, it is conservative.
     Fisher, Statistical Methods for Research Workers, 1934, section 21.02.
     """
     rows = shares.to_dict("records")
@@ -37,11 +36,6 @@ def contrasts(shares: pd.DataFrame, baseline: str | None = None) -> pd.DataFrame
         row |= {"p_holm": float(corrected), "family": family}
         row["verdict"] = _verdict(row, float(smallest))
     return pd.DataFrame(made, columns=COLUMNS)
-
-
-def statements(frame: pd.DataFrame) -> list[str]:
-    """Each row of `contrasts` in words."""
-    return [_statement(row) for row in frame.to_dict("records")]
 
 
 def _compared(ours: dict[Any, Any], theirs: dict[Any, Any]) -> dict[str, Any]:
@@ -67,11 +61,3 @@ def _verdict(row: dict[str, Any], smallest: float) -> str:
     if row["p"] <= ALPHA:
         return UNCORRECTED
     return UNDECIDABLE if smallest > ALPHA else INSIGNIFICANT
-
-
-def _statement(row: dict[Any, Any]) -> str:
-    if row["verdict"] == ABSENT:
-        return f"{row['label']} against {row['against']}: not compared, as one of them has no trial with a history."
-    seen = f"{row['collapsed']} of {row['n']} and {row['collapsed_against']} of {row['n_against']} searches collapsed"
-    tested = f"Fisher's exact test, {p_is(row['p'])}, Holm {p_is(row['p_holm'])} over {row['family']}"
-    return f"{row['label']} against {row['against']}: {row['verdict']}; {seen} ({tested})."

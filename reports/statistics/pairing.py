@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from reports.statistics.significance import LEVEL, Values, estimate
-from reports.statistics.values import NOTHING
+from reports.statistics.values.frame import NOTHING
 
 FEWEST = 3
 """Pairs below which a correlation is 1 or -1 whatever the values."""

@@ -10,7 +10,7 @@ import pandas as pd
 
 from reports.collapse.definition import Criterion
 from reports.records.blocks import Block
-from reports.sentences.comparisons import p_value, plain
+from reports.sentences.numbers import p_value, two_decimals
 from reports.tables.tables import NOTHING, Column, Row, Table
 
 
@@ -67,7 +67,7 @@ VERDICTS = (
 WARNINGS = (
     Column("Probe", _words("probe"), numeric=False),
     Column("Epochs ahead", _number("lead")),
-    Column("ROC area", _number("auc", plain)),
+    Column("ROC area", _number("auc", two_decimals)),
     Column("Collapses", _number("cases")),
     Column("Pairs", _number("pairs")),
 )

@@ -8,17 +8,10 @@ from typing import Any
 
 import pandas as pd
 
-from reports.records.blocks import Block
-from reports.sentences.comparisons import p_value, plain, signed
-from reports.statistics.comparison import compare, summarise
+from reports.records.blocks import BASELINE, Block
+from reports.sentences.numbers import p_value, signed, two_decimals
 from reports.statistics.power import MOST
-from reports.statistics.rankings import Standings
-
-BASELINE = "darts-1st"
-"""The method that the others are compared with wherever it ran."""
-
-MARGIN = 0.5
-"""Accuracies, in %, count as equally good within plus or minus so many points, unless another margin is asked for."""
+from reports.statistics.rankings import Rankings
 
 SCORES = "Rank 1 is best; a score says by how much a value is better than the block's mean."
 
@@ -59,27 +52,20 @@ def named_rows(frame: pd.DataFrame) -> list[Row]:
     return [{str(name): value for name, value in row.items()} for row in frame.to_dict("records")]
 
 
-def comparison(block: Block) -> pd.DataFrame:
-    """`compare` on the block's accuracies, with `MARGIN`: with `BASELINE` where it ran, else all pairs."""
-    return compare(block.values(), BASELINE if BASELINE in block.methods else None, MARGIN)
-
-
-def main(block: Block, comparison: pd.DataFrame) -> Table:
-    """The block's main table: a row a method, sorted by name, accuracy in % and cost as means over seeds.
-
-    `comparison` is that of the block.
+def main(block: Block) -> Table:
+    """The block's main table: a row for each method, sorted by name, accuracy in % and cost as means over seeds.
 
     The frame has the columns method, n, mean, std, median, low, high, convention, noise, skip_share, params, macs,
     search_seconds and, against `BASELINE`, difference, p_holm, verdict (NaN and empty in the baseline's own row).
     """
     costs = block.records.groupby("label")[["skip_share", "params", "macs", "search_seconds"]].mean()
-    frame = summarise(block.values()).drop(columns=["space", "dataset", "min", "max"])
+    frame = block.summary.drop(columns=["space", "dataset", "min", "max"])
     frame = frame.merge(costs, left_on="method", right_index=True)
     columns: tuple[Column, ...] = MAIN
     accuracy = "; ".join(block.conventions)
     caption = f"{block.title}: {block.conditions}. Accuracy: {accuracy}. Costs are means over seeds."
     if BASELINE in block.methods:
-        versus = comparison[["method", "difference", "p_holm", "verdict"]]
+        versus = block.comparison[["method", "difference", "p_holm", "verdict"]]
         frame = frame.merge(versus, on="method", how="left")
         frame["verdict"] = frame["verdict"].astype(object).where(frame["method"] != BASELINE, "baseline")
         columns += VERSUS
@@ -114,7 +100,7 @@ def planned(frame: pd.DataFrame, caption: str, slug: str = "equivalence-and-powe
 
 
 def comparisons(block: Block, comparison: pd.DataFrame) -> list[Table]:
-    """Every row of the block's `comparison` in full, as two tables; none for want of a second method."""
+    """Every row of the block's `comparison`, with its statements, as two tables; none if only one method ran."""
     if comparison.empty:
         return []
     return [
@@ -130,7 +116,7 @@ def comparisons(block: Block, comparison: pd.DataFrame) -> list[Table]:
 
 
 def best(frame: pd.DataFrame, caption: str, slug: str = "bests") -> Table:
-    """Rows of `reports.statistics.published_bests.bests` as a table."""
+    """Rows of `reports.statistics.best_of_k.bests` as a table."""
     legend = (
         "Expected: the best of so many that the searches' mean and standard deviation let expect, of normal values, or "
         "of beta distributed ones where values are percentages or fractions; for the same k, exactly over all subsets "
@@ -139,15 +125,15 @@ def best(frame: pd.DataFrame, caption: str, slug: str = "bests") -> Table:
     return Table(frame, BEST, f"{caption}. {legend}", slug)
 
 
-def standing(standing: Standings, conditions: str, slug: str) -> list[Table]:
-    """The standings across blocks as a table a method and a table a pair; none where there are none."""
-    if standing.frame.empty:
+def ranked(rankings: Rankings, conditions: str, slug: str) -> list[Table]:
+    """The rankings across blocks: a table of methods and a table of pairs; none if nothing was ranked."""
+    if rankings.frame.empty:
         return []
-    over = f"over {len(standing.blocks)} blocks ({'; '.join(standing.blocks)})"
-    critical = "" if standing.friedman is None else f" Critical difference of ranks: {plain(standing.critical)}."
+    over = f"over {len(rankings.blocks)} blocks ({'; '.join(rankings.blocks)})"
+    critical = "" if rankings.friedman is None else f" Critical difference of ranks: {two_decimals(rankings.critical)}."
     return [
-        Table(standing.frame, STANDING, f"Methods {over}: {conditions}. {SCORES}{critical}", f"{slug}-standings"),
-        Table(standing.pairs, STANDING_PAIR, f"Pairs of methods {over}: {conditions}.", f"{slug}-pairs"),
+        Table(rankings.frame, RANKED, f"Methods {over}: {conditions}. {SCORES}{critical}", f"{slug}-rankings"),
+        Table(rankings.pairs, RANKED_PAIR, f"Pairs of methods {over}: {conditions}.", f"{slug}-pairs"),
     ]
 
 
@@ -165,8 +151,8 @@ def _written(name: str, write: Callable[[Any], str]) -> Callable[[Row], str]:
 
 
 def _mean(row: Row) -> str:
-    spread = NOTHING if isnan(row["std"]) else plain(row["std"])
-    return f"{plain(row['mean'])} ± {spread}"
+    spread = NOTHING if isnan(row["std"]) else two_decimals(row["std"])
+    return f"{two_decimals(row['mean'])} ± {spread}"
 
 
 def _interval(write: Callable[[float], str], low: str = "low", high: str = "high") -> Callable[[Row], str]:
@@ -181,7 +167,7 @@ def _seeds(value: float) -> str:
 
 
 def _shown(value: float) -> str:
-    return "none" if isinf(value) else plain(value)
+    return "none" if isinf(value) else two_decimals(value)
 
 
 def _millions(value: float) -> str:
@@ -200,9 +186,9 @@ MAIN = (
     Column("Method", _written("method", str), numeric=False),
     Column("n", _written("n", str), ACCURACY),
     Column("Mean ± std", _mean, ACCURACY),
-    Column("Median", _written("median", plain), ACCURACY),
-    Column("95 % interval", _interval(plain), ACCURACY),
-    Column("Skip share", _written("skip_share", plain), FINAL),
+    Column("Median", _written("median", two_decimals), ACCURACY),
+    Column("95 % interval", _interval(two_decimals), ACCURACY),
+    Column("Skip share", _written("skip_share", two_decimals), FINAL),
     Column("Params (M)", _written("params", _millions), FINAL),
     Column("MACs (M)", _written("macs", _millions), FINAL),
     Column("Seconds", _written("search_seconds", _seconds), SEARCH),
@@ -216,10 +202,10 @@ SUMMARY = (
     Column("Method", _written("method", str), numeric=False),
     Column("n", _written("n", str)),
     Column("Mean ± std", _mean),
-    Column("Median", _written("median", plain)),
-    Column("95 % interval", _interval(plain)),
-    Column("Min", _written("min", plain)),
-    Column("Max", _written("max", plain)),
+    Column("Median", _written("median", two_decimals)),
+    Column("95 % interval", _interval(two_decimals)),
+    Column("Min", _written("min", two_decimals)),
+    Column("Max", _written("max", two_decimals)),
     Column("Convention", _written("convention", str), numeric=False),
     Column("Spread is of", _written("noise", str), numeric=False),
 )
@@ -239,19 +225,19 @@ COMPARISON = (
     Column("Smallest p", _written("smallest_p", p_value)),
     Column("t p", _written("t_p", p_value)),
     Column("Wilcoxon p", _written("wilcoxon_p", p_value)),
-    Column("r over seeds", _written("correlation", plain)),
-    Column("A12", _written("a12", plain)),
+    Column("r over seeds", _written("correlation", two_decimals)),
+    Column("A12", _written("a12", two_decimals)),
     Column("Cliff's δ", _written("cliffs_delta", signed)),
-    Column("Improves", _written("improvement", plain)),
+    Column("Improves", _written("improvement", two_decimals)),
     Column("Verdict", _written("verdict", str), numeric=False),
 )
 PLANNED = (
     *PAIR,
-    Column("Margin", _written("margin", plain), "Equivalence"),
+    Column("Margin", _written("margin", two_decimals), "Equivalence"),
     Column("TOST p", _written("tost_p", p_value), "Equivalence"),
     Column("TOST p (Holm)", _written("tost_p_holm", p_value), "Equivalence"),
-    Column("Within", _written("equivalent_within", plain), "Equivalence"),
-    Column("Attainable", _written("attainable_margin", plain), "Equivalence"),
+    Column("Within", _written("equivalent_within", two_decimals), "Equivalence"),
+    Column("Attainable", _written("attainable_margin", two_decimals), "Equivalence"),
     Column("Shown from", _written("detectable", _shown), "Difference"),
     Column("Seen", _written("difference", signed), "Difference"),
     Column("Seeds", _written("n_needed", _seeds), "Difference"),
@@ -259,33 +245,33 @@ PLANNED = (
 BEST = (
     Column("Method", _written("method", str), numeric=False),
     Column("Convention", _written("convention", str), numeric=False),
-    Column("Value", _written("value", plain)),
-    Column("Expected", _written("expected", plain)),
+    Column("Value", _written("value", two_decimals)),
+    Column("Expected", _written("expected", two_decimals)),
     Column("k", _written("common_k", "{:g}".format), "Same k for all"),
-    Column("Exact", _written("expected_common", plain), "Same k for all"),
+    Column("Exact", _written("expected_common", two_decimals), "Same k for all"),
     Column("n", _written("n", str), "Searches"),
-    Column("Mean", _written("mean", plain), "Searches"),
+    Column("Mean", _written("mean", two_decimals), "Searches"),
 )
-STANDING = (
+RANKED = (
     Column("Method", _written("method", str), numeric=False),
-    Column("Mean rank", _written("rank", plain)),
+    Column("Mean rank", _written("rank", two_decimals)),
     Column("IQM of scores", _written("iqm", signed)),
     Column("95 % interval", _interval(signed)),
     Column("Convention", _written("convention", str), numeric=False),
 )
-STANDING_PAIR = (
+RANKED_PAIR = (
     *PAIR,
-    Column("Difference of ranks", _written("rank_difference", plain)),
+    Column("Difference of ranks", _written("rank_difference", two_decimals)),
     Column("p (Nemenyi)", _written("nemenyi_p", p_value)),
-    Column("Improves", _written("improvement", plain)),
-    Column("95 % interval", _interval(plain)),
+    Column("Improves", _written("improvement", two_decimals)),
+    Column("95 % interval", _interval(two_decimals)),
 )
 TRIAL = (
     Column("Method", _written("label", str), numeric=False),
     Column("Seed", _written("seed", str)),
-    Column("Accuracy (%)", _written("accuracy", plain)),
+    Column("Accuracy (%)", _written("accuracy", two_decimals)),
     Column("Convention", _written("convention", str), numeric=False),
-    Column("Skip share", _written("skip_share", plain)),
+    Column("Skip share", _written("skip_share", two_decimals)),
     Column("Params (M)", _written("params", _millions)),
     Column("MACs (M)", _written("macs", _millions)),
     Column("Epochs", _written("epochs", str)),

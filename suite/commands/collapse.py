@@ -38,17 +38,18 @@ def collapse(
     """Say which searches collapsed and when, how surely each method does, and which probe told it how early."""
     from reports.collapse.definition import Criterion
     from reports.pages.collapse_page import gather
+    from reports.records.results import Results
     from spaces import get_space
     from suite.store import load_frames
 
     criterion = Criterion() if idle is None else Criterion(idle)
-    records, histories = load_frames(runs)
-    found = gather(records, histories, get_space, criterion, pages=False)
+    results = Results.of(*load_frames(runs))
+    found = gather(results, get_space, criterion, pages=False)
     document, seen = _document(found), None
     if landscape:
         from reports.pages import landscape_page
 
-        seen = landscape_page.gather(whole_table(data_root), records)
+        seen = landscape_page.gather(whole_table(data_root), results)
         document["landscape"] = [] if seen is None else seen.statements
         document["landscape_results"] = [] if seen is None else rows(seen.tables[0].frame)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from reports.statistics.direction import HIGHER, LOWER, SIGNS
+from reports.statistics.values.direction import HIGHER, LOWER, SIGNS
 from spaces.common.errors import InputError, unknown
 from suite.commands.results_csv import read_csv
 from suite.terminal.console import Json, console, emit, plain_errors
@@ -17,7 +17,7 @@ from suite.terminal.tables import plain, print_table, rows
 if TYPE_CHECKING:
     from pandas import DataFrame
 
-    from reports.statistics.rankings import Standings
+    from reports.statistics.rankings import Rankings
 
 ACCURACY = "accuracy"
 # What a terminal has room for.
@@ -85,7 +85,7 @@ def compare(
         if baseline not in methods:
             raise unknown("baseline", baseline, methods)
     if margin is None and source.is_dir() and metric in (None, ACCURACY):
-        from reports.tables.tables import MARGIN
+        from reports.records.blocks import MARGIN
 
         margin = MARGIN
     groups = [group for batch in batches for part in batch.parts for group in _groups(*part, baseline, margin)]
@@ -123,20 +123,21 @@ def _read(
 ) -> tuple[list[Batch], list[str], list[str]]:
     """The batches of a CSV or of a folder of runs; what their values are taken for; what may be amiss with them."""
     from reports.sentences import declared_sentences
-    from reports.statistics import declared
+    from reports.statistics.values import declared
 
     if not source.is_dir():
         found = declared.declare(read_csv(source), str(source), metric, better, paired)
         given = "values as given"
-        return [Batch(given, [(given, found.values)], found.values)], found.said, found.warnings
-    from reports.pages.cross_block import by_protocol, conditions, values_of
-    from reports.records.blocks import blocks
+        said, warnings = declared_sentences.said(found), declared_sentences.warnings(found)
+        return [Batch(given, [(given, found.values)], found.values)], said, warnings
+    from reports.pages.cross_block import conditions, values_of
+    from reports.records.results import Results
     from suite.store import load_frames
 
-    records, _ = load_frames(source)
+    results = Results.of(*load_frames(source))
     chosen = metric or ACCURACY
     batches = []
-    for own in by_protocol(blocks(records)):
+    for own in results.protocols():
         parts = [(block.conditions, declared.pair(block.values(chosen, better), paired)) for block in own]
         whole = declared.pair(values_of(own, chosen, better), paired)
         batches.append(Batch(conditions(own), parts, whole))
@@ -146,8 +147,8 @@ def _read(
     )
     if paired is not None:
         said += declared_sentences.pairing(first, paired)
-    warnings = dict.fromkeys(words for batch in batches for words in declared.look_alikes(batch.whole))
-    return batches, said, list(warnings)
+    alike = [group for batch in batches for group in declared.look_alikes(batch.whole)]
+    return batches, said, list(dict.fromkeys(declared_sentences.look_alikes(alike)))
 
 
 @dataclass(frozen=True)
@@ -193,14 +194,14 @@ class Group:
 
     def statements(self) -> list[str]:
         """In words: what the comparisons say, then what was not compared."""
-        from reports.statistics.published_bests import notes
+        from reports.sentences import best_sentences
 
         said = [str(words) for words in self.told["statement"]] or [_uncompared(len(self.summary))]
-        return said + notes(self.bests)
+        return said + best_sentences.statements(self.bests)
 
     def show(self) -> None:
         """Print the group for a person."""
-        from reports.statistics.values import place
+        from reports.statistics.values.frame import place
         from reports.tables import tables
 
         title = f"{place(self.space, self.dataset)}: {self.conditions}, {self.better} is better"
@@ -217,50 +218,56 @@ class Group:
 
 @dataclass(frozen=True)
 class View:
-    """The standings across the spaces and data sets of one batch."""
+    """The rankings across the spaces and data sets of one batch."""
 
     conditions: str
-    standing: "Standings"
+    rankings: "Rankings"
 
     @classmethod
     def of(cls, batch: Batch) -> "View":
         """The view of all of the batch's values."""
-        from reports.statistics.rankings import standings
+        from reports.statistics.rankings import rank_methods
 
-        return cls(batch.conditions, standings(batch.whole))
+        return cls(batch.conditions, rank_methods(batch.whole))
 
     def document(self) -> dict[str, Any]:
         """The view for machines; `friedman` is null for fewer than three methods or two blocks."""
-        friedman = self.standing.friedman
+        from reports.sentences import ranking_sentences
+
+        friedman = self.rankings.friedman
         return {
             "conditions": self.conditions,
-            "blocks": self.standing.blocks,
-            "methods": rows(self.standing.frame),
-            "pairs": rows(self.standing.pairs),
+            "blocks": self.rankings.blocks,
+            "methods": rows(self.rankings.frame),
+            "pairs": rows(self.rankings.pairs),
             "friedman": friedman
             and {name: plain(value) for name, value in asdict(friedman).items() if name != "ranks"},
-            "critical_difference": plain(self.standing.critical),
-            "statements": self.standing.statements,
+            "critical_difference": plain(self.rankings.critical),
+            "statements": ranking_sentences.statements(self.rankings),
         }
 
     def show(self) -> None:
         """Print the view for a person."""
+        from reports.sentences import ranking_sentences
         from reports.tables import tables
 
-        for shown in tables.standing(self.standing, self.conditions, "across"):
+        for shown in tables.ranked(self.rankings, self.conditions, "across"):
             print_table(shown)
-        _print_statements(self.standing.statements)
+        _print_statements(ranking_sentences.statements(self.rankings))
 
 
 def _groups(conditions: str, values: "DataFrame", baseline: str | None, margin: float | None) -> list[Group]:
+    from reports.records.blocks import BASELINE
+    from reports.sentences.comparisons import with_statements
     from reports.statistics import comparison
-    from reports.statistics.published_bests import bests
-    from reports.statistics.values import split
-    from reports.tables.tables import BASELINE
+    from reports.statistics.best_of_k import bests
+    from reports.statistics.values.frame import split
 
-    summary, pairs, best = comparison.summarise(values), comparison.compare(values, None, margin), bests(values)
+    summary, best = comparison.summarise(values), bests(values)
+    pairs = with_statements(comparison.compare(values, None, margin), values)
     chosen = baseline or BASELINE
-    versus = comparison.compare(values, chosen, margin) if chosen in set(split(values)[0]["method"]) else None
+    ran = chosen in set(split(values)[0]["method"])
+    versus = with_statements(comparison.compare(values, chosen, margin), values) if ran else None
     return [
         Group(
             str(space),

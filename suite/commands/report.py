@@ -49,7 +49,7 @@ def build_report(
 
     Raises `InputError` as `suite.exhibits.own_exhibits.read_own`, `suite.store.load_frames` and `reports.render.build`.
     """
-    from reports.records.blocks import blocks
+    from reports.records.results import Results
     from reports.render import build
     from reports.tables import tables
     from spaces.tabular.benchmark import NATS_TSS
@@ -65,8 +65,9 @@ def build_report(
     # The landscape of the table is shown if a record was looked up in it and the table is still here.
     table = NATS_TSS.open(root or root_of(None)) if "tabular" in set(records["evaluation"]) else None
     whole = table.frame if table and table.whole else None
-    page = build(records, histories, out, table=whole, recipes=registry(), solved=solved(shown), own=shown)
-    mains = [tables.main(block, tables.comparison(block)) for block in blocks(records)]
+    results = Results.of(records, histories)
+    page = build(results, out, table=whole, recipes=registry(), solved=solved(shown), own=shown)
+    mains = [tables.main(block) for block in results.blocks]
     document = {
         "report": str(page),
         "tables": [{"caption": main.caption, "rows": rows(main.frame)} for main in mains],

@@ -20,7 +20,7 @@ def read_csv(path: Path) -> "DataFrame":
     """
     import pandas as pd
 
-    from reports.statistics.values import LINE
+    from reports.statistics.values.frame import LINE
 
     try:
         # Not by pandas, which takes surplus fields for an index and renames a column that stands there twice.

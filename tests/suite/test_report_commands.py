@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 from typer.testing import CliRunner
 
-from reports.sentences.comparisons import signed
+from reports.sentences.numbers import signed
 from suite.commands import compare, report
 from suite.commands.results_csv import read_csv
 
