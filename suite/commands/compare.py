@@ -10,9 +10,9 @@ import typer
 
 from reports.statistics.values.direction import HIGHER, LOWER, SIGNS
 from spaces.common.errors import InputError, unknown
-from suite.commands.printing import plain, print_table, rows
 from suite.commands.results_csv import read_csv
-from suite.console import Json, console, emit, plain_errors
+from suite.terminal.console import Json, console, emit, plain_errors
+from suite.terminal.tables import plain, print_table, rows
 
 if TYPE_CHECKING:
     from pandas import DataFrame
