@@ -40,11 +40,9 @@ def _engine(engine: str, precision: str, device: str) -> str:
         return "reference, bf16 autocast"
     if engine == "reference":
         return "reference, fp32"
-    from spaces.engine.cpp_kernels import cpp_kernels
-    from spaces.engine.triton_kernels import triton_kernels
+    from spaces.engine.kernel_choice import kernels_in_words
 
-    kernels, language = (cpp_kernels.library(), "C++") if device == "cpu" else (triton_kernels.library(), "Triton")
-    return f"fast, fp32, {f'in plain torch: {kernels}' if isinstance(kernels, str) else f'with {language} kernels'}"
+    return f"fast, fp32, {kernels_in_words(device)}"
 
 
 @cache
