@@ -30,9 +30,15 @@ def device_name(kind: str) -> str:
     return f"cuda: {torch.cuda.get_device_name()}"
 
 
-def engine_name(engine: str, precision: str, device: str, *, graphs: bool = False) -> str:
-    """What computed the supernets, in words, with the kernels of the fast engine that are here."""
-    return _engine(engine, precision, device) + (", CUDA graphs where passes allow" if graphs else "")
+def engine_name(
+    engine: str, precision: str, device: str, *, graphs: bool = False, computed_by: str | None = None
+) -> str:
+    """What computes supernets, in words: `computed_by` says so of one (`Supernet.computed_by`).
+
+    Without it, what such a choice of engine gives on this machine.
+    """
+    words = computed_by or _engine(engine, precision, device)
+    return words + (", CUDA graphs where passes allow" if graphs else "")
 
 
 def _engine(engine: str, precision: str, device: str) -> str:

@@ -41,6 +41,9 @@ class SearchSetup:
 class Learner(Protocol):
     """A search's moving part."""
 
+    def computed_by(self) -> str | None:
+        """What computes the supernet, in words (`Supernet.computed_by`); None if there is no supernet."""
+
     def step(self, epoch: int, number: int, train: Batch, valid: Batch) -> tuple[Tensor, Tensor]:
         """Take one step; returns the training batch's loss (scalar) and number of hits (scalar), before it."""
 
