@@ -132,9 +132,9 @@ class Supernet(nn.Module, ABC):
             *(f"{count} of {len(cells)} cells {kernels}" for kernels, count in others),
         ]
         if unknown:
-            names = ", ".join(sorted({name for each in unknown for name in each}))
+            operations = ", ".join(sorted({name for each in unknown for name in each}))
             count = f"{len(unknown)} of {len(cells)} cells"
-            parts.append(f"{count} leave unknown operations to the reference engine: {names}")
+            parts.append(f"{count} leave unknown operations to the reference engine: {operations}")
         return "; ".join(parts)
 
     @property
