@@ -126,7 +126,7 @@ class Supernet(nn.Module, ABC):
             return f"reference, {precision}"
         engines = [(cell, cell.fast) for cell in cells if cell.fast]
         (usual, _), *others = Counter(fast.kernels(cell, like) for cell, fast in engines).most_common()
-        unknown = [names for cell, fast in engines if (names := fast.unknown(cell))]
+        unknown = [left for cell, fast in engines if (left := fast.unknown(cell))]
         parts = [
             f"fast, {precision}, {usual}",
             *(f"{count} of {len(cells)} cells {kernels}" for kernels, count in others),

@@ -5,7 +5,6 @@ and sums over a batch are float64 `[C]`, or `[terms, C]`.
 """
 
 from collections.abc import Iterator, Sequence
-from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -20,6 +19,8 @@ from spaces.engine.kernels import (
     SeparableStage,
     Value,
     WeightedImages,
+    channels_first,
+    channels_last,
 )
 from spaces.engine.torch_statistics import backward_coefficients as backward_coefficients  # the rest of the family
 from spaces.engine.torch_statistics import forward_coefficients as forward_coefficients
@@ -43,29 +44,6 @@ def evaluate(value: Value) -> Tensor:
         case Mean(x):
             return pool(x, 1, largest=False)
     return value
-
-
-def channels_first(x: Tensor) -> Tensor:
-    """`[N, H, W, C]` as torch's operations want it, `[N, C, H, W]`, without a copy."""
-    return x.permute(0, 3, 1, 2)
-
-
-def channels_last(x: Tensor) -> Tensor:
-    """`[N, C, H, W]` as the pieces here want it, `[N, H, W, C]`, channels innermost."""
-    return x.permute(0, 2, 3, 1).contiguous()
-
-
-def pixel_stride(x: Tensor) -> int:
-    """The distance between two pixels of `x` [N, H, W, C], which may be a slice of wider images."""
-    if x.is_contiguous():
-        return x.shape[-1]
-    # The stride of a dimension of size 1 says nothing.
-    return next(x.stride(dimension) for dimension in (2, 1, 0) if x.shape[dimension] > 1)
-
-
-def pixel_strides(images: Sequence[Value]) -> tuple[int, ...]:
-    """Of images that are all stored."""
-    return tuple(pixel_stride(cast(Tensor, image)) for image in images)
 
 
 def moments(y: Tensor, means: Sequence[Tensor], variances: Sequence[Tensor]) -> None:

@@ -15,15 +15,18 @@ import torch
 from torch import Tensor
 
 from spaces.engine import self_test, torch_kernels
-from spaces.engine.kernels import BackwardCoefficients, Kernels, SeparableStage, Value, WeightedImages
-from spaces.engine.torch_kernels import (
+from spaces.engine.kernels import (
+    BackwardCoefficients,
+    Kernels,
+    SeparableStage,
+    Value,
+    WeightedImages,
     channels_first,
     channels_last,
-    convolution_backward,
     pixel_stride,
     pixel_strides,
-    stacks,
 )
+from spaces.engine.torch_kernels import convolution_backward, stacks
 from spaces.engine.triton_kernels.triton_launch import TERMS, compiled, on_tiles, parts, some
 from spaces.engine.triton_kernels.triton_statistics import backward_coefficients as backward_coefficients  # the rest
 from spaces.engine.triton_kernels.triton_statistics import forward_coefficients as forward_coefficients

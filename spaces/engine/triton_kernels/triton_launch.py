@@ -18,10 +18,10 @@ MERGED = 64  # tiles whose sums are added up at once
 def compiled() -> SimpleNamespace | str:
     """The kernels, whatever device there is, or in words why they cannot be imported."""
     try:
-        from spaces.engine.triton_kernels import image_kernels, statistics_kernels
+        from spaces.engine.triton_kernels import depthwise_kernels, image_kernels, statistics_kernels
     except ImportError as error:
         return f"no Triton: {error}"
-    return SimpleNamespace(**(vars(statistics_kernels) | vars(image_kernels)))
+    return SimpleNamespace(**(vars(statistics_kernels) | vars(image_kernels) | vars(depthwise_kernels)))
 
 
 def launch(name: str, grid: tuple[int, ...], over: Tensor, *arguments: object, **more: object) -> None:

@@ -9,8 +9,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from spaces.engine.kernels import BackwardCoefficients, NormGradients, Norms
-from spaces.engine.torch_kernels import pixel_strides
+from spaces.engine.kernels import BackwardCoefficients, NormGradients, Norms, pixel_strides
 from spaces.engine.triton_kernels.triton_launch import (
     MERGED,
     on_channels,
