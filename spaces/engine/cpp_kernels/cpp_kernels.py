@@ -1,7 +1,4 @@
-"""The kernels in C++: compiled once a machine where there is a compiler, called through ctypes.
-
-It implements `Kernels`.
-"""
+"""The kernels in C++ for CPUs, called through ctypes; `library` compiles them. They implement `Kernels`."""
 
 import ctypes
 from collections.abc import Sequence
@@ -72,7 +69,7 @@ def _kernel(name: str, dtype: torch.dtype, count: int) -> "ctypes._NamedFuncPoin
 
 
 def _call(name: str, dtype: torch.dtype, *arguments: "int | ctypes.Array[Any] | None") -> None:
-    """Call a kernel with numbers, addresses (None: there is nothing) and arrays, whose addresses it is given."""
+    """Call a kernel with numbers, addresses (None: null) and arrays, which are passed by address."""
     words = [a if type(a) is int else 0 if a is None else ctypes.addressof(a) for a in arguments]  # type: ignore[arg-type]
     _kernel(name, dtype, len(words) + 1)(*words, torch.get_num_threads())
 
@@ -92,7 +89,7 @@ def moments(y: Tensor, means: Sequence[Tensor], variances: Sequence[Tensor]) -> 
 
 
 def _terms(terms: Sequence[Value]) -> tuple[int | ctypes.Array[Any], ...]:
-    """How many, of which kind, where they lie, and the matrices of those that have one."""
+    """The arguments for terms: count, kinds, addresses and strides, and the matrices of those that have one."""
     kinds: list[int] = []
     images: list[Tensor] = []
     matrices: list[Tensor | None] = []
@@ -146,17 +143,8 @@ def rectify(x: Tensor) -> Tensor:
 
 def rectify_backward(grad_output: Tensor, x: Tensor, gx: Tensor) -> None:
     """See `Kernels.rectify_backward`."""
-    _call(
-        "rectify_backward",
-        x.dtype,
-        _at(grad_output),
-        _at(x),
-        pixel_stride(x),
-        _pixels(x),
-        x.shape[-1],
-        _at(gx),
-        pixel_stride(gx),
-    )
+    where = (_at(grad_output), _at(x), pixel_stride(x), _pixels(x), x.shape[-1])
+    _call("rectify_backward", x.dtype, *where, _at(gx), pixel_stride(gx))
 
 
 def pool(x: Tensor, stride: int, *, largest: bool) -> Tensor:

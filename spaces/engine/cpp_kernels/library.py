@@ -18,7 +18,7 @@ FLAGS = ("-O3", "-march=native", "-std=c++17", "-fopenmp", "-fPIC", "-shared")
 
 
 def _processor() -> str:
-    """What `-march=native` looks at: a library that another processor compiled is not ours."""
+    """What `-march=native` depends on: a library compiled for another processor must not be loaded."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
         return "\n".join(sorted({line for line in lines if line.startswith(("model name", "flags", "Features"))}))
@@ -28,7 +28,7 @@ def _processor() -> str:
 
 def _compile(compiler: str, out: Path) -> None:
     out.parent.mkdir(parents=True, exist_ok=True)
-    # Under another name first: a second process must never load stage a library.
+    # Under another name first: a second process must never load a partly written library.
     with tempfile.TemporaryDirectory(dir=out.parent) as folder:
         made = Path(folder) / out.name
         subprocess.run(
@@ -42,7 +42,7 @@ def _compile(compiler: str, out: Path) -> None:
 
 @cache
 def library() -> ctypes.CDLL | str:
-    """The compiled kernels, or in words why there are none. Compiles them where that was not yet done (seconds)."""
+    """The compiled kernels, or the reason why there are none. Compiles them on first use (seconds)."""
     if os.environ.get("DARTBOARD_KERNELS") == "portable":
         return "DARTBOARD_KERNELS=portable"
     compiler = shutil.which(os.environ.get("CXX", "g++"))
@@ -68,10 +68,10 @@ def library() -> ctypes.CDLL | str:
 
 
 def keep_memory() -> None:
-    """Let this process keep the memory it frees: the C library would hand every large block back to the system.
+    """Let this process keep the memory it frees: the C library would return every large block to the system.
 
-    A pass allocates hundreds of tensors of some megabytes. Handed back and asked for anew, each of their pages is first
-    touched again, which costs more than what is computed on it. Where the C library is not glibc nothing happens.
+    A pass allocates hundreds of tensors of some megabytes. If their memory is returned, every page faults again on its
+    next use, which costs more than the computation on it. If the C library is not glibc, nothing happens.
     """
     with suppress(AttributeError, OSError):
         allocator = ctypes.CDLL(None).mallopt

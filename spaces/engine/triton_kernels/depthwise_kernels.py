@@ -22,7 +22,7 @@ def _tap(
     x, ld, scale, shift, c, inside, image, row, column, tap, height, width,
     SIZE: tl.constexpr, DILATION: tl.constexpr, STRIDE: tl.constexpr, NORMED: tl.constexpr,
 ):  # fmt: skip
-    """What of relu(scale · x + shift) a tap of a depthwise kernel sees, for each pixel of its result."""
+    """The value of relu(scale · x + shift) that a tap of a depthwise kernel reads, for each pixel of its result."""
     y = row * STRIDE + (tap // SIZE - SIZE // 2) * DILATION
     z = column * STRIDE + (tap % SIZE - SIZE // 2) * DILATION
     there = inside & (y >= 0) & (y < height) & (z >= 0) & (z < width)
@@ -60,7 +60,7 @@ def depthwise_weights(
     SIZE: tl.constexpr, DILATION: tl.constexpr, STRIDE: tl.constexpr, NORMED: tl.constexpr,
     P: tl.constexpr, C: tl.constexpr,
 ):  # fmt: skip
-    """Each tile's part of the gradient of each member's kernel: a row a tap."""
+    """Each tile's part of the gradient of each member's kernel: one row for each tap."""
     p, c, inside = tile_of(pixels, channels, P, C)
     image, row, column = p // (down * across), p // across % down, p % across
     for k in tl.static_range(len(xs)):
@@ -81,7 +81,7 @@ def _transposed(
     grad_output, kernel, c, channels, inside, image, row, column, down, across,
     SIZE: tl.constexpr, DILATION: tl.constexpr, STRIDE: tl.constexpr, P: tl.constexpr, C: tl.constexpr,
 ):  # fmt: skip
-    """What comes back through a depthwise kernel to each pixel of its input."""
+    """The gradient of a depthwise convolution at each pixel of its input."""
     total = tl.zeros((P, C), grad_output.dtype.element_ty)
     for tap in range(SIZE * SIZE):
         y = row - (tap // SIZE - SIZE // 2) * DILATION
@@ -99,7 +99,7 @@ def depthwise_back(
     grad_outputs, kernels, x, ld, gx, ldg, pixels, channels, height, width, down, across,
     SIZE: tl.constexpr, DILATION: tl.constexpr, STRIDE: tl.constexpr, P: tl.constexpr, C: tl.constexpr,
 ):  # fmt: skip
-    """Add to gx what comes back from all members, which read relu(x)."""
+    """Add to gx the gradients at x of all members, which read relu(x)."""
     p, c, inside = tile_of(pixels, channels, P, C)
     image, row, column = p // (height * width), p // width % height, p % width
     total = tl.zeros((P, C), gx.dtype.element_ty)
@@ -132,7 +132,7 @@ def depthwise_back_each(
     SIZE: tl.constexpr, DILATION: tl.constexpr, STRIDE: tl.constexpr, NORMED: tl.constexpr,
     P: tl.constexpr, C: tl.constexpr,
 ):  # fmt: skip
-    """Write what comes back to each member's scale · x + shift, and each tile's Σ of it and of its product with x."""
+    """Write the gradient at each member's scale · x + shift, and each tile's Σ of it and of its product with x."""
     p, c, inside = tile_of(pixels, channels, P, C)
     image, row, column = p // (height * width), p // width % height, p % width
     for k in tl.static_range(len(grad_outputs)):

@@ -1,8 +1,8 @@
 """The Triton kernels that pass over images; `depthwise_kernels.py` has those of depthwise convolutions.
 
 Images are pixels by channels here: `ld` elements lie between a pixel and the next (so that a tensor may be a slice of
-wider ones), the channels of a pixel side by side. A program takes a tile of `P` pixels and `C` channels. What is
-summed over a batch is summed tile by tile; `statistics_kernels.py` adds up the tiles' sums.
+wider ones), the channels of a pixel side by side. A program takes a tile of `P` pixels and `C` channels. Sums
+over a batch are taken tile by tile; `statistics_kernels.py` adds up the tiles' sums.
 """
 
 import triton
@@ -11,7 +11,7 @@ import triton.language as tl
 
 @triton.jit
 def tile_of(pixels, channels, P: tl.constexpr, C: tl.constexpr):
-    """Pixels `[P, 1]` and channels `[1, C]` of this program, and which of them there are."""
+    """Pixels `[P, 1]` and channels `[1, C]` of this program, and which of them exist."""
     p = (tl.program_id(0).to(tl.int64) * P + tl.arange(0, P))[:, None]
     c = (tl.program_id(1) * C + tl.arange(0, C))[None, :]
     return p, c, (p < pixels) & (c < channels)
@@ -105,7 +105,7 @@ def rectified(x):
 
 @triton.jit
 def rectify_backward(grad_outputs, x, ld, gx, ldg, pixels, channels, P: tl.constexpr, C: tl.constexpr):
-    """Add to gx what of all grad_outputs passes the ReLU of x."""
+    """Add the gradient of the ReLU of x, for the sum of all grad_outputs, to gx."""
     p, c, inside = tile_of(pixels, channels, P, C)
     value = tl.load(x + p * ld + c, mask=inside, other=0.0)
     total = tl.load(grad_outputs[0] + p * channels + c, mask=inside, other=0.0)
@@ -122,8 +122,8 @@ def pool(
 ):  # fmt: skip
     """Maximum or mean of 3 x 3 windows, of stride STRIDE, to `out` `[pixels, channels]`, pixels of `down` x `across`.
 
-    With PLACES instead the place of the maximum in its window, 0 … 8, to `which`: the first if there are several, and
-    the last that is not a number if there is such.
+    With PLACES, write instead the place of the maximum in its window, 0 … 8, to `which`: the first of several, or the
+    last NaN if there is one.
     """
     p, c, inside = tile_of(pixels, channels, P, C)
     image, row, column = p // (down * across), p // across % down, p % across
@@ -144,7 +144,7 @@ def pool(
     if PLACES:
         tl.store(which + p * channels + c, place.to(tl.int8), mask=inside)
     else:
-        # Outside the image nothing is stored, so there a count of none does no harm.
+        # Outside the image nothing is stored, so a count of 0 does no harm there.
         tl.store(out + p * channels + c, best if LARGEST else best / tl.maximum(count, 1.0), mask=inside)
 
 
@@ -153,13 +153,13 @@ def pool_backward(
     grad_output, which, gx, ldg, pixels, channels, height, width, down, across,
     STRIDE: tl.constexpr, LARGEST: tl.constexpr, P: tl.constexpr, C: tl.constexpr,
 ):  # fmt: skip
-    """Add to gx what comes back from the windows, of `down` x `across` an image, that each pixel lies in."""
+    """Add to gx the gradients of the windows, `down` x `across` in each image, that each pixel lies in."""
     p, c, inside = tile_of(pixels, channels, P, C)
     image, row, column = p // (height * width), p // width % height, p % width
     at = gx + p * ldg + c
     total = tl.load(at, mask=inside, other=0.0)
     for k in tl.static_range(9):
-        # Twice over where the stride is 2: only whole numbers are windows.
+        # In units of 1 / stride: at stride 2 only even places are windows.
         y, z = row + 1 - k // 3, column + 1 - k % 3
         there = inside & (y >= 0) & (z >= 0) & (y % STRIDE == 0) & (z % STRIDE == 0)
         y, z = y // STRIDE, z // STRIDE

@@ -1,4 +1,4 @@
-"""What goes with an engine: shared parameters, copies, what is not computed, equal bits, unknown operations."""
+"""Engines share parameters, survive copies, compute active operations alone, give equal bits, know their limits."""
 
 import inspect
 import io
