@@ -48,7 +48,7 @@ class Conventions:
     def retraining(self, dataset: str) -> Mapping[str, Value]:
         """The settings with which the field trains derived networks on `dataset`, where they differ from the base.
 
-        `dataset` is named as on the command line. Keys are those of `suite.protocol.Evaluation`, whose defaults are
+        `dataset` is named as on the command line. Keys are those of `suite.evaluation.Evaluation`, whose defaults are
         DARTS's on CIFAR-10.
         """
         return {}

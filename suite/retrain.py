@@ -74,7 +74,7 @@ def retrain(
 
     A checkpoint is kept an epoch and continued from if it is there.
     """
-    e, device = plan.evaluation, torch.device(plan.device)
+    e, device = plan.evaluation, torch.device(plan.compute.device)
     start, before = perf_counter(), 0.0
     net = derived(plan, task, space, genotype, dataset).to(device)
     optimiser = torch.optim.SGD(

@@ -90,7 +90,8 @@ def run_trial(
     A record that lacks probes is replaced by one that has them besides its own; nothing is retrained for that.
     A lock on its folder keeps a second process (a driver that outlived a kill) from running it at the same time.
     """
-    make_deterministic(plan.threads)
+    compute = plan.compute
+    make_deterministic(compute.threads)
     dataset = data_of(plan, root, download)
     table = table_for(plan, root)
     folder = runs / plan.key(dataset.name, dataset.digest, table.digest if table else None)
@@ -166,9 +167,15 @@ def run_trial(
                 "probes": united(plan.probes, {own.probe.name: own.every for own in method.probes}),
                 "scale": plan.scale(len(dataset.y_train), retrained=table is None),
                 "augmentation": plan.augmentation(retrained=table is None),
-                "device": device_name(plan.device),
-                "engine": engine_name(plan.engine, plan.precision, plan.device, graphs=plan.graphs),
-                "threads": plan.threads,
+                "device": device_name(compute.device),
+                "engine": engine_name(
+                    compute.engine,
+                    compute.precision,
+                    compute.device,
+                    graphs=compute.graphs,
+                    computed_by=search.learner.computed_by(),
+                ),
+                "threads": plan.compute.threads,
                 "version": own_version(),
                 "dataset_digest": dataset.digest,
                 "dataset_source": dataset.source,
@@ -182,7 +189,7 @@ def run_trial(
                     "augment.crop": plan.augment.crop,
                     "augment.flip": plan.augment.flip,
                     **({"fit": plan.fit or LOSSLESS} if is_own(plan.dataset) else {}),
-                    "threads": plan.threads,
+                    "threads": plan.compute.threads,
                 },
                 "origin": _origin(plan, retrained=table is None),
                 "environment": environment(),
@@ -222,7 +229,7 @@ def _search(
             mean=dataset.mean,
             std=dataset.std,
             augment=plan.augment,
-            device=plan.device,
+            device=plan.compute.device,
         )
         for purpose, split in zip(("weights", "alpha"), splits(dataset, plan.seed, s.weights_share), strict=True)
     ]
@@ -240,10 +247,10 @@ def _search(
         classes=dataset.classes,
         in_channels=dataset.channels,
         seed=plan.seed,
-        device=plan.device,
-        engine=plan.engine,
-        precision=plan.precision,
-        graphs=plan.graphs,
+        device=plan.compute.device,
+        engine=plan.compute.engine,
+        precision=plan.compute.precision,
+        graphs=plan.compute.graphs,
         task=task,
         probes=[Watched(get_probe(name), every) for name, every in probes.items()],
     )

@@ -18,8 +18,9 @@ from spaces.cells.supernet import Supernet
 from spaces.common.errors import InputError
 from spaces.conventions import CellsPer, Role
 from spaces.tabular.benchmark import BENCHMARKS
+from suite.evaluation import evaluation
 from suite.plan import plan
-from suite.protocol import PROTOCOLS, evaluation
+from suite.protocol import PROTOCOLS
 
 CLASSES, CHANNELS, BATCH = 5, 4, 3
 every_space = pytest.mark.parametrize("name", SPACES)
@@ -107,7 +108,7 @@ def test_retraining_settings_fit_every_protocol(name: str, dataset: str) -> None
 def test_every_protocol_has_a_plan_that_says_the_size_in_the_spaces_words(name: str) -> None:
     space = get_space(name)
     for protocol in PROTOCOLS:
-        made = plan("darts-1st", name, "digits", 0, protocol, device="cpu")
+        made = plan("darts-1st", name, "digits", 0, protocol)
         scale = made.scale(100, retrained=True)
         assert space.count_cells(made.settings.cells) in scale
         assert space.count_cells(made.evaluation.cells) in scale

@@ -118,7 +118,7 @@ WIDE = HEADER + "".join(
 
 def _printed(monkeypatch, capsys, path, width, terminal):
     """What `compare` prints on a console so wide that is a terminal, or is none."""
-    monkeypatch.setattr("suite.commands.printing.console", Console(width=width, force_terminal=terminal, no_color=True))
+    monkeypatch.setattr("suite.terminal.tables.console", Console(width=width, force_terminal=terminal, no_color=True))
     compare.compare(path)
     return re.sub(r"\x1b\[[0-9;]*m", "", capsys.readouterr().out)
 

@@ -11,15 +11,19 @@ import sys
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
+from torch import nn
 
 from reports.pages.rerun_command import search_command
 from spaces import get_space
+from spaces.cells import operations, supernet
 from spaces.common.errors import InputError
 from spaces.common.files import write_whole
 from suite.data.sets import load, shrink
+from suite.environment import engine_name
 from suite.executors.local import run_all
 from suite.plan import Plan, plan
 from suite.store import HISTORY, RECORD, load_frames, read_record, read_records
@@ -58,6 +62,21 @@ def test_a_trial_leaves_a_record_and_a_history(plans: list[Plan], tmp_path: Path
     records, histories = load_frames(runs)
     assert len(records) == 1
     assert set(histories["key"]) == {record.key}
+
+
+@pytest.mark.own_engine
+def test_a_record_names_operations_that_the_fast_engine_left_to_the_reference(
+    plans: list[Plan], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def with_tanh(name: str, *given: Any) -> nn.Module:
+        return nn.Tanh() if name == "nor_conv_3x3" else operations.build(name, *given)
+
+    known = run_trial(plans[0], tmp_path / "known", tmp_path)
+    assert known.engine == engine_name("fast", "fp32", "cpu")
+    monkeypatch.setattr(supernet, "build", with_tanh)
+    record = run_trial(plans[0], tmp_path / "unknown", tmp_path)
+    assert record.engine.startswith(f"{known.engine}; 3 of 3 cells")
+    assert "nor_conv_3x3" in record.engine
 
 
 def test_a_trial_that_stands_there_twice_is_said(plans: list[Plan], tmp_path: Path) -> None:

@@ -15,7 +15,8 @@ from reports.exhibits.exhibit import Exhibit
 from reports.exhibits.exhibit_checks import NEEDS
 from reports.pages import papers_page
 from spaces import get_space
-from suite import commands, exhibits
+from suite import commands
+from suite.exhibits.own_exhibits import read_own
 from suite.store import load_frames
 
 PAGE = Path(__file__).parents[3] / "docs" / "adding-an-exhibit.md"
@@ -48,7 +49,7 @@ def test_the_example_runs_and_stands_behind_its_papers_exhibits(page, file, tmp_
     options = command.removesuffix(" --report report").split()
     out = ["--out", tmp_path / "runs", "--data-root", tmp_path / "none", "--jobs", 1, "--seeds", 1, "--json"]
     assert json.loads(dartboard("run", file, *options, *out))["run_now"] == 2
-    (own,) = exhibits.own([file])
+    (own,) = read_own([file])
     both = [catalogue()["lambda-darts/table1"], own]
     (paper,) = papers_page.gather(*load_frames(tmp_path / "runs"), get_space, exhibits=both).papers
     shown = paper.exhibits[1]

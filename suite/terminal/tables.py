@@ -5,7 +5,7 @@ import textwrap
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from suite.console import console
+from suite.terminal.console import console
 
 if TYPE_CHECKING:
     from pandas import DataFrame

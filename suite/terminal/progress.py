@@ -5,17 +5,21 @@ from contextlib import contextmanager
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
+import typer
 from rich.markup import escape
 
 from spaces.common.plural import counted
-from suite.console import errors
+from suite.terminal.console import errors
 
 if TYPE_CHECKING:
     from suite.executors.local import Event, Listener
     from suite.plan import Plan
 
 EVERY = 60.0
-"""Seconds between two lines on what is under way, at least."""
+"""The least number of seconds between two lines on the trials that are running."""
+
+INTERRUPTED = 130
+"""The exit status after Ctrl-C, as shells have it."""
 
 
 @contextmanager
@@ -32,6 +36,16 @@ def progress(plans: Sequence["Plan"]) -> Iterator["Listener"]:
 def trial(plan: "Plan") -> str:
     """Which trial it is, in words."""
     return f"{plan.name} on {plan.space}, {plan.dataset}, seed {plan.seed}"
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """Let Ctrl-C end the block with a line on how to continue, and exit status 130."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        errors.print("interrupted: finished epochs are kept, the same command continues from there")
+        raise typer.Exit(INTERRUPTED) from None
 
 
 class _Epochs:

@@ -1,15 +1,18 @@
 """What every command shares: one console for people, one JSON document for machines, one way to fail."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import wraps
-from typing import Annotated, Any, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, ParamSpec, TypeVar
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
 from spaces.common.errors import InputError
+
+if TYPE_CHECKING:
+    from suite.data.sets import Dataset
 
 console = Console()
 errors = Console(stderr=True)
@@ -37,6 +40,17 @@ def table(title: str, rows: Sequence[Mapping[str, Any]], columns: Sequence[str] 
     return shown
 
 
+def print_error(words: str) -> None:
+    """Print `words` on stderr as they are, without markup."""
+    errors.print(words, markup=False, highlight=False, soft_wrap=True)
+
+
+def print_notes(datasets: "Iterable[Dataset]") -> None:
+    """Print on stderr, one line for each data set, how a user's own files were changed without being asked to."""
+    for line in dict.fromkeys(f"{dataset.name}: {'; '.join(dataset.notes)}" for dataset in datasets if dataset.notes):
+        print_error(line)
+
+
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -53,7 +67,7 @@ def plain_errors(command: Callable[P, R]) -> Callable[P, R]:
             words = " ".join(str(error).splitlines())
             errors.print(f"dartboard: {words}", style="red", markup=False, highlight=False, soft_wrap=True)
             if error.details:
-                errors.print(error.details, markup=False, highlight=False, soft_wrap=True)
+                print_error(error.details)
             raise typer.Exit(2) from error
 
     return run
