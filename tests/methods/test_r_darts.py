@@ -18,6 +18,12 @@ from spaces.common.eigenvalue_alarm import local_averages
 COLUMN = "probe.hessian.dominant_decayed"
 
 
+@pytest.fixture
+def quick_hessian(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A constant in place of the Hessian, where any eigenvalue does."""
+    monkeypatch.setattr("methods.probes.curvature.hessian", lambda step, batch: torch.eye(3))
+
+
 def settings_of(name: str, **changes: Any) -> Settings:
     return resolve(get_method(name).options, {"test": {"epochs": 50, **changes}})[0]
 
@@ -96,6 +102,7 @@ def test_a_search_stops_goes_back_and_resumes(make_search: Callable[..., Search]
     assert search.genotype == rows[1]["genotype"]
 
 
+@pytest.mark.usefixtures("quick_hessian")
 def test_a_raised_weight_decay_acts_and_is_resumed(make_search: Callable[..., Search]) -> None:
     eager = {
         "epochs": 5,
@@ -135,6 +142,7 @@ def test_k_is_a_power_of_three_of_weight_decay(make_search: Callable[..., Search
     assert all(torch.equal(one, other) for one, other in pairs)
 
 
+@pytest.mark.usefixtures("quick_hessian")
 def test_probes_asked_for_beside_do_not_reach_the_recipe(make_search: Callable[..., Search]) -> None:
     """Measured after every epoch, the search still stops after the fourth, not after the third."""
     eager = {"epochs": 5, "window": 1, "delta": 1, "ratio": 1e9, "start_epoch": 2}
@@ -148,6 +156,7 @@ def test_probes_asked_for_beside_do_not_reach_the_recipe(make_search: Callable[.
     assert all(COLUMN in row for row in watched.history)
 
 
+@pytest.mark.usefixtures("quick_hessian")
 def test_dropping_the_answer_piece_returns_the_last(make_search: Callable[..., Search]) -> None:
     eager = {"epochs": 8, "window": 1, "delta": 1, "ratio": 1e9, "start_epoch": 2}
     last = replace(get_method("r-darts-es"), select_epoch=get_method("darts-2nd").select_epoch)

@@ -19,7 +19,7 @@ from methods.search.step import Alpha, Step
 from spaces import get_space
 
 FAMILIES = ["nats-tss", "s2"]
-SMALL = {"nats-tss": {}, "s2": {"cells": 2, "channels": 2}}
+SMALL = {"nats-tss": {}, "s2": {"cells": 3, "channels": 2}}
 
 
 def view_of(step: Step, **changes: Any) -> View:
