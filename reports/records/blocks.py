@@ -27,9 +27,8 @@ MARGIN = 0.5
 """Accuracies within plus or minus this many percentage points count as equally good."""
 
 NOISE = {"tabular": "search noise", "retrained": "search and retraining noise"}
-"""What the spread of accuracies over seeds is of: a table gives an architecture one value, so only the search varies;
-where each search is retrained once, both vary and cannot be told apart.
-"""
+"""The cause of the spread of accuracies over seeds. A table gives an architecture one value, so only the search varies;
+if each search is retrained once, both vary and cannot be separated."""
 UNITS = {"accuracy": PERCENT, "skip_share": FRACTION}
 """The records' columns that are bounded."""
 SAME = ["space", "dataset", "protocol", "scale", "evaluation", "dataset_digest"]

@@ -114,7 +114,7 @@ def test_a_diagram_across_enough_blocks(tmp_path, study, space_of, page_of):
     records, histories = (pd.concat(frames) for frames in zip(*renamed, strict=True))
     html = build(Results.of(records, histories), tmp_path / "out", space_of=space_of).read_text(encoding="utf-8")
     assert 'id="across-quick-critical-difference"' in html
-    assert "The methods do not rank alike (Friedman p = " in html
+    assert "The methods rank significantly differently (Friedman p = " in html
     page = page_of(tmp_path / "out" / "index.html")
     assert len(page.tables["across-quick-rankings"]) == 5
     assert len(page.tables["across-quick-pairs"]) == 7
@@ -147,7 +147,7 @@ def test_every_trial_has_its_row(report, results):
 def test_conditions_stand_before_results(html):
     for words in ("digits (digest 3a1f5c9e)", "cpu, threads 1", "dartboard 0.1.0", "torch 2.15.0"):
         assert words in html
-    assert html.index("Under what conditions") < html.index('id="results"') < html.index('id="collapse"')
+    assert html.index("Conditions</h2>") < html.index('id="results"') < html.index('id="collapse"')
     assert "<strong" not in html
 
 
@@ -186,7 +186,7 @@ def test_no_history_is_said_not_drawn(tmp_path, study, space_of):
     html = (tmp_path / "out" / "results" / "nats-tss-digits-quick.html").read_text(encoding="utf-8")
     assert "No trajectory is drawn" in html
     assert "No weights of the cell were recorded for random." in html
-    assert "One method ran here, so nothing is compared." in html
+    assert "Only one method ran, so there are no comparisons." in html
 
 
 @pytest.mark.parametrize(
