@@ -62,11 +62,11 @@ def doubts(record: Row, known: bool) -> list[str]:
     """What may keep the command from giving the same trial; `known`: the method is one of the registry."""
     words = []
     if not isinstance(record.get("origin"), Mapping):
-        words.append("The record does not say who set its settings: any that were given for it are missing here.")
+        words.append("The record does not say which settings were given for the trial, so the command lacks them.")
     if not known:
-        words.append(f"{record['method']} is a method from outside: name its file, path/to/file.py:NAME, instead.")
+        words.append(f"{record['method']} is not a registered method: give its file, path/to/file.py:NAME, instead.")
     if str(record["dataset"]).startswith(("npz:", "folder:")):
-        words.append(f"{record['dataset']} lay outside: give its path, which a record does not keep.")
+        words.append(f"{record['dataset']} is a data set of your own: give its path, which the record does not hold.")
     return words
 
 

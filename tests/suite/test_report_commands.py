@@ -202,7 +202,7 @@ def test_across_blocks_in_json_and_in_words(call, csv):
     assert view["friedman"]["p"] == pytest.approx(1 / 36)
     assert view["critical_difference"] == pytest.approx(2.343701 * math.sqrt(12 / 18), abs=1e-5)
     shown = " ".join(call("compare", path).stdout.split())
-    assert "The methods do not rank alike (Friedman p = 0.028, 3 methods over 3 blocks)." in shown
+    assert "The methods rank significantly differently (Friedman p = 0.028, 3 methods over 3 blocks)." in shown
 
 
 def test_bests_that_are_given_are_said_and_tested_nowhere(call, csv):
@@ -266,7 +266,7 @@ def test_chosen_baseline(call, csv):
         (HEADER + "a,s,d,0,1,9\n", "line 2 has 6 fields"),
         (HEADER + "\na,s,d,0\n", "line 3 has 4 fields"),
         (HEADER + 'a,s,d,0,"1\n', "not a CSV file that can be read"),
-        ("method,space,dataset,seed,value, value\na,s,d,0,1,2\n", "column 'value' stands there twice"),
+        ("method,space,dataset,seed,value, value\na,s,d,0,1,2\n", "column 'value' occurs twice"),
     ],
 )
 def test_bad_csv_is_one_line_and_exit_2(call, csv, text, words):

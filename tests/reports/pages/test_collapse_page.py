@@ -28,10 +28,12 @@ def watched(study):
 
 
 @pytest.fixture(scope="module")
-def site(watched, space_of, tmp_path_factory):
+def site(watched, space_of, tmp_path_factory, few_exhibits):
     records, histories, _ = watched
     out = tmp_path_factory.mktemp("collapse") / "report"
-    build(Results.of(records, histories), out, space_of=space_of)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("reports.render.catalogue", few_exhibits)
+        build(Results.of(records, histories), out, space_of=space_of)
     return out
 
 

@@ -197,7 +197,7 @@ def test_a_method_that_did_not_run_has_a_page_that_says_so(tmp_path, study, spac
     records, histories = study(methods=("random",), spaces=("nats-tss",), seeds=range(1))
     build(Results.of(records, histories), tmp_path / "out", space_of=space_of, recipes=registry)
     page = page_of(tmp_path / "out" / "methods" / "idle.html")
-    assert "It was not run here." in page.text
+    assert "It has no trials here." in page.text
     assert "<dt>gradient</dt><dd>none: idle</dd>" in page.text
     assert page.tables["options-idle"][1:] == [["rate", "0.5"], ["exact", "yes"]]
     listed = page_of(tmp_path / "out" / "methods" / "index.html").tables["methods"][1:]
