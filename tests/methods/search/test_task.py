@@ -25,7 +25,15 @@ GUIDE = Path(__file__).parents[3] / "docs" / "adding-a-task.md"
 BLOCKS = re.findall(r"```python\n(.*?)```", GUIDE.read_text(encoding="utf-8"), re.DOTALL)
 SMALL = [
     word
-    for change in ("epochs=2", "images=64", "channels=4", "cells=3", "evaluate.epochs=1", "evaluate.channels=4")
+    for change in (
+        "epochs=2",
+        "images=32",
+        "batch_size=8",
+        "channels=4",
+        "cells=3",
+        "evaluate.epochs=1",
+        "evaluate.channels=4",
+    )
     for word in ("--set", change)
 ]
 
