@@ -90,7 +90,7 @@ def test_seeds_can_be_asked_for():
     assert study.with_seeds(3).trials[0].seeds == [0, 1, 2]
 
 
-BY_HAND = Path(__file__).parents[1] / "by_hand.toml"
+BY_HAND = Path(__file__).parents[2] / "by_hand.toml"
 EXHIBIT = f"""{BY_HAND.read_text(encoding="utf-8")}
 [[trials]]
 methods = ["random"]
