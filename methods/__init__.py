@@ -13,6 +13,7 @@ from pkgutil import walk_packages
 from typing import TYPE_CHECKING, Any
 
 from spaces.common.errors import InputError, unknown
+from spaces.common.metric import IMAGE_CLASSIFICATION
 
 if TYPE_CHECKING:
     from methods.search.loop import Search
@@ -78,9 +79,6 @@ def _assigned(file: Path) -> list[str]:
     return [node.id for target in targets for node in ast.walk(target) if isinstance(node, ast.Name)]
 
 
-IMAGE_CLASSIFICATION = "image-classification"
-"""The task of a trial that names no other."""
-
 METHODS = Registry(__name__, __path__, MACHINERY)
 
 
@@ -129,4 +127,4 @@ def __getattr__(name: str) -> Any:
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
-__all__ = ["IMAGE_CLASSIFICATION", "METHODS", "Registry", "Search", "get_method", "get_task"]
+__all__ = ["METHODS", "Registry", "Search", "get_method", "get_task"]

@@ -8,7 +8,6 @@ regularized more from its start (R-DARTS, section 5).
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from math import ceil
 
 from methods.darts import DARTS_2ND
 from methods.probes.curvature import HESSIAN
@@ -16,6 +15,7 @@ from methods.search.options import Option
 from methods.search.pieces import History
 from methods.search.probe import Watched
 from methods.search.settings import Settings
+from spaces.common import eigenvalue_alarm
 
 EVERY = 2
 """Epochs between two eigenvalues."""
@@ -41,29 +41,11 @@ def eigenvalues(history: History) -> list[tuple[int, float]]:
     return [(row["epoch"], row[column]) for row in history if row["epoch"] % EVERY == 0 and column in row]
 
 
-def local_averages(values: Sequence[float], window: int) -> list[float | None]:
-    """The mean of each value and those before it, `window` in all; of fewer at the start, None below half of them."""
-    averages: list[float | None] = []
-    for end in range(1, len(values) + 1):
-        recent = values[max(0, end - window) : end]
-        averages.append(sum(recent) / len(recent) if len(recent) >= ceil(window / 2) else None)
-    return averages
-
-
 def alarms(measured: Sequence[tuple[int, float]], settings: Settings) -> Iterator[tuple[int, int]]:
-    """Where λ̄(t - k) / λ̄(t) < 0.75 in `measured`: the number of the measurement, and that of the one to go back to.
-
-    λ̄ is a local average (`window`), k is `delta` measurements. An average is centred half a window back, and the
-    search goes back to the centre of the older one. There is no alarm that leads to before `start_epoch`.
-    """
-    window, delta = WINDOW.of(settings), DELTA.of(settings)
-    averages = local_averages([value for _, value in measured], window)
-    for now in range(delta, len(measured)):
-        before, here, back = averages[now - delta], averages[now], now - delta - window // 2
-        if before is None or here is None or here <= 0 or back < 0:
-            continue
-        if measured[back][0] >= START_EPOCH.of(settings) and before / here < RATIO.of(settings):
-            yield now, back
+    """The alarms in `measured`: the measurement's place, and that of the one to go back to, from `start_epoch` on."""
+    values = [value for _, value in measured]
+    found = eigenvalue_alarm.alarms(values, WINDOW.of(settings), DELTA.of(settings), RATIO.of(settings))
+    return ((now, back) for now, back in found if measured[back][0] >= START_EPOCH.of(settings))
 
 
 # --- DARTS-ES --------------------------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ from math import gcd
 from pathlib import Path
 from typing import Any
 
-from methods import IMAGE_CLASSIFICATION, METHODS, get_method, get_task
+from methods import METHODS, get_method, get_task
 from methods.probes import get_probe
 from methods.search.external.own_errors import own_errors
 from methods.search.method import Method
@@ -18,6 +18,7 @@ from spaces import get_space
 from spaces.base import Space
 from spaces.common.errors import InputError
 from spaces.common.files import file_digest
+from spaces.common.metric import IMAGE_CLASSIFICATION
 from spaces.common.plural import counted
 from suite.compute import USUAL, Compute
 from suite.data.pixels import LOSSLESS

@@ -14,10 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
-from methods import IMAGE_CLASSIFICATION
 from spaces.common.errors import InputError
 from spaces.common.files import write_whole
-from spaces.common.metric import ACCURACY, Metric
+from spaces.common.metric import ACCURACY, IMAGE_CLASSIFICATION, Metric
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -56,7 +55,7 @@ class Record(BaseModel):
     probe_seconds: float = 0.0
     evaluate_seconds: float
     search_steps: int
-    parameters: dict[str, dict[str, str | list[int]]] = {}
+    parameters: dict[str, dict[str, str | list[int]]] | None = None
     epochs: int
     answer_epoch: int | None = None
     probes: dict[str, int] = {}
@@ -146,9 +145,15 @@ def load_frames(runs: Path) -> tuple["DataFrame", "DataFrame"]:
     for folder, record in found:
         if (other := folders.setdefault(record.key, folder)) != folder:
             raise InputError(f"{other} and {folder} hold the same trial: keep one of them")
-    records = pd.DataFrame([{**record.model_dump(), "study": folder.parent.name} for folder, record in found])
+    records = pd.DataFrame([_columns(record) | {"study": folder.parent.name} for folder, record in found])
     histories = [history(folder, record) for folder, record in found]
     return records, pd.concat(histories, ignore_index=True)
+
+
+def _columns(record: Record) -> dict[str, Any]:
+    """A record's fields, its metric as three: `metric` (the name), `better` and `unit`."""
+    metric = record.metric
+    return record.model_dump() | {"metric": metric.name, "better": metric.better, "unit": metric.unit}
 
 
 def history(folder: Path, record: Record) -> "DataFrame":

@@ -28,8 +28,9 @@ from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
-from methods import IMAGE_CLASSIFICATION, METHODS
+from methods import METHODS
 from spaces.common.errors import InputError, unknown
+from spaces.common.metric import IMAGE_CLASSIFICATION
 from spaces.common.toml import read_toml
 from suite.compute import USUAL, Compute
 from suite.data.sets import available

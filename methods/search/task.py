@@ -7,8 +7,7 @@ from typing import ClassVar, Literal, Protocol
 import torch.nn.functional as F
 from torch import Tensor
 
-from methods import IMAGE_CLASSIFICATION
-from spaces.common.metric import ACCURACY, Metric
+from spaces.common.metric import ACCURACY, IMAGE_CLASSIFICATION, Metric
 
 Reduction = Literal["mean", "sum"]
 Parameters = Mapping[str, Tensor]

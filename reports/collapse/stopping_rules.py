@@ -1,4 +1,4 @@
-"""Published rules that call a collapse while it comes, read off a history after the fact: when would they have?"""
+"""Published stopping rules, applied to a finished history: the epoch in which they would have stopped the search."""
 
 from dataclasses import dataclass
 
@@ -6,18 +6,17 @@ import numpy as np
 import pandas as pd
 
 from spaces.cells.genotype import Genotype
+from spaces.common.eigenvalue_alarm import alarms, reach
 
 EIGENVALUE = "probe.hessian.dominant_decayed"
 
 
 @dataclass(frozen=True)
 class EigenvalueRule:
-    """R-DARTS (Zela et al., ICLR 2020, section 4): the dominant eigenvalue's local average has grown too fast.
+    """R-DARTS (`spaces.common.eigenvalue_alarm`), as the recipe `r-darts-es` stops: at the first alarm.
 
-    It reads the eigenvalue after every second epoch, as published, whatever was measured in between: `every`, `window`,
-    `delta` and `start` are epochs. The average is over a `window` (less at the start, at least half); the alarm is that
-    of `delta` ago, divided by the present one, below `ratio`, and the epoch that it would go back to not before
-    `start`. The recipe `r-darts-es` stops at the first.
+    `every`, `window`, `delta` and `start` are epochs. The rule reads the eigenvalue after every second epoch, as
+    published, even if it was measured more often; there is no alarm that leads to an epoch before `start`.
     """
 
     every: int = 2
@@ -30,7 +29,7 @@ class EigenvalueRule:
 
     @property
     def reads(self) -> str:
-        """What it takes for the rule to call, in words."""
+        """What the rule needs in a history, in words."""
         epochs = self.start + self._reach() * self.every
         return f"the dominant eigenvalue after every second epoch, for {epochs} epochs or more"
 
@@ -39,35 +38,28 @@ class EigenvalueRule:
         if not self.applies(history):
             return np.nan
         measured = self._read(history)
-        window = self.window // self.every
-        averages = measured[EIGENVALUE].rolling(window, min_periods=-(-window // 2)).mean()
-        ratios = (averages.shift(self.delta // self.every) / averages).where(averages > 0)
-        calls = measured["epoch"][(ratios < self.ratio) & (self._back(measured) >= self.start)]
-        return float(calls.iloc[0]) if len(calls) else np.nan
+        epochs, values = list(measured["epoch"]), list(measured[EIGENVALUE])
+        found = alarms(values, self.window // self.every, self.delta // self.every, self.ratio)
+        return next((float(epochs[now]) for now, back in found if epochs[back] >= self.start), np.nan)
 
     def applies(self, history: pd.DataFrame) -> bool:
-        """Was what the rule reads measured, and long enough for it to have called at all?"""
+        """Whether the history has what the rule reads, for long enough that it could have raised an alarm."""
         if EIGENVALUE not in history:
             return False
         measured = self._read(history)
-        return bool(measured[EIGENVALUE].notna().all() and (self._back(measured) >= self.start).any())
+        far_back = measured["epoch"].shift(self._reach())
+        return bool(measured[EIGENVALUE].notna().all() and (far_back >= self.start).any())
 
     def _read(self, history: pd.DataFrame) -> pd.DataFrame:
         return history[history["epoch"] % self.every == 0]
 
-    def _back(self, measured: pd.DataFrame) -> "pd.Series[float]":
-        """The epoch that an alarm at each measurement would go back to, NaN where there is none."""
-        return measured["epoch"].shift(self._reach())
-
     def _reach(self) -> int:
-        """How many of the measurements that it reads an alarm goes back by."""
-        # An average is centred half a window back, and the alarm goes back by `delta` more.
-        return self.window // self.every // 2 + self.delta // self.every
+        return reach(self.window // self.every, self.delta // self.every)
 
 
 @dataclass(frozen=True)
 class SkipRule:
-    """DARTS+ (Liang et al., arXiv:1909.06035, 2019, criterion 1): `skips` skips or more in the normal cell."""
+    """DARTS+ (Liang et al., arXiv:1909.06035, criterion 1): `skips` skip-connections or more in a normal cell."""
 
     skips: int = 2
 
@@ -82,7 +74,7 @@ class SkipRule:
         return np.nan
 
     def applies(self, history: pd.DataFrame) -> bool:
-        """Every history has its genotypes."""
+        """Always: every history has its genotypes."""
         return True
 
 

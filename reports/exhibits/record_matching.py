@@ -8,6 +8,8 @@ import pandas as pd
 
 from reports.exhibits.exhibit import Exhibit, TrialBlock
 from reports.exhibits.metrics import STAND_IN
+from reports.records.blocks import completed
+from spaces.common.metric import IMAGE_CLASSIFICATION
 
 SIZES = (
     *("epochs", "batch_size", "channels", "cells", "weights_share", "images", "size", "threads"),
@@ -33,7 +35,8 @@ def matching_records(exhibit: Exhibit, records: pd.DataFrame, others: Iterable[T
     own = [dict(block.settings) for block in exhibit.trials]
     of_others = [block.settings for block in others if block.settings and block.settings not in own]
     varied = varied_settings(exhibit)
-    candidates = records[records["method"].isin(exhibit.methods)]
+    classified = completed(records)["task"] == IMAGE_CLASSIFICATION  # as all of the papers' trials are
+    candidates = records[records["method"].isin(exhibit.methods) & classified]
     if candidates.empty:
         return candidates
     rows = candidates.to_dict("records")

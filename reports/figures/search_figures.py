@@ -15,14 +15,23 @@ from reports.records.blocks import Block, slug
 from reports.sentences.numbers import sentence
 from reports.sentences.numbers import two_decimals as number
 from spaces.cells.genotype import Genotype
+from spaces.common.metric import IMAGE_CLASSIFICATION, Metric
 
-ACCURACY_COLUMNS = {
-    "tabular_accuracy": ("Test accuracy in the table (%)", "test accuracy of the epoch's architecture in the table"),
-    "discrete_accuracy": (
-        "Supernet accuracy, discretized (%)",
-        "accuracy on the architecture split of the supernet restricted to the epoch's architecture, weights inherited",
-    ),
-}
+
+def _architecture_columns(metric: Metric) -> dict[str, tuple[str, str]]:
+    """Columns with the metric of an epoch's architecture: the axis, and what it is of, in words."""
+    name, unit = metric.name.replace("_", " "), f" ({metric.unit})" if metric.unit else ""
+    return {
+        f"tabular_{metric.name}": (
+            f"Test {name} in the table{unit}",
+            f"test {name} of the epoch's architecture in the table",
+        ),
+        f"discrete_{metric.name}": (
+            f"Supernet {name}, discretized{unit}",
+            f"{name} on the architecture split of the supernet restricted to the epoch's architecture, weights "
+            "inherited",
+        ),
+    }
 
 
 def cell_name(kind: str) -> str:
@@ -33,22 +42,24 @@ def cell_name(kind: str) -> str:
 def accuracy_trajectory(
     block: Block, histories: pd.DataFrame, method_styles: dict[str, Style] | None = None
 ) -> ReportFigure | None:
-    """The discretized architecture's accuracy over epochs: a bold mean and a thin line a seed, for each method.
+    """The metric of the discretized architecture over epochs: a bold mean and a thin line a seed, for each method.
 
-    `histories` holds the epochs of the block's trials. The table's accuracy is shown where every epoch has one, else
+    `histories` holds the epochs of the block's trials. The table's value is shown where every epoch has one, else
     the supernet's; the axis says which. A mean ends where the first of its seeds does. `None` without any epoch.
     """
     rows = _epochs(block, histories)
-    column = next((name for name in ACCURACY_COLUMNS if name in rows.columns and rows[name].notna().all()), None)
+    columns = _architecture_columns(block.metric)
+    column = next((name for name in columns if name in rows.columns and rows[name].notna().all()), None)
     if rows.empty or column is None:
         return None
-    axis, words = ACCURACY_COLUMNS[column]
-    figure, ends = _curves(block, rows, column, axis, " %", method_styles)
+    axis, words = columns[column]
+    unit = f" {block.metric.unit}" if block.metric.unit else ""
+    figure, ends = _curves(block, rows, column, axis, unit, method_styles)
     return ReportFigure(
         figure,
         f"{block.slug}-trajectory",
         f"{block.title}, trajectories: {words}. Bold: mean over seeds; thin: each seed. {sentence(block.conditions)}",
-        f"Accuracy over epochs on {block.title}; mean over seeds: {'; '.join(ends)}.",
+        f"{block.metric.title} over epochs on {block.title}; mean over seeds: {'; '.join(ends)}.",
         rows[["label", "seed", "epoch", column, "key"]],
     )
 
@@ -60,7 +71,8 @@ def loss_curves(
     rows = _epochs(block, histories)
     if rows.empty or "train_loss" not in rows.columns:
         return None
-    figure, ends = _curves(block, rows, "train_loss", "Training loss (cross-entropy)", "", method_styles)
+    axis = "Training loss (cross-entropy)" if block.task == IMAGE_CLASSIFICATION else "Training loss"
+    figure, ends = _curves(block, rows, "train_loss", axis, "", method_styles)
     return ReportFigure(
         figure,
         f"{block.slug}-losses",
@@ -152,7 +164,8 @@ def found_cell(block: Block, trial: dict[str, Any], genotype: Genotype, kind: st
     """The cell that one trial found."""
     name = f"{trial['label']}, seed {trial['seed']}, {cell_name(kind)}"
     share = f"skip share {number(genotype.skip_share(kind))}"
-    caption = f"{block.title}, {name}: {share}, accuracy of this trial {number(float(trial['accuracy']))} %. "
+    score = f"{block.metric.name} of this trial {block.metric.words(float(trial['score']))}"
+    caption = f"{block.title}, {name}: {share}, {score}. "
     slugged = f"{block.slug}-cell-{slug(str(trial['key']))}-{slug(kind)}"
     return cell_report_figure(
         genotype, kind, slugged, caption + sentence(block.conditions), f"{trial['label']}, {share}"

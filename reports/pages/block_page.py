@@ -79,7 +79,7 @@ def conditions(records: pd.DataFrame) -> list[tuple[str, list[str]]]:
     scales = pd.Series([f"{protocol}: {scale_words(protocol, scale)}" for protocol, scale in pairs])
     return [
         ("Protocol and scale", _counted(scales)),
-        ("Accuracy is", _counted(records["evaluation"].astype(str) + ": " + records["convention"].astype(str))),
+        ("Scores are", _counted(records["evaluation"].astype(str) + ": " + records["convention"].astype(str))),
         ("Data sets", _counted(datasets)),
         ("Seeds", [", ".join(str(seed) for seed in sorted(records["seed"].unique()))]),
         ("Device", _counted(records["device"].astype(str) + ", threads " + records["threads"].astype(str))),
@@ -106,14 +106,14 @@ def recipes(records: pd.DataFrame) -> list[Recipe]:
 
 
 def _section(block: Block, results: Results, space_of: SpaceOf, method_styles: dict[str, Style]) -> Section:
-    comparison = with_statements(block.comparison, block.accuracies)
+    comparison = with_statements(block.comparison, block.scores)
     histories = results.histories
     section = Section(
         block=block,
         main=tables.main(block),
         comparisons=tables.comparisons(block, comparison),
         bests=tables.best(
-            bests(block.accuracies), f"{block.title}, best of k searches: {block.conditions}", f"{block.slug}-bests"
+            bests(block.scores), f"{block.title}, best of k searches: {block.conditions}", f"{block.slug}-bests"
         ),
         trials=tables.trials(block),
         statements=[*pairing_sentences.statements(comparison), *(str(words) for words in comparison["statement"])],
@@ -121,7 +121,7 @@ def _section(block: Block, results: Results, space_of: SpaceOf, method_styles: d
         losses=search_figures.loss_curves(block, histories, method_styles) if len(histories) else None,
     )
     if section.trajectory is None:
-        section.missing.append("No trajectory is drawn: the histories do not hold an accuracy for every epoch.")
+        section.missing.append("No trajectory is drawn: the histories do not hold the metric of every epoch.")
     # The first seed of each method is drawn, so that no trial is chosen by its result.
     for trial in named_rows(block.records.drop_duplicates("label")):
         found = trial_page.draw(block, trial, results.history(str(trial["key"])), space_of)

@@ -48,7 +48,7 @@ def across(results: Results) -> list[Across]:
     return views
 
 
-def values_of(own: list[Block], metric: str = "accuracy", better: str | None = None) -> pd.DataFrame:
+def values_of(own: list[Block], metric: str | None = None, better: str | None = None) -> pd.DataFrame:
     """The plain frame of several blocks; where two are of one space and data set, their names tell them apart.
 
     Raises `InputError` as `Block.values`.

@@ -6,6 +6,7 @@ write it, which is the definition; `fast` (`spaces.engine`) computes a whole cel
 """
 
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, replace
@@ -110,6 +111,31 @@ class Supernet(nn.Module, ABC):
         self.config = replace(self.config, engine=engine)
         for cell in cells:
             cell.engine = engine
+
+    def computed_by(self) -> str:
+        """What computes the supernet, in words: engine, precision and kernels, with the cells that differ.
+
+        For example "fast, fp32, with C++ kernels; 2 of 5 cells leave unknown operations to the reference engine: NAME".
+        """
+        cells = self.mixed_cells
+        if self.precision == "bf16":
+            return "reference, bf16 autocast"
+        like = next(self.parameters())
+        precision = f"fp{torch.finfo(like.dtype).bits}"
+        if self.engine == "reference" or not cells:
+            return f"reference, {precision}"
+        engines = [(cell, cell.fast) for cell in cells if cell.fast]
+        (usual, _), *others = Counter(fast.kernels(cell, like) for cell, fast in engines).most_common()
+        unknown = [names for cell, fast in engines if (names := fast.unknown(cell))]
+        parts = [
+            f"fast, {precision}, {usual}",
+            *(f"{count} of {len(cells)} cells {kernels}" for kernels, count in others),
+        ]
+        if unknown:
+            names = ", ".join(sorted({name for each in unknown for name in each}))
+            count = f"{len(unknown)} of {len(cells)} cells"
+            parts.append(f"{count} leave unknown operations to the reference engine: {names}")
+        return "; ".join(parts)
 
     @property
     def precision(self) -> Precision:

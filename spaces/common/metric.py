@@ -18,6 +18,16 @@ class Metric:
     better: Literal["higher", "lower"]
     unit: Literal["%", ""] = ""
 
+    @property
+    def title(self) -> str:
+        """The name as a heading: `Accuracy`."""
+        return self.name.replace("_", " ").capitalize()
+
+    @property
+    def heading(self) -> str:
+        """The name as a heading, with its unit: `Accuracy (%)`."""
+        return f"{self.title} ({self.unit})" if self.unit else self.title
+
     def words(self, value: float) -> str:
         """A value with its unit, such as `93.10 %`."""
         return f"{value:.2f} {self.unit}" if self.unit else f"{value:.4g}"
@@ -31,5 +41,8 @@ class Metric:
         """Whether `value` is better than `on`; false for what is not a number."""
         return value > on if self.better == "higher" else value < on
 
+
+IMAGE_CLASSIFICATION = "image-classification"
+"""The task of a trial that names no other; its metric is `ACCURACY`."""
 
 ACCURACY = Metric("accuracy", better="higher", unit="%")

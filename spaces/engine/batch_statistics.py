@@ -7,21 +7,20 @@ d = Σ g Y over the N pixels of the batch, and p = (d - m q) s:
     ∂L/∂w = Σ_c (γ p + β q)      ∂L/∂γ = w p      ∂L/∂β = w q
     ∂L/∂Y = A g + B Y + K   with   B = -A s p / N,   K = -A q / N - B m
 
-and B = K = 0 where m and s are running statistics. The kernels compute these: `coefficients`, `normalising` and
-`slopes`, in plain torch in `portable_statistics.py`, which the C++ family uses too, in Triton in
-`statistics_kernels.py`.
+and B = K = 0 where m and s are running statistics. The kernels compute these (`forward_coefficients`,
+`normalization`, `backward_coefficients`): in plain torch in `torch_statistics.py`, which the C++ family uses too, and
+in Triton in `statistics_kernels.py`.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from types import ModuleType
 from typing import Self
 
 import torch
 from torch import Tensor
 
 from spaces.cells.operations import BatchNorm
-from spaces.engine.torch_statistics import Norms
+from spaces.engine.kernels import Kernels, Norms
 
 
 @dataclass
@@ -56,13 +55,13 @@ class Statistics:
             ([self.mean[row] for row in rows], [self.variance[row] for row in rows]) if self.of_batch else (None, None)
         )
 
-    def measure(self, kernels: ModuleType, rows: Sequence[int], y: Tensor) -> None:
-        """Write the moments of `y` to each of `rows`, if they are wanted."""
+    def measure(self, kernels: Kernels, rows: Sequence[int], y: Tensor) -> None:
+        """Write the moments of `y` to each of `rows`, if the batch's own are used."""
         if self.of_batch:
             kernels.moments(y, *self.written(rows))
 
     def norms(self, rows: slice) -> Norms:
-        """What these rows say."""
+        """These rows."""
         return Norms(self.mean[rows], self.variance[rows], self.eps[rows], self.through[rows])
 
 

@@ -1,14 +1,14 @@
-"""What a fast cell computes of one source node: operations of its outgoing edges, as many at once as can be.
+"""The operations on one source node, grouped by kind so that the kernels compute a group in one call.
 
-A group takes the state x `[N, H, W, C]` of its source and gives a value `[N, H', W', C]` for each of its members: the
-operation's output before batch norm and before any weight. Going back it is told, member by member, the
-gradient g of the node that the member feeds and what batch norm makes of it (`portable.Slope`).
+A group takes the state x `[N, H, W, C]` of its source and returns a value `[N, H', W', C]` for each of its members: the
+operation's output before its last batch norm and before its weight. In the backward pass it is given, for each member,
+the gradient g of the node that the member feeds and the batch norm's `BackwardCoefficients`.
 """
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from types import ModuleType
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -16,127 +16,110 @@ from torch import Tensor, nn
 
 from spaces.cells.operations import FactorizedReduce, pool_input
 from spaces.engine.batch_statistics import Statistics
-from spaces.engine.torch_kernels import Mean, Pointwise, Value, Weighed, pixels, planes
-from spaces.engine.torch_statistics import Slope
+from spaces.engine.kernels import BackwardCoefficients, Kernels, Mean, Pointwise, Value, WeightedImages
+from spaces.engine.torch_kernels import channels_first, channels_last, convolution_backward
 
-Kernels = ModuleType
-"""`portable` or another module with its functions."""
+NOTHING = WeightedImages([], [])
 
 
-NOTHING = Weighed([], [])
+class GroupInputs(NamedTuple):
+    """What both passes of a group read: the kernels, the source's state, the members' parameters, the statistics."""
+
+    kernels: Kernels
+    x: Tensor
+    parameters: Sequence[Tensor]
+    statistics: Statistics
+
+
+class GroupOutputs(NamedTuple):
+    """The members' values (an empty tensor: not stored), and what else the backward pass needs."""
+
+    values: Sequence[Tensor]
+    saved: Sequence[Tensor] = ()
 
 
 @dataclass
-class Back:
-    """What comes back to a group: for each member the gradient of its node, and its slope."""
+class GroupGradients:
+    """The gradients that reach a group: for each member that of its node, and its batch norm's coefficients."""
 
     gradients: Sequence[Tensor]
-    slopes: Sequence[Slope]
-    statistics: Statistics
+    coefficients: Sequence[BackwardCoefficients]
     products: Sequence[Tensor | None]  # Σ g relu(x)ᵀ of a member that is `Pointwise`
-    weights: bool  # are the gradients of the parameters asked for?
-    # The first group of a source also takes along what comes back past all groups, to gx as it is (if it is filled).
-    whole: Weighed = NOTHING
-    means: Weighed = NOTHING
-    filled: bool = True
+    weights: bool  # whether the gradients of the parameters are requested
+    # The convolutions of a source also add the gradients that bypass all groups; gx is overwritten unless `accumulate`.
+    whole: WeightedImages = NOTHING
+    means: WeightedImages = NOTHING
+    accumulate: bool = True
 
 
 @dataclass
 class Group(ABC):
-    """Operations of one kind on one source; `rows` are its members' places in the cell's statistics."""
+    """Operations of one kind on one source; `rows` are its members' rows in the cell's statistics."""
 
     source: int
     rows: list[int] = field(default_factory=list)
 
     @abstractmethod
     def parameters(self) -> list[Tensor]:
-        """The members' parameters, read now: a functional call may have put others in their place."""
+        """The members' parameters, read at every call: a functional call may have replaced them."""
 
     @abstractmethod
-    def forward(
-        self, kernels: Kernels, x: Tensor, parameters: Sequence[Tensor], statistics: Statistics
-    ) -> tuple[list[Tensor], list[Tensor]]:
-        """The members' values (empty: not stored), and what else the way back needs."""
+    def forward(self, given: GroupInputs) -> GroupOutputs:
+        """The members' values; writes their statistics."""
 
     @abstractmethod
     def backward(
-        self,
-        kernels: Kernels,
-        x: Tensor,
-        values: Sequence[Tensor],
-        kept: Sequence[Tensor],
-        parameters: Sequence[Tensor],
-        back: Back,
-        gx: Tensor,
+        self, given: GroupInputs, outputs: GroupOutputs, back: GroupGradients, gx: Tensor
     ) -> list[Tensor | None]:
         """Add the gradient at x to gx; returns the parameters' gradients."""
 
     def value(self, member: int, x: Tensor, parameters: Sequence[Tensor], stored: Tensor) -> Value:
-        """A member's value: what was stored, or, where that is empty, how to make it."""
+        """A member's value: as stored or, where `stored` is empty, as a description that the kernels evaluate."""
         return stored
-
-
-def _slopes(kernels: Kernels, values: Sequence[Tensor], back: Back) -> Tensor:
-    """dL/dvalue, all members side by side `[N, H, W, members · C]`."""
-    *shape, channels = values[0].shape
-    out = values[0].new_empty(*shape, len(values) * channels)
-    for y, g, grad_output, into in zip(values, back.gradients, back.slopes, out.chunk(len(values), -1), strict=True):
-        kernels.combine([g, y], grad_output[:2], grad_output.constant, into)
-    return out
 
 
 @dataclass
 class Convolutions(Group):
-    """ReLU and dense convolutions of stride 1: the ReLU once for all."""
+    """ReLU and dense convolutions of stride 1, which share one ReLU."""
 
     convolutions: list[nn.Conv2d] = field(default_factory=list)
 
     def parameters(self) -> list[Tensor]:
-        """A kernel a member."""
+        """One kernel for each member."""
         return [convolution.weight for convolution in self.convolutions]
 
-    def forward(
-        self, kernels: Kernels, x: Tensor, parameters: Sequence[Tensor], statistics: Statistics
-    ) -> tuple[list[Tensor], list[Tensor]]:
-        """Keeps the second moments of the ReLU, where its 1 x 1 convolutions are not stored; it is computed again."""
-        values, second = kernels.dense(x, parameters, *statistics.written(self.rows))
-        return values, [] if second is None else [second]
+    def forward(self, given: GroupInputs) -> GroupOutputs:
+        """Saves the second moments of the ReLU if its 1 x 1 convolutions are not stored; recomputes the ReLU."""
+        values, second = given.kernels.dense(given.x, given.parameters, *given.statistics.written(self.rows))
+        return GroupOutputs(values, [] if second is None else [second])
 
     def value(self, member: int, x: Tensor, parameters: Sequence[Tensor], stored: Tensor) -> Value:
-        """A 1 x 1 convolution may not have been stored."""
+        """A 1 x 1 convolution may not be stored."""
         return stored if stored.numel() else Pointwise(x, parameters[member])
 
     def backward(
-        self,
-        kernels: Kernels,
-        x: Tensor,
-        values: Sequence[Tensor],
-        kept: Sequence[Tensor],
-        parameters: Sequence[Tensor],
-        back: Back,
-        gx: Tensor,
+        self, given: GroupInputs, outputs: GroupOutputs, back: GroupGradients, gx: Tensor
     ) -> list[Tensor | None]:
-        """All members at once, and what comes back past them."""
-        found: list[Tensor | None] = kernels.dense_backward(
+        """All members at once, with the gradients that bypass the groups."""
+        return given.kernels.dense_backward(
             back.gradients,
-            values,
-            back.slopes,
-            x,
-            parameters,
+            outputs.values,
+            back.coefficients,
+            given.x,
+            given.parameters,
             gx,
-            second=kept[0] if kept else None,
+            second=outputs.saved[0] if outputs.saved else None,
             products=back.products,
             whole=back.whole,
             means=back.means,
-            accumulate=back.filled,
+            accumulate=back.accumulate,
             of_weights=back.weights,
         )
-        return found
 
 
 @dataclass
 class Reductions(Group):
-    """Skip-connections of stride 2 (`FactorizedReduce`), as one 1x1 convolution of both halves of the pixels."""
+    """Skip-connections of stride 2 (`FactorizedReduce`), as one 1x1 convolution of even and odd pixels together."""
 
     modules: list[FactorizedReduce] = field(default_factory=list)
 
@@ -144,55 +127,47 @@ class Reductions(Group):
         """The even pixels' and the odd pixels' kernel of each member."""
         return [kernel for module in self.modules for kernel in (module.even.weight, module.odd.weight)]
 
-    def forward(
-        self, kernels: Kernels, x: Tensor, parameters: Sequence[Tensor], statistics: Statistics
-    ) -> tuple[list[Tensor], list[Tensor]]:
-        """Nothing more is kept."""
-        stacked = pixels(F.conv2d(planes(self._halves(kernels, x)), self._weight(parameters)))
+    def forward(self, given: GroupInputs) -> GroupOutputs:
+        """Saves nothing else."""
+        shifted = channels_first(self._even_and_odd(given))
+        stacked = channels_last(F.conv2d(shifted, self._weight(given.parameters)))
         values = list(stacked.chunk(len(self.rows), -1))
         for row, y in zip(self.rows, values, strict=True):
-            statistics.measure(kernels, [row], y)
-        return values, []
+            given.statistics.measure(given.kernels, [row], y)
+        return GroupOutputs(values)
 
     def backward(
-        self,
-        kernels: Kernels,
-        x: Tensor,
-        values: Sequence[Tensor],
-        kept: Sequence[Tensor],
-        parameters: Sequence[Tensor],
-        back: Back,
-        gx: Tensor,
+        self, given: GroupInputs, outputs: GroupOutputs, back: GroupGradients, gx: Tensor
     ) -> list[Tensor | None]:
-        """The halves go back to where they came from."""
-        grad_output = _slopes(kernels, values, back)
-        weight = self._weight(parameters)
-        of_halves, of_weight, _ = torch.ops.aten.convolution_backward(
-            planes(grad_output), planes(self._halves(kernels, x)), weight, None, [1, 1], [0, 0], [1, 1], False, [0, 0],
-            1, [True, back.weights, False],
+        """The gradients of even and odd pixels return to their places."""
+        x, weight = given.x, self._weight(given.parameters)
+        shifted = channels_first(self._even_and_odd(given))
+        of_shifted, of_weight, _ = convolution_backward(
+            channels_first(_before_norms(given.kernels, outputs.values, back)), shifted, weight, 1, [0, 0], 1, 1,
+            back.weights,
         )  # fmt: skip
-        even, odd = pixels(of_halves).chunk(2, -1)
+        even, odd = channels_last(of_shifted).chunk(2, -1)
         whole = x.new_zeros(x.shape)
         whole[:, ::2, ::2] = even
         target = whole[:, 1::2, 1::2]
         target += odd[:, : target.shape[1], : target.shape[2]]
-        kernels.rectify_backward(whole, x, gx)
-        if not back.weights:
-            return [None] * len(parameters)
-        of_kernels = of_weight.split([len(kernel) for kernel in parameters])
+        given.kernels.rectify_backward(whole, x, gx)
+        if of_weight is None:
+            return [None] * len(given.parameters)
+        of_kernels = torch.split(of_weight, [len(kernel) for kernel in given.parameters])
         return [of_kernel.chunk(2, dim=1)[number % 2] for number, of_kernel in enumerate(of_kernels)]
 
     @staticmethod
-    def _halves(kernels: Kernels, x: Tensor) -> Tensor:
-        """The even pixels and those one off, side by side: `[N, ceil(H / 2), ceil(W / 2), 2 C]`."""
-        rectified = kernels.rectify(x)
+    def _even_and_odd(given: GroupInputs) -> Tensor:
+        """The ReLU's even pixels and those one off, side by side: `[N, ceil(H / 2), ceil(W / 2), 2 C]`."""
+        rectified = given.kernels.rectify(given.x)
         even, odd = rectified[:, ::2, ::2], rectified[:, 1::2, 1::2]
         odd = F.pad(odd, (0, 0, 0, even.shape[2] - odd.shape[2], 0, even.shape[1] - odd.shape[1]))
         return torch.cat([even, odd], dim=-1)
 
     @staticmethod
     def _weight(parameters: Sequence[Tensor]) -> Tensor:
-        """One kernel over both halves: a member's first channels see the even pixels alone, its others the odd."""
+        """One kernel over both: a member's first channels read the even pixels alone, its others the odd ones."""
         sizes, channels = [len(kernel) for kernel in parameters], parameters[0].shape[1]
         whole = parameters[0].new_zeros(sum(sizes), 2 * channels, 1, 1)
         for number, (rows, kernel) in enumerate(zip(torch.split(whole, sizes), parameters, strict=True)):
@@ -200,56 +175,58 @@ class Reductions(Group):
         return whole
 
 
+def _before_norms(kernels: Kernels, values: Sequence[Tensor], back: GroupGradients) -> Tensor:
+    """dL/dvalue, all members side by side `[N, H, W, members · C]`."""
+    *shape, channels = values[0].shape
+    out = values[0].new_empty(*shape, len(values) * channels)
+    for y, g, by, into in zip(values, back.gradients, back.coefficients, out.chunk(len(values), -1), strict=True):
+        kernels.combine([g, y], by[:2], by.constant, into)
+    return out
+
+
 @dataclass
 class Pooling(Group):
-    """A pooling, computed once whatever the number of edges that have it."""
+    """A pooling, computed once for all edges that have it."""
 
     largest: bool = False
     stride: int = 1
     normed: bool = False
 
     def parameters(self) -> list[Tensor]:
-        """None."""
+        """A pooling has none."""
         return []
 
-    def forward(
-        self, kernels: Kernels, x: Tensor, parameters: Sequence[Tensor], statistics: Statistics
-    ) -> tuple[list[Tensor], list[Tensor]]:
-        """The members' values are one and the same."""
+    def forward(self, given: GroupInputs) -> GroupOutputs:
+        """All members have the same value."""
+        kernels = given.kernels
         if self.stride == 1 and not self.largest and not self.normed:
-            return [kernels.mean(x)] * len(self.rows), []
-        value = kernels.pool(x, self.stride, largest=self.largest)
+            return GroupOutputs([kernels.mean(given.x)] * len(self.rows))
+        value = kernels.pool(given.x, self.stride, largest=self.largest)
         if self.normed:
-            statistics.measure(kernels, self.rows, value)
-        return [value] * len(self.rows), []
+            given.statistics.measure(kernels, self.rows, value)
+        return GroupOutputs([value] * len(self.rows))
 
     def value(self, member: int, x: Tensor, parameters: Sequence[Tensor], stored: Tensor) -> Value:
-        """A mean without batch norm may not have been stored."""
+        """A mean without batch norm may not be stored."""
         return stored if stored.numel() else Mean(x)
 
     def backward(
-        self,
-        kernels: Kernels,
-        x: Tensor,
-        values: Sequence[Tensor],
-        kept: Sequence[Tensor],
-        parameters: Sequence[Tensor],
-        back: Back,
-        gx: Tensor,
+        self, given: GroupInputs, outputs: GroupOutputs, back: GroupGradients, gx: Tensor
     ) -> list[Tensor | None]:
-        """All members' gradients are added up before they go back; those of a mean that was not stored have done so."""
-        if not values[0].numel():
+        """Adds up the members' gradients first. A mean that was not stored is done already (`GroupGradients.means`)."""
+        kernels, value = given.kernels, outputs.values[0]
+        if not value.numel():
             return []
-        coefficients, constant = kernels.joined(back.slopes)
-        total = torch.empty_like(values[0])
-        kernels.combine([*back.gradients, values[0]], coefficients, constant, total)
-        kernels.pool_backward(total, x, values[0], self.stride, gx, largest=self.largest)
+        coefficients, constant = kernels.summed_coefficients(back.coefficients)
+        total = torch.empty_like(value)
+        kernels.combine([*back.gradients, value], coefficients, constant, total)
+        kernels.pool_backward(total, given.x, value, self.stride, gx, largest=self.largest)
         return []
 
 
 @dataclass
 class Module(Group):
-    """An operation that nothing here knows, as its module computes it."""
+    """An operation that no kernel computes: its own module computes it, as in the reference engine."""
 
     module: nn.Module = field(default_factory=nn.Identity)
 
@@ -257,36 +234,27 @@ class Module(Group):
         """The module's."""
         return list(self.module.parameters())
 
-    def forward(
-        self, kernels: Kernels, x: Tensor, parameters: Sequence[Tensor], statistics: Statistics
-    ) -> tuple[list[Tensor], list[Tensor]]:
-        """Keeps the module's own graph."""
+    def forward(self, given: GroupInputs) -> GroupOutputs:
+        """Saves the module's own graph."""
         with torch.enable_grad():
             # `data`: the module's graph must not take writes to other slices of the cell's output for writes to x.
-            leaf = x.data.requires_grad_()
-            out = self.module(pool_input(planes(leaf)))  # it may pool
-        return [pixels(out.detach())], [leaf, out]
+            leaf = given.x.data.requires_grad_()
+            out = self.module(pool_input(channels_first(leaf)))  # it may pool
+        return GroupOutputs([channels_last(out.detach())], [leaf, out])
 
     def backward(
-        self,
-        kernels: Kernels,
-        x: Tensor,
-        values: Sequence[Tensor],
-        kept: Sequence[Tensor],
-        parameters: Sequence[Tensor],
-        back: Back,
-        gx: Tensor,
+        self, given: GroupInputs, outputs: GroupOutputs, back: GroupGradients, gx: Tensor
     ) -> list[Tensor | None]:
         """Through the module's own graph."""
-        (g,), (grad_output,), (leaf, out) = back.gradients, back.slopes, kept
-        wanted = [leaf, *(parameters if back.weights else [])]
+        (g,), (by,), (leaf, out) = back.gradients, back.coefficients, outputs.saved
+        wanted = [leaf, *(given.parameters if back.weights else [])]
         found = torch.autograd.grad(
             out,
             wanted,
-            planes(g * grad_output.of_gradient),
+            channels_first(g * by.of_gradient),
             retain_graph=True,
             allow_unused=True,
             materialize_grads=True,
         )
         gx.add_(found[0])
-        return list(found[1:]) if back.weights else [None] * len(parameters)
+        return list(found[1:]) if back.weights else [None] * len(given.parameters)

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.markup import escape
 
-from methods import IMAGE_CLASSIFICATION
 from spaces import DEFAULT_SPACE
 from spaces.common.errors import InputError
+from spaces.common.metric import IMAGE_CLASSIFICATION
 from spaces.common.plural import counted
 from suite.commands.options import (
     DataRoot,

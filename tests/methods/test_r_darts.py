@@ -9,9 +9,10 @@ import torch
 
 from methods import Search, get_method
 from methods.probes import get_probe
-from methods.r_darts import alarms, eigenvalues, local_averages
+from methods.r_darts import alarms, eigenvalues
 from methods.search.probe import Watched
 from methods.search.settings import Settings, resolve
+from spaces.common.eigenvalue_alarm import local_averages
 
 COLUMN = "probe.hessian.dominant_decayed"
 

@@ -13,9 +13,10 @@ import typer
 from typer.testing import CliRunner, Result
 
 from spaces.common.errors import InputError
-from suite import commands
+from suite import analytic, commands
 from suite.data.sets import load
 from suite.executors.local import Event, Failure, run_all
+from suite.exhibits import disk_cache
 from suite.plan import Plan
 from suite.store import HISTORY, read_records
 from suite.study import expand, read
@@ -89,6 +90,15 @@ set = {{ epochs = 4, batch_size = 8, "evaluate.epochs" = 3 }}
 @pytest.fixture
 def tiny_study(tiny_npz: Path, tmp_path: Path) -> Path:
     return study_on(tiny_npz, tmp_path / "tiny.toml")
+
+
+@pytest.fixture
+def brief_solutions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Ends the searches that a report solves after 40 steps; returns the folder of this test that caches them."""
+    solve = analytic.solve
+    monkeypatch.setattr(analytic, "solve", lambda method, settings: solve(method, {**settings, "epochs": 40}))
+    monkeypatch.setattr(disk_cache, "user_cache_path", lambda name: tmp_path / "cache" / name)
+    return tmp_path / "cache" / "dartboard" / "solved"
 
 
 @dataclass

@@ -103,13 +103,13 @@ def _rectified(x):
 
 
 @triton.jit
-def rectify_backward(slopes, x, ld, gx, ldg, pixels, channels, P: tl.constexpr, C: tl.constexpr):
-    """Add to gx what of all slopes passes the ReLU of x."""
+def rectify_backward(grad_outputs, x, ld, gx, ldg, pixels, channels, P: tl.constexpr, C: tl.constexpr):
+    """Add to gx what of all grad_outputs passes the ReLU of x."""
     p, c, inside = _tile(pixels, channels, P, C)
     value = tl.load(x + p * ld + c, mask=inside, other=0.0)
-    total = tl.load(slopes[0] + p * channels + c, mask=inside, other=0.0)
-    for k in tl.static_range(1, len(slopes)):
-        total += tl.load(slopes[k] + p * channels + c, mask=inside, other=0.0)
+    total = tl.load(grad_outputs[0] + p * channels + c, mask=inside, other=0.0)
+    for k in tl.static_range(1, len(grad_outputs)):
+        total += tl.load(grad_outputs[k] + p * channels + c, mask=inside, other=0.0)
     at = gx + p * ldg + c
     tl.store(at, tl.where(value <= 0, 0.0, total) + tl.load(at, mask=inside, other=0.0), mask=inside)
 
@@ -175,7 +175,7 @@ def pool_backward(
 
 
 @triton.jit
-def _normalising(scales, shifts, k: tl.constexpr, c, channels, NORMED: tl.constexpr):
+def _scale_and_shift(scales, shifts, k: tl.constexpr, c, channels, NORMED: tl.constexpr):
     """Scale and shift of a member's x: 1 and 0 where it is not normalised."""
     if NORMED:
         scale = tl.load(scales[k] + c, mask=c < channels, other=0.0)
@@ -211,7 +211,7 @@ def depthwise(
     image, row, column = p // (down * across), p // across % down, p % across
     for k in tl.static_range(len(xs)):
         if tl.program_id(2) == k:
-            scale, shift = _normalising(scales, shifts, k, c, channels, NORMED)
+            scale, shift = _scale_and_shift(scales, shifts, k, c, channels, NORMED)
             total = tl.zeros((P, C), outs[k].dtype.element_ty)
             for tap in range(SIZE * SIZE):
                 value = _tap(
@@ -224,7 +224,7 @@ def depthwise(
 
 @triton.jit
 def depthwise_weights(
-    slopes, xs, lds, scales, shifts, parts, pixels, channels, height, width, down, across,
+    grad_outputs, xs, lds, scales, shifts, parts, pixels, channels, height, width, down, across,
     SIZE: tl.constexpr, DILATION: tl.constexpr, STRIDE: tl.constexpr, NORMED: tl.constexpr,
     P: tl.constexpr, C: tl.constexpr,
 ):  # fmt: skip
@@ -233,8 +233,8 @@ def depthwise_weights(
     image, row, column = p // (down * across), p // across % down, p % across
     for k in tl.static_range(len(xs)):
         if tl.program_id(2) == k:
-            scale, shift = _normalising(scales, shifts, k, c, channels, NORMED)
-            grad_output = tl.load(slopes[k] + p * channels + c, mask=inside, other=0.0)
+            scale, shift = _scale_and_shift(scales, shifts, k, c, channels, NORMED)
+            grad_output = tl.load(grad_outputs[k] + p * channels + c, mask=inside, other=0.0)
             for tap in range(SIZE * SIZE):
                 value = _tap(
                     xs[k], lds[k], scale, shift, c, inside, image, row, column, tap, height, width,
@@ -264,16 +264,30 @@ def _transposed(
 
 @triton.jit
 def depthwise_back(
-    slopes, kernels, x, ld, gx, ldg, pixels, channels, height, width, down, across,
+    grad_outputs, kernels, x, ld, gx, ldg, pixels, channels, height, width, down, across,
     SIZE: tl.constexpr, DILATION: tl.constexpr, STRIDE: tl.constexpr, P: tl.constexpr, C: tl.constexpr,
 ):  # fmt: skip
     """Add to gx what comes back from all members, which read relu(x)."""
     p, c, inside = _tile(pixels, channels, P, C)
     image, row, column = p // (height * width), p // width % height, p % width
     total = tl.zeros((P, C), gx.dtype.element_ty)
-    for k in tl.static_range(len(slopes)):
+    for k in tl.static_range(len(grad_outputs)):
         total += _transposed(
-            slopes[k], kernels[k], c, channels, inside, image, row, column, down, across, SIZE, DILATION, STRIDE, P, C
+            grad_outputs[k],
+            kernels[k],
+            c,
+            channels,
+            inside,
+            image,
+            row,
+            column,
+            down,
+            across,
+            SIZE,
+            DILATION,
+            STRIDE,
+            P,
+            C,
         )
     value = tl.load(x + p * ld + c, mask=inside, other=0.0)
     at = gx + p * ldg + c
@@ -282,20 +296,20 @@ def depthwise_back(
 
 @triton.jit
 def depthwise_back_each(
-    slopes, kernels, xs, lds, scales, shifts, gxs, parts, rows, pixels, channels, height, width, down, across,
+    grad_outputs, kernels, xs, lds, scales, shifts, gxs, parts, rows, pixels, channels, height, width, down, across,
     SIZE: tl.constexpr, DILATION: tl.constexpr, STRIDE: tl.constexpr, NORMED: tl.constexpr,
     P: tl.constexpr, C: tl.constexpr,
 ):  # fmt: skip
     """Write what comes back to each member's scale · x + shift, and each tile's Σ of it and of its product with x."""
     p, c, inside = _tile(pixels, channels, P, C)
     image, row, column = p // (height * width), p // width % height, p % width
-    for k in tl.static_range(len(slopes)):
+    for k in tl.static_range(len(grad_outputs)):
         if tl.program_id(2) == k:
             total = _transposed(
-                slopes[k], kernels[k], c, channels, inside, image, row, column, down, across,
+                grad_outputs[k], kernels[k], c, channels, inside, image, row, column, down, across,
                 SIZE, DILATION, STRIDE, P, C,
             )  # fmt: skip
-            scale, shift = _normalising(scales, shifts, k, c, channels, NORMED)
+            scale, shift = _scale_and_shift(scales, shifts, k, c, channels, NORMED)
             value = tl.load(xs[k] + p * lds[k] + c, mask=inside, other=0.0)
             total = tl.where(value * scale + shift <= 0, 0.0, total)
             tl.store(gxs[k] + p * channels + c, total, mask=inside)

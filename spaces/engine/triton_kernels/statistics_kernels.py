@@ -1,6 +1,7 @@
 """The Triton kernels for what is known of an image's channels: moments, and what batch norm makes of them.
 
-`statistics.py` has the mathematics. What was summed tile by tile, `parts` float64 `[tiles, rows, channels]`, is added
+`spaces/engine/batch_statistics.py` has the mathematics.
+What was summed tile by tile, `parts` float64 `[tiles, rows, channels]`, is added
 up by one program in a fixed order, in double: no atomics, the same bits every time.
 """
 
@@ -76,7 +77,7 @@ def merge(
 
 
 @triton.jit
-def coefficients(
+def forward_coefficients(
     weights, scale, shift, width, mean, variance, eps, out, rows, channels, WIDE: tl.constexpr, C: tl.constexpr
 ):  # fmt: skip
     """A = w γ s of each row, then Σ (w β - A m): `[rows + 1, channels]`."""
@@ -93,7 +94,7 @@ def coefficients(
 
 
 @triton.jit
-def normalising(mean, variance, eps, scale, shift, out, rows, channels, AFFINE: tl.constexpr, C: tl.constexpr):
+def normalization(mean, variance, eps, scale, shift, out, rows, channels, AFFINE: tl.constexpr, C: tl.constexpr):
     """γ s of each row, and of each β - m γ s: `[2, rows, channels]`."""
     c, there = _channels(channels, C)
     row = tl.program_id(1)
@@ -107,7 +108,7 @@ def normalising(mean, variance, eps, scale, shift, out, rows, channels, AFFINE: 
 
 
 @triton.jit
-def slopes(
+def backward_coefficients(
     parts, tiles, of_parts, weights, scale, shift, width, mean, variance, eps, through, count, out, of_weights,
     of_scale, of_shift, channels, SHARED: tl.constexpr, WEIGHED: tl.constexpr, SCALED: tl.constexpr,
     LEARNT: tl.constexpr, WIDE: tl.constexpr, TILES: tl.constexpr, C: tl.constexpr,
@@ -149,7 +150,7 @@ def slopes(
 
 
 @triton.jit
-def joined(of_gradients, of_values, constants, out, channels, C: tl.constexpr):
+def summed_coefficients(of_gradients, of_values, constants, out, channels, C: tl.constexpr):
     """All A, then the sum of all B and that of all K: `[members + 2, channels]`."""
     c, there = _channels(channels, C)
     of_value = tl.zeros((C,), out.dtype.element_ty)

@@ -104,10 +104,8 @@ def test_a_best_of_nobody_knows_how_many():
     assert math.isnan(given["expected"])
     assert (given["n"], given["common_k"]) == (2, 2)
     said = statements(frame)
-    assert said[0] == (
-        "a: 97.50 is best of searches, not what one search gives, and is in no mean and no test. Of how many is not "
-        "said, so nothing says what it is expected to be."
-    )
+    assert said[0].startswith("a: 97.50 is best of searches, ")
+    assert "no expected best" in said[0]
     assert len(said) == 2
     alone = bests(pd.DataFrame(rows[-1:], columns=["method", "seed", "value", "convention"]))
     assert alone[["k", "n", "mean", "expected", "common_k"]].isna().sum(axis=1).tolist() == [4]
@@ -153,7 +151,8 @@ def test_a_best_is_in_no_mean_and_no_test(frame):
 
 def test_what_became_of_it_is_said(frame):
     said = statements(bests(frame))
-    assert said[0].startswith("b: 97.90 is best of 4, not what one search gives, and is in no mean and no test.")
-    assert said[0].endswith("Its 3 searches let expect 97.38.")
+    assert said[0].startswith("b: 97.90 is best of 4, ")
+    assert "is in no mean and no test" in said[0]
+    assert said[0].endswith("from its 3 searches, is 97.38.")
     assert "c: 97.40 is best of 10" in said[1]
-    assert "Without two searches of its own" in said[1]
+    assert "takes at least two searches" in said[1]

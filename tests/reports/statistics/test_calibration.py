@@ -11,7 +11,7 @@ from reports.statistics import equivalence, intervals, rankings, ranks, signific
 from reports.statistics.power import POWER, detectable
 from reports.statistics.significance import ALPHA, Estimate
 
-DOCS = Path(__file__).parents[2] / "docs" / "statistics.md"
+DOCS = Path(__file__).parents[3] / "docs" / "statistics.md"
 SHARE, DROP = 0.3, 40.0
 
 

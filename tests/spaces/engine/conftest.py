@@ -166,12 +166,12 @@ def agree() -> Callable[..., None]:
     return check
 
 
-@pytest.fixture(scope="module", params=["native", "portable"])
+@pytest.fixture(scope="module", params=["C++", "plain torch"])
 def kernels(request: pytest.FixtureRequest) -> Iterator[str]:
     """Every image by one family of kernels, as far as the family has it."""
-    if request.param == "native" and isinstance(cpp_kernels.library(), str):
+    if request.param == "C++" and isinstance(cpp_kernels.library(), str):
         pytest.skip(str(cpp_kernels.library()))
     with pytest.MonkeyPatch.context() as patch:
-        if request.param == "portable":
+        if request.param == "plain torch":
             patch.setattr(fused_cell, "kernels_for", lambda x: torch_kernels)
         yield request.param

@@ -5,12 +5,13 @@ from pathlib import Path
 from suite.store import HISTORY, RECORD
 
 
-def test_a_study_end_to_end(dartboard, document, tiny_study: Path, tmp_path: Path) -> None:
+def test_a_study_end_to_end(dartboard, document, brief_solutions, tiny_study: Path, tmp_path: Path) -> None:
     runs, report = tmp_path / "runs", tmp_path / "report"
     first = dartboard("run", tiny_study, "--out", runs, "--jobs", "1", "--report", report)
     assert first.exit_code == 0, first.output
     assert "tiny: 2 trials, 0 finished before, 1 at a time" in first.output
     assert (report / "index.html").is_file()
+    assert (report / "report.tex").is_file()
     assert str(report / "index.html") in first.output
     assert "darts-1st" in first.output
     records = sorted(runs.rglob(RECORD))

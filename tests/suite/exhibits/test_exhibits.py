@@ -149,7 +149,7 @@ def test_run_and_report_hand_on_an_exhibit_of_ones_own(tmp_path, monkeypatch):
     own.write_text(EXHIBIT, encoding="utf-8")
     shown = []
 
-    def build(records, histories, out, *, own, **_):
+    def build(results, out, *, own, **_):
         shown.append([exhibit.name for exhibit in own])
         return out / "index.html"
 

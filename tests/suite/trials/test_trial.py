@@ -4,16 +4,20 @@ import json
 import shlex
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from torch import nn
 
 from methods import get_task
 from reports.pages.rerun_command import search_command
 from spaces import get_space
+from spaces.cells import operations, supernet
 from spaces.common.errors import InputError
 from suite.data.sets import load, shrink
+from suite.environment import engine_name
 from suite.plan import Plan, plan
 from suite.store import HISTORY, RECORD, Record, load_frames, read_record
 from suite.trial import _cost, key_of, run_trial
@@ -43,6 +47,20 @@ def test_a_trial_leaves_a_record_and_a_history(record: Record, finished: Path) -
     records, histories = load_frames(finished)
     assert len(records) == 2
     assert set(histories["key"]) == set(records["key"])
+
+
+@pytest.mark.own_engine
+def test_a_record_names_operations_that_the_fast_engine_left_to_the_reference(
+    record: Record, plans: list[Plan], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def with_tanh(name: str, *given: Any) -> nn.Module:
+        return nn.Tanh() if name == "nor_conv_3x3" else operations.build(name, *given)
+
+    assert record.engine == engine_name("fast", "fp32", "cpu")
+    monkeypatch.setattr(supernet, "build", with_tanh)
+    changed = run_trial(plans[0], tmp_path / "changed", tmp_path)
+    assert changed.engine.startswith(f"{record.engine}; 3 of 3 cells")
+    assert "nor_conv_3x3" in changed.engine
 
 
 def test_a_finished_trial_is_not_run_again(record: Record, plans: list[Plan], finished: Path, tmp_path: Path) -> None:
