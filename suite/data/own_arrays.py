@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from spaces.common.errors import InputError
 from spaces.common.plural import counted
+from suite.data.arrays import Arrays
 from suite.data.pixels import FITS, LOSSLESS, check_reach, check_varied, full_scale, in_unit_range, levels, squared
-from suite.data.readers import Arrays
 
 KEYS = (
     ("x_train", "y_train", "x_test", "y_test"),

@@ -13,9 +13,9 @@ import torch
 from spaces.common.errors import InputError, unknown
 from spaces.common.plural import counted
 from spaces.common.streams import generator
-from suite.data.custom_datasets import find
+from suite.data.arrays import Arrays
 from suite.data.pixels import FITS, LOSSLESS, Picture, eight_bits, read_picture
-from suite.data.readers import Arrays
+from suite.data.root import find
 
 FOLDER_SIZE = 64
 IMAGE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"})

@@ -1,8 +1,8 @@
-"""The data sets: read whole into uint8 tensors, checked, counted and named by a digest.
+"""Data sets in memory: uint8 tensors, checked, counted and identified by a digest.
 
 dataset = load("cifar10", data_root())
 weight_split, architecture_split = splits(dataset, seed=0)
-loader = Loader(dataset.x_train[weights_half], dataset.y_train[weights_half], batch_size=64, seed=0,
+loader = Loader(dataset.x_train[weight_split], dataset.y_train[weight_split], batch_size=64, seed=0,
                 purpose="weights", mean=dataset.mean, std=dataset.std, augment=default_augment("cifar10"))
 images, labels = loader.batch(epoch=0, step=0)
 """
@@ -16,15 +16,15 @@ import torch
 from torch import Tensor
 from torch.nn.functional import avg_pool2d
 
-from spaces.common.errors import InputError, unknown
+from spaces.common.errors import InputError
 from spaces.common.streams import generator
-from suite.data import custom_datasets, own_arrays, own_folders, readers
+from suite.data.arrays import Arrays
+from suite.data.custom_datasets import FORMATS, is_own, split_name
 from suite.data.loader import Augment, Loader
-from suite.data.readers import Arrays
-from suite.data.root import data_root
+from suite.data.registry import DATASETS
+from suite.data.root import data_root, find
 
 __all__ = [
-    "DATASETS",
     "Augment",
     "Dataset",
     "Loader",
@@ -38,20 +38,8 @@ __all__ = [
     "subset",
 ]
 
-DATASETS = {
-    "digits": "1,497 + 300 handwritten digits, 10 classes, 8 x 8 grey; bundled with scikit-learn",
-    "cifar10": "50,000 + 10,000 photographs, 10 classes, 32 x 32",
-    "cifar100": "50,000 + 10,000 photographs, 100 classes, 32 x 32",
-    "svhn": "73,257 + 26,032 house-number digits, 10 classes, 32 x 32",
-    "imagenet16-120": "151,700 + 6,000 photographs, the first 120 ImageNet classes, 16 x 16",
-    "npz:FILE": "your own arrays: x_train, y_train, x_test, y_test",
-    "folder:DIR": "your own image files: DIR/train/CLASS/* and DIR/val/CLASS/* [?classes=K&fraction=F&seed=S&size=P]",
-}
-AT_ONCE = 1_000  # images that are averaged together: as floats they take four times their space
-OFFICIAL = tuple(name for name in DATASETS if ":" not in name)
-
-SIDES = {"digits": 8, "cifar10": 32, "cifar100": 32, "svhn": 32, "imagenet16-120": 16}
-NEVER_FLIPPED = ("digits", "svhn")
+AT_ONCE = 1_000
+"""Images that are averaged at once: as floats they take four times the memory."""
 
 
 @dataclass(frozen=True)
@@ -112,54 +100,32 @@ def _moments(x: Tensor) -> tuple[tuple[float, ...], tuple[float, ...]]:
     return tuple(means), tuple(deviations)
 
 
-def _kind(spec: str) -> tuple[str, str]:
-    """A data set's name taken apart: ("cifar10", ""), ("npz", FILE) or ("folder", DIR[?options])."""
-    kind, colon, rest = spec.partition(":")
-    if kind in OFFICIAL and not colon:
-        return kind, ""
-    if kind not in ("npz", "folder"):
-        raise unknown("data set", spec, DATASETS)
-    if not rest:
-        raise InputError(f"data set {spec!r} names no {'file' if kind == 'npz' else 'folder'}: write {kind}:PATH")
-    return kind, rest
-
-
-def is_own(spec: str) -> bool:
-    """Does `spec` name a user's own files? Raises `InputError` for an unknown name."""
-    return _kind(spec)[0] not in OFFICIAL
-
-
 def load(spec: str, root: Path, *, download: bool = False, fit: str = "") -> Dataset:
-    """The data set that `spec` names (see `DATASETS`), read from `root` or, after `npz:` and `folder:`, from a path.
+    """The data set that `spec` names: a name in `DATASETS`, or a format in `FORMATS` with a path (`npz:FILE`).
 
-    The path is relative to the working folder, else to `root`. The data set's name keeps only its last part, so that a
-    record does not depend on where a file lies; the digest tells contents apart. `download` fetches official files
-    that are missing. `fit` says how a user's own images are brought to squares (`suite.data.pixels.FITS`; nothing said:
-    padded, and the notes say so); official ones are square.
-    Raises `InputError` for an unknown name, a set that is not in `root`, a damaged file.
+    Official files are read from `root`, and downloaded into it if `download` is set and they are missing. A path is
+    relative to the working folder, else to `root`. The name of the data set keeps only the last part of a path, so that
+    a record does not depend on where a file is stored; the digest identifies the contents.
+    `fit` is how a user's own images are made square (`suite.data.pixels.FITS`; empty: they are padded, and the notes
+    say so). Official images are square.
+    Raises `InputError` for an unknown name, missing files, and a damaged file.
     """
-    kind, path = _kind(spec)
-    if kind == "npz":
-        file = custom_datasets.find(path, root)
-        name, arrays = f"npz:{file.stem}", own_arrays.read_npz(file, fit)
-    elif kind == "folder":
-        folder, mark, options = path.partition("?")
-        name = f"folder:{Path(folder).resolve().name}{mark}{options}"
-        arrays = own_folders.read_folder(path, root, fit)
-    else:
-        if download:
-            readers.download(kind, root)
-        name, arrays = kind, readers.read(kind, root)
-    return _dataset(name, arrays)
+    kind, rest = split_name(spec)
+    if kind in FORMATS:
+        short, arrays = FORMATS[kind].read(rest, root, fit)
+        return _dataset(f"{kind}:{short}", arrays)
+    if download:
+        DATASETS[kind].fetch(root)
+    return _dataset(kind, DATASETS[kind].read(root))
 
 
 def available(spec: str, root: Path) -> bool:
     """Whether the files of the data set `spec` exist; they are not read. Raises `InputError` for an unknown name."""
-    kind, path = _kind(spec)
-    if kind in OFFICIAL:
-        return readers.present(kind, root)
+    kind, rest = split_name(spec)
+    if kind in DATASETS:
+        return DATASETS[kind].present(root)
     try:
-        return custom_datasets.find(path.partition("?")[0] if kind == "folder" else path, root).exists()
+        return find(FORMATS[kind].path_of(rest), root).exists()
     except InputError:
         return False
 
@@ -223,12 +189,13 @@ def splits(dataset: Dataset, seed: int, share: float = 0.5) -> tuple[Tensor, Ten
 
 
 def default_augment(spec: str, size: int = 0) -> Augment:
-    """The augmentation of the data set `spec`, without cutout, with images of `size` pixels a side (0: as they are).
+    """The default augmentation of the data set `spec`, without cutout, for images of `size` pixels a side (0: its own).
 
-    Official sets are cropped by an eighth of the side, and flipped unless they are digits, as usual. A user's own
-    images are left as they are, since their classes may depend on left and right or on the border.
+    Images of official sets are cropped by an eighth of the side, and mirrored if their entry allows it, as usual in the
+    field. A user's own images are not augmented, because their classes may depend on left and right or on the border.
     Raises `InputError` for an unknown name.
     """
     if is_own(spec):
         return Augment(crop=0, flip=False)
-    return Augment(crop=(size or SIDES[spec]) // 8, flip=spec not in NEVER_FLIPPED)
+    entry = DATASETS[spec]
+    return Augment(crop=(size or entry.size) // 8, flip=entry.flip)
