@@ -46,9 +46,12 @@ AT_ONCE = 1_000
 class Dataset:
     """Square images uint8 [N, C, H, H] with labels int64 [N] from 0 to `classes` - 1, all of it in memory.
 
-    `mean` and `std` are those of x_train / 255, a number a channel; `digest` is the SHA-256, in hex, over the shapes
-    and bytes of the four tensors; `source` says where they were read, how they were brought to squares and to eight
-    bits, and what was left out; `notes` are what of that nobody asked for, of a user's own files.
+    - `mean`, `std`: of x_train / 255, one number for each channel.
+    - `digest`: the SHA-256, in hex, of the shapes and bytes of the four tensors.
+    - `source`: where the images come from, how they were made square and converted to eight bits, and what was left
+      out.
+    - `notes`: the changes to a user's own images that the user did not ask for.
+    - `averaged`: the side, in pixels of the files' images, of the square that one pixel is the average of.
     """
 
     name: str
@@ -62,7 +65,7 @@ class Dataset:
     digest: str
     source: str
     notes: tuple[str, ...] = ()
-    averaged: int = 1  # side, in pixels of the files' images, of the square that one pixel is the average of
+    averaged: int = 1
 
     @property
     def size(self) -> int:
@@ -88,7 +91,7 @@ def _dataset(name: str, arrays: Arrays) -> Dataset:
 
 
 def _moments(x: Tensor) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    # From the counts of the 256 values, in float64: exact, and the same whatever the number of threads.
+    # From the counts of the 256 values, in float64: exact, and independent of the number of threads.
     levels = torch.arange(256, dtype=torch.float64) / 255
     means, deviations = [], []
     for channel in range(x.shape[1]):
@@ -96,7 +99,7 @@ def _moments(x: Tensor) -> tuple[tuple[float, ...], tuple[float, ...]]:
         mean = (share * levels).sum()
         std = (share * (levels - mean) ** 2).sum().sqrt().item()
         means.append(mean.item())
-        deviations.append(std or 1.0)  # a constant channel is centred and left at its scale
+        deviations.append(std or 1.0)  # a constant channel is centred, not scaled
     return tuple(means), tuple(deviations)
 
 
@@ -131,9 +134,9 @@ def available(spec: str, root: Path) -> bool:
 
 
 def subset(dataset: Dataset, images: int | None, seed: int) -> Dataset:
-    """A seeded subset of `images` training images, the classes as balanced as they can be; the test set stays whole.
+    """A random subset of `images` training images, with classes as balanced as possible, and the whole test set.
 
-    `None`, or a number not below the images there are, keeps all. The digest, mean and std are those of the subset.
+    `None`, or at least the number of training images, keeps all. Digest, mean and std are those of the subset.
     """
     count = len(dataset.y_train)
     if images is None or images >= count:
@@ -141,7 +144,7 @@ def subset(dataset: Dataset, images: int | None, seed: int) -> Dataset:
     if images < 1:
         raise InputError(f"a subset of {images} images: give at least 1")
     order = torch.randperm(count, generator=generator(seed, "subset"))
-    # Deal the shuffled images out class by class, one a round, until there are enough.
+    # In each round take one shuffled image of every class, until there are enough.
     labels = dataset.y_train[order]
     rounds = torch.empty(count, dtype=torch.int64)
     for label in range(dataset.classes):
@@ -155,9 +158,9 @@ def subset(dataset: Dataset, images: int | None, seed: int) -> Dataset:
 
 
 def shrink(dataset: Dataset, size: int | None) -> Dataset:
-    """All images, of the training and the test set, averaged over squares down to `size` x `size`, and rounded.
+    """The data set with all images reduced to `size` x `size` by averaging squares of pixels, rounded.
 
-    `None`, or the size they have, leaves them. The digest, mean and std are those of the small images.
+    `None`, or the size of the images, changes nothing. Digest, mean and std are those of the small images.
     Raises `InputError` for a size that does not divide theirs.
     """
     if size is None or size == dataset.size:
@@ -176,14 +179,15 @@ def shrink(dataset: Dataset, size: int | None) -> Dataset:
 
 
 def splits(dataset: Dataset, seed: int, share: float = 0.5) -> tuple[Tensor, Tensor]:
-    """Indices int64 into x_train for the weights and for alpha: a seeded split without overlap that covers all images.
+    """The indices int64 into x_train of the weight split and of the architecture split.
 
-    `share` is the weights' part of the images. Raises `InputError` where either would be empty.
+    The split is random, disjoint and complete. `share` is the weight split's share of the images. Raises `InputError`
+    if either split would be empty.
     """
     count = len(dataset.y_train)
     cut = round(count * share)
     if not 0 < cut < count:
-        raise InputError(f"a weights share of {share} leaves one side of the {count} training images empty: change it")
+        raise InputError(f"a weights share of {share} leaves one split of the {count} training images empty: change it")
     order = torch.randperm(count, generator=generator(seed, "halves"))
     return order[:cut], order[cut:]
 
