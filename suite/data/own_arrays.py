@@ -179,7 +179,7 @@ def _one_each(where: str, y: NDArray[Any], images: int) -> NDArray[Any]:
     if y.ndim == 2 and len(y) == images and y.dtype.kind in "biuf":
         if not (((y == 0) | (y == 1)).all() and (y.sum(1) == 1).all()):
             raise InputError(
-                f"{where} has shape {y.shape} but not exactly one 1 in each row: give one label for each image, [{images}]"
+                f"{where} has shape {y.shape} but not one 1 a row: give one label for each image, [{images}]"
             )
         y = y.argmax(1)
     if y.shape != (images,):

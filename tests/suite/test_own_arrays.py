@@ -159,9 +159,9 @@ NAN[3, 2, 1, 0] = np.nan
         ({"x_train": np.zeros((6, 3, 3, 3), np.uint8)}, "x_train", "either"),
         ({"x_train": np.zeros((0, 5, 5, 3), np.uint8)}, "x_train", "empty"),
         ({"x_test": np.zeros((4, 6, 6, 3), np.uint8)}, "x_test", "agree"),
-        ({"y_train": np.zeros(5, np.int64)}, "y_train", "one label an image"),
-        ({"y_train": np.zeros((6, 3), np.int64)}, "y_train", "one label an image"),
-        ({"y_train": np.ones((6, 3))}, "y_train", "one label an image"),
+        ({"y_train": np.zeros(5, np.int64)}, "y_train", "one label for each image"),
+        ({"y_train": np.zeros((6, 3), np.int64)}, "y_train", "one label for each image"),
+        ({"y_train": np.ones((6, 3))}, "y_train", "one label for each image"),
         ({"y_train": np.array(["a", "b", "c"] * 2)}, "y_test", "make them agree"),
         (
             {"y_train": np.array(["a", "b", "c"] * 2), "y_test": np.array(["a", "b", "c", "d"])},

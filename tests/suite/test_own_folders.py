@@ -248,7 +248,7 @@ def test_test_stands_in_for_val(folder, tmp_path):
         ("seed=", "seed=''"),
         ("fraction=nan", "from 0 to 1"),
         ("classes=9", "5 classes"),
-        ("classes=2&classes=3", "option classes stands there twice"),
+        ("classes=2&classes=3", "option classes is given twice"),
     ],
 )
 def test_an_unusable_option_is_named(folder, tmp_path, options, words, said):
