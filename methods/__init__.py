@@ -13,10 +13,12 @@ from pkgutil import walk_packages
 from typing import TYPE_CHECKING, Any
 
 from spaces.common.errors import InputError, unknown
+from spaces.common.metric import IMAGE_CLASSIFICATION
 
 if TYPE_CHECKING:
     from methods.search.loop import Search
     from methods.search.method import Method
+    from methods.search.task import Task
 
 MACHINERY = ("methods.search", "methods.probes")
 """Packages that define no method."""
@@ -98,6 +100,25 @@ def get_method(name: str) -> "Method":
     return METHODS[name]
 
 
+def get_task(name: str) -> "Task":
+    """The task called `name`: image classification, or that of ``path/to/file.py``, where several as ``FILE.py:NAME``.
+
+    Raises `InputError` if there is none, or as `task_from` does. The file is run: it is the caller's own code.
+    """
+    from methods.search.task import CLASSIFICATION
+
+    path, _, attribute = (name, "", "") if name.endswith(".py") else name.rpartition(":")
+    if path.endswith(".py"):
+        from methods.search.external.task_file import task_from
+
+        return task_from(Path(path), attribute, (CLASSIFICATION.name,))
+    if name != IMAGE_CLASSIFICATION:
+        raise InputError(
+            f"unknown task {name!r}: choose {IMAGE_CLASSIFICATION}, or a file of your own, path/to/file.py"
+        )
+    return CLASSIFICATION
+
+
 def __getattr__(name: str) -> Any:
     if name == "Search":
         from methods.search.loop import Search
@@ -106,4 +127,4 @@ def __getattr__(name: str) -> Any:
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
-__all__ = ["METHODS", "Registry", "Search", "get_method"]
+__all__ = ["METHODS", "Registry", "Search", "get_method", "get_task"]

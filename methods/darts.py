@@ -30,8 +30,9 @@ RADIUS = Option(
 
 def softmax(alpha: Alpha, at: StepContext, split: str) -> Weights:
     """Softmax over the operations that an edge has (eq. 2)."""
-    absent = {kind: (~at.space.mask[kind]).to(a.device, non_blocking=True) for kind, a in alpha.items()}
-    return {kind: a.masked_fill(absent[kind], -torch.inf).softmax(-1) for kind, a in alpha.items()}
+    tables = at.tables(alpha)
+    absent = {kind: (~at.space.mask[kind]).to(a.device, non_blocking=True) for kind, a in tables.items()}
+    return {kind: a.masked_fill(absent[kind], -torch.inf).softmax(-1) for kind, a in tables.items()}
 
 
 def first_order(step: Step) -> Alpha:

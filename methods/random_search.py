@@ -26,7 +26,7 @@ class RandomLearner(DerivedLearner):
 
     def __init__(self, setup: SearchSetup) -> None:
         super().__init__(setup)
-        self.best: tuple[str, float] = ("", -1.0)  # genotype, accuracy on the architecture split
+        self.best: tuple[str, float] = ("", setup.task.metric.worst)  # genotype, metric on the architecture split
         self._draw(epoch=0)
 
     def _draw(self, epoch: int) -> None:
@@ -44,11 +44,12 @@ class RandomLearner(DerivedLearner):
         return self.weight_step(rate, epoch, number, train)
 
     def measure(self) -> dict[str, float]:
-        """The candidate on the architecture split; `discrete_accuracy` is that of the best candidate so far."""
-        loss, hits = self.validation()
-        if hits > self.best[1]:
-            self.best = (str(self.candidate), hits)
-        return {"valid_loss": loss, "valid_accuracy": hits, "discrete_accuracy": self.best[1]}
+        """The candidate on the architecture split; the discrete metric is that of the best candidate so far."""
+        loss, score = self.validation()
+        metric = self.setup.task.metric
+        if metric.improves(score, self.best[1]):
+            self.best = (str(self.candidate), score)
+        return {"valid_loss": loss, f"valid_{metric.name}": score, f"discrete_{metric.name}": self.best[1]}
 
     def genotype(self) -> Genotype:
         """The best candidate so far."""

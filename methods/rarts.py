@@ -31,7 +31,8 @@ from methods.search.options import Option
 from methods.search.pieces import Pieces
 from methods.search.recipe import Recipe
 from methods.search.settings import Settings
-from methods.search.step import Alpha, Parameters, Step, gradients
+from methods.search.step import Alpha, Step, gradients
+from methods.search.task import Parameters
 from spaces.base import Space
 from spaces.cells.cost import cost_tables, multiply_adds, operation_costs
 from spaces.cells.latency import read_table
@@ -102,7 +103,7 @@ def latency(step: Step) -> Alpha:
     weight = LATENCY_WEIGHT.of(step.settings)
     if weight == 0:
         return {kind: torch.zeros_like(a) for kind, a in step.alpha.items()}
-    if step.space.scalar:
+    if not step.space.relaxed:
         raise InputError(f"latency_weight: {step.space.name} has no operations that could take time: leave it 0")
     if "latency.table" not in step.memory:
         step.memory["latency.table"] = measured(step) or relative_multiply_adds(step)
@@ -158,12 +159,12 @@ class RartsLearner(SupernetLearner):
 
     def _weight_step(self, step: Step) -> tuple[Tensor, Tensor]:
         """w, then y at the new w (eq. 7)."""
-        training, loss, hits = self._inner_gradients(step)
+        training, loss, tally = self._inner_gradients(step)
         descend(self.optimiser, auxiliary_gradient(step, training), step.settings.gradient_clip)
         self.primary_optimiser.param_groups[0]["lr"] = step.learning_rate
         validation = primary_gradient(step, self.recipe.perturbation(step))
         descend(self.primary_optimiser, validation, step.settings.gradient_clip)
-        return loss, hits
+        return loss, tally
 
     def state_dict(self) -> dict[str, Any]:
         """That of the supernet's learner, and y with its optimiser."""

@@ -45,7 +45,7 @@ def random_smoothing(step: Step) -> Alpha:
     radius = noise_radius(step)
     if radius == 0:
         return unperturbed(step)
-    perturbed = {}
+    perturbed = unperturbed(step)
     for kind, weights in step.relaxation(unperturbed(step), step, step.train.split).items():
         # Drawn in float32 on the host, for the same noise on every device and in every precision.
         drawn = torch.rand(weights.shape, generator=step.generator("sdarts noise", kind), dtype=torch.float32)

@@ -8,7 +8,6 @@ from statistics import fmean
 from typing import ClassVar, Self
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from spaces.cells.cost import multiply_adds
@@ -18,7 +17,8 @@ from spaces.cells.network import Network, Stem
 from spaces.cells.supernet import BatchNormMode, Precision, Supernet, SupernetConfig
 from spaces.common.errors import InputError, unknown
 from spaces.common.streams import generator, seeded
-from spaces.conventions import Conventions
+from spaces.conventions import Conventions, Role
+from spaces.engine.fast_engine import FastEngine
 
 
 class Space(Conventions, ABC):
@@ -129,6 +129,7 @@ class Space(Conventions, ABC):
             precision=precision,
         )
         net = self.build_supernet(config)
+        net.install_fast_engine(FastEngine)
         net.engine = config.engine
         return net
 
@@ -179,17 +180,21 @@ class Space(Conventions, ABC):
             for kind, mask in self.mask.items()
         }
 
+    def parameters(self, seed: int) -> dict[str, Tensor]:
+        """Every architecture parameter at its start, by name: `alpha`, and what else a space searches.
+
+        A table of operations has the name of its kind of cell. `roles` says what each parameter decides.
+        """
+        return self.alpha(seed)
+
+    @property
+    def roles(self) -> dict[str, Role]:
+        """What each of `parameters` decides, by the same names."""
+        return {kind: Role("operations", kind) for kind in self.kinds}
+
     def second_weights(self, net: Supernet) -> Supernet:
         """A copy of `net` with the same weights, for a method that trains two supernets."""
         return deepcopy(net)
-
-    def loss(self, outputs: Tensor, labels: Tensor) -> Tensor:
-        """The loss of a search: the mean cross-entropy (a scalar) of logits `[N, classes]` and labels `[N]`."""
-        return F.cross_entropy(outputs, labels)
-
-    def hits(self, outputs: Tensor, labels: Tensor) -> Tensor:
-        """The number (a scalar) of logits `[N, classes]` whose largest is that of the label `[N]`."""
-        return (outputs.argmax(1) == labels).sum()
 
     def discretize(self, weights: Mapping[str, Tensor]) -> Genotype:
         """The genotype that weights select. Of equal weights, the first edge and operation win.

@@ -1,6 +1,7 @@
 """What a space declares about itself, so that no other module has to ask for its name."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 from spaces.common.plural import counted
@@ -9,6 +10,21 @@ from spaces.tabular.benchmark import TabularBenchmark
 
 CellsPer = Literal["stage", "network"]
 """What a number of cells is per."""
+
+Searched = Literal["operations", "inputs", "widths", "other"]
+
+
+@dataclass(frozen=True)
+class Role:
+    """What an architecture parameter decides.
+
+    - `of`: `"operations"`, a table `[edges, operations]` of a kind of cell; `"inputs"`, the edges into its nodes;
+      `"widths"`, the channels of a layer; or `"other"`.
+    - `kind`: the kind of cell, or the layer; empty where there is none to name.
+    """
+
+    of: Searched
+    kind: str = ""
 
 
 class Conventions:
@@ -21,7 +37,6 @@ class Conventions:
     - `trials`: whether a trial can be run here: a search on a data set, then the training of the architecture that it
       found. A space without trials is a problem that `dartboard search` solves.
     - `relaxed`: whether alpha weighs operations against one another, so that a method has to relax the choice.
-    - `scalar`: whether alpha and the weights are one number each.
     """
 
     cells_per: ClassVar[CellsPer]
@@ -29,12 +44,11 @@ class Conventions:
     benchmark: ClassVar[TabularBenchmark | None] = None
     trials: ClassVar[bool] = True
     relaxed: ClassVar[bool] = True
-    scalar: ClassVar[bool] = False
 
     def retraining(self, dataset: str) -> Mapping[str, Value]:
         """The settings with which the field trains derived networks on `dataset`, where they differ from the base.
 
-        `dataset` is named as on the command line. Keys are those of `suite.protocol.Evaluation`, whose defaults are
+        `dataset` is named as on the command line. Keys are those of `suite.evaluation.Evaluation`, whose defaults are
         DARTS's on CIFAR-10.
         """
         return {}

@@ -8,11 +8,14 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import pairwise
 from typing import Any
 
+from torch import Tensor
+
 from methods import Search, get_method
 from methods.amended_darts import ETA
 from methods.rarts import BETA, LAMBDA
 from methods.search.loop import HistoryRow
 from methods.search.settings import Settings, resolve
+from methods.search.task import Parameters, Reduction, Task
 from spaces.analytic.rest_points import (
     Point,
     rest_of_amended,
@@ -23,6 +26,7 @@ from spaces.analytic.rest_points import (
 )
 from spaces.analytic.space import Analytic
 from spaces.common.errors import InputError
+from spaces.common.metric import Metric
 from spaces.common.settings import Value
 
 AT_REST = 1e-5  # alpha, w and y move in a step by less than this times their rate: the slope is flat
@@ -39,6 +43,31 @@ REST: Mapping[str, Callable[[Settings], Point]] = {
 }
 """Where a method comes to rest. These are the methods that make sense here: their pieces ask for two losses and the
 gradients of them; the others' ask for cells, for operations to choose among, or for networks to train."""
+
+
+class Minimisation(Task):
+    """The outputs are values of the loss, and a batch has nothing but inputs."""
+
+    name = "minimisation"
+    metric = Metric("loss", better="lower")
+
+    def loss(self, outputs: Tensor, targets: Tensor, reduction: Reduction = "mean") -> Tensor:
+        """The mean of the outputs, or their sum."""
+        return outputs.mean() if reduction == "mean" else outputs.sum()
+
+    def tally(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """The sum of the outputs."""
+        return outputs.sum()
+
+    def score(self, tally: float, images: int) -> float:
+        """The mean loss."""
+        return tally / images
+
+    def point(self, alpha: Parameters, weights: Parameters, second_weights: Parameters) -> Point:
+        """`alpha`, `w` and, where a method has it, `y`."""
+        sets = {"alpha": alpha, "w": weights, "y": second_weights}
+        return {name: value.item() for name, held in sets.items() for value in held.values()}
+
 
 # Plain gradient descent in alpha and in the weights, as the iterations are written (RARTS, eqs. 3 and 6).
 DESCENT: Mapping[str, Value] = {
@@ -72,7 +101,16 @@ def settings_for(method: str, overrides: Mapping[str, Any]) -> Settings:
 def search(method: str, settings: Settings, space: Analytic | None = None) -> Search:
     """The same loop as on images. Its history has a row for each step, with `alpha`, `w` and, of RARTS, `y`."""
     space = space or Analytic()
-    return Search(space, get_method(method), *space.splits(), settings=settings, classes=1, in_channels=1, seed=0)
+    return Search(
+        space,
+        get_method(method),
+        *space.splits(),
+        settings=settings,
+        classes=1,
+        in_channels=1,
+        seed=0,
+        task=Minimisation(),
+    )
 
 
 def point(row: HistoryRow) -> Point:

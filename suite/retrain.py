@@ -8,9 +8,9 @@ from time import perf_counter
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 
-from methods.search.learners.training import accuracy, cosine_annealing, descend, weight_gradients
+from methods.search.learners.training import cosine_annealing, descend, measure, weight_gradients
+from methods.search.task import Task
 from spaces.base import Space
 from spaces.cells.genotype import Genotype
 from spaces.cells.network import Network
@@ -24,9 +24,9 @@ from suite.store import load_checkpoint, save_checkpoint
 
 @dataclass(frozen=True)
 class Result:
-    """A final test accuracy (%), how it came about, and the seconds it took."""
+    """The final value of the task's metric on the test images, how it came about, and the seconds it took."""
 
-    accuracy: float
+    score: float
     evaluation: str
     convention: str
     seconds: float
@@ -41,7 +41,7 @@ def tabular(table: BenchmarkTable, genotype: Genotype, dataset: str) -> Result:
     return Result(answer.accuracy, "tabular", convention, perf_counter() - start)
 
 
-def derived(plan: Plan, space: Space, genotype: Genotype, dataset: Dataset) -> Network:
+def derived(plan: Plan, task: Task, space: Space, genotype: Genotype, dataset: Dataset) -> Network:
     """The network of `genotype` at the plan's size, freshly initialised from the plan's stream."""
     e = plan.evaluation
     with streams.seeded(plan.seed, "retraining"):
@@ -49,37 +49,38 @@ def derived(plan: Plan, space: Space, genotype: Genotype, dataset: Dataset) -> N
             genotype,
             channels=e.channels,
             cells=e.cells,
-            classes=dataset.classes,
+            classes=task.outputs(dataset.classes),
             in_channels=dataset.channels,
             auxiliary=e.auxiliary > 0,
         )
 
 
-def rehearse(plan: Plan, space: Space, dataset: Dataset) -> None:
+def rehearse(plan: Plan, task: Task, space: Space, dataset: Dataset) -> None:
     """Raise `InputError` now, and not after the search, where a derived network of that size cannot be trained."""
-    net = derived(plan, space, space.random(streams.generator(plan.seed, "rehearsal")), dataset)
+    net = derived(plan, task, space, space.random(streams.generator(plan.seed, "rehearsal")), dataset)
     net.both(torch.zeros(2, dataset.channels, dataset.size, dataset.size))
 
 
 def retrain(
     plan: Plan,
+    task: Task,
     space: Space,
     genotype: Genotype,
     dataset: Dataset,
     checkpoint: Path,
     on_epoch: Callable[[int, int], None],
 ) -> Result:
-    """Train the derived network on the whole training set, from scratch; its test accuracy after the last epoch.
+    """Train the derived network on the whole training set, from scratch; its metric after the last epoch.
 
     A checkpoint is kept an epoch and continued from if it is there.
     """
-    e, device = plan.evaluation, torch.device(plan.device)
+    e, device = plan.evaluation, torch.device(plan.compute.device)
     start, before = perf_counter(), 0.0
-    net = derived(plan, space, genotype, dataset).to(device)
+    net = derived(plan, task, space, genotype, dataset).to(device)
     optimiser = torch.optim.SGD(
         net.parameters(), lr=e.learning_rate, momentum=e.momentum, nesterov=e.nesterov, weight_decay=e.weight_decay
     )
-    train = Loader(
+    split = Loader(
         dataset.x_train,
         dataset.y_train,
         batch_size=e.batch_size,
@@ -90,7 +91,7 @@ def retrain(
         augment=replace(plan.augment, cutout=e.cutout),
         device=device,
     )
-    first = 0
+    train, first = task.batches(split), 0
     if state := load_checkpoint(checkpoint):
         net.load_state_dict(state["net"])
         optimiser.load_state_dict(state["optimiser"])
@@ -102,9 +103,9 @@ def retrain(
             images, labels = train.batch(epoch, number)
             net.random.reseed(plan.seed, "drop-path", epoch, number)
             logits, side = net.both(images, drop_path=e.drop_path * epoch / e.epochs)
-            objective = F.cross_entropy(logits, labels)
+            objective = task.loss(logits, labels)
             if side is not None:
-                objective = objective + e.auxiliary * F.cross_entropy(side, labels)
+                objective = objective + e.auxiliary * task.loss(side, labels)
             descend(optimiser, weight_gradients(objective, optimiser), e.gradient_clip)
         seconds = before + perf_counter() - start
         state = {"net": net.state_dict(), "optimiser": optimiser.state_dict(), "epoch": epoch + 1, "seconds": seconds}
@@ -128,9 +129,10 @@ def retrain(
         return net(images)
 
     net.eval()
-    loss, hits = accuracy(forward, test, e.batch_size)
+    loss, score = measure(forward, task.batches(test), e.batch_size, task)
     size = f"{counted(e.channels, 'channel')}, {space.count_cells(e.cells)}"
-    convention = f"test accuracy after {counted(e.epochs, 'epoch')} of one retraining from scratch ({size}, last epoch)"
+    name = task.metric.name
+    convention = f"test {name} after {counted(e.epochs, 'epoch')} of one retraining from scratch ({size}, last epoch)"
     if not isfinite(loss):
         convention += "; the retraining diverged: its loss is not a number"
-    return Result(hits, "retrained", convention, before + perf_counter() - start)
+    return Result(score, "retrained", convention, before + perf_counter() - start)

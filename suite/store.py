@@ -12,10 +12,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from spaces.common.errors import InputError
 from spaces.common.files import write_whole
+from spaces.common.metric import ACCURACY, IMAGE_CLASSIFICATION, Metric
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -25,9 +26,12 @@ IDENTITY = ("key", "method", "space", "dataset", "seed", "protocol")
 
 
 class Record(BaseModel):
-    """What a finished trial leaves. Percentages are 0 … 100; `docs/architecture.md` says what each column means."""
+    """What a finished trial leaves. Percentages are 0 … 100; `docs/architecture.md` says what each column means.
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    `score` is the number that the trial is for, `metric` says what it measures. Of an accuracy, `accuracy` is the same.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="constants")
 
     key: str
     method: str
@@ -35,7 +39,10 @@ class Record(BaseModel):
     dataset: str
     seed: int
     protocol: str
-    accuracy: float
+    task: str = IMAGE_CLASSIFICATION
+    metric: Metric = ACCURACY
+    score: float
+    accuracy: float | None = None
     evaluation: str
     convention: str
     genotype: str
@@ -48,6 +55,7 @@ class Record(BaseModel):
     probe_seconds: float = 0.0
     evaluate_seconds: float
     search_steps: int
+    parameters: dict[str, dict[str, str | list[int]]] | None = None
     epochs: int
     answer_epoch: int | None = None
     probes: dict[str, int] = {}
@@ -65,6 +73,15 @@ class Record(BaseModel):
     settings: dict[str, bool | int | float | str]
     origin: dict[str, str]
     environment: dict[str, str]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _complete(cls, fields: Any) -> Any:
+        """An accuracy is the score under another name: records of earlier versions have that alone."""
+        if isinstance(fields, dict) and fields.get("metric", {"name": "accuracy"}).get("name") == ACCURACY.name:
+            one = {key: fields[key] for key in ("score", "accuracy") if key in fields}
+            return fields | dict.fromkeys(("score", "accuracy"), next(iter(one.values()))) if one else fields
+        return fields
 
 
 def write_record(folder: Path, fields: Mapping[str, Any], history: Sequence[Mapping[str, Any]]) -> Record:
@@ -128,9 +145,15 @@ def load_frames(runs: Path) -> tuple["DataFrame", "DataFrame"]:
     for folder, record in found:
         if (other := folders.setdefault(record.key, folder)) != folder:
             raise InputError(f"{other} and {folder} hold the same trial: keep one of them")
-    records = pd.DataFrame([{**record.model_dump(), "study": folder.parent.name} for folder, record in found])
+    records = pd.DataFrame([_columns(record) | {"study": folder.parent.name} for folder, record in found])
     histories = [history(folder, record) for folder, record in found]
     return records, pd.concat(histories, ignore_index=True)
+
+
+def _columns(record: Record) -> dict[str, Any]:
+    """A record's fields, its metric as three: `metric` (the name), `better` and `unit`."""
+    metric = record.metric
+    return record.model_dump() | {"metric": metric.name, "better": metric.better, "unit": metric.unit}
 
 
 def history(folder: Path, record: Record) -> "DataFrame":

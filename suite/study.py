@@ -2,6 +2,7 @@
 
 title = "…"
 protocol = "quick"
+task = "image-classification"    # or path/to/file.py (docs/adding-a-task.md)
 
 [[trials]]                       # a product of four lists; as many such blocks as wanted
 methods = ["darts-1st", "random"]
@@ -29,7 +30,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validat
 
 from methods import METHODS
 from spaces.common.errors import InputError, unknown
+from spaces.common.metric import IMAGE_CLASSIFICATION
 from spaces.common.toml import read_toml
+from suite.compute import USUAL, Compute
 from suite.data.sets import available
 from suite.plan import Plan, plan, united
 
@@ -39,7 +42,7 @@ EVERY = "*"
 STUDIES = Path(__file__).parent / "studies"
 
 
-class Block(BaseModel):
+class TrialGrid(BaseModel):
     """One product of methods, spaces, data sets and seeds.
 
     With `methods` = ``"*"`` the methods are all registered ones, and each says on which spaces and, unless `seeds` are
@@ -81,6 +84,12 @@ class Block(BaseModel):
             for space, seeds in method.quick_trials.items():
                 yield from ((name, space, seed) for seed in self.seeds or seeds)
 
+    def plans(self, dataset: str, protocol: str, task: str, compute: Compute) -> Iterator[Plan]:
+        """The plan of each trial on `dataset`. Raises `InputError` as `suite.plan.plan`."""
+        probes = dict.fromkeys(self.probes, self.probe_every)
+        for method, space, seed in self.combinations():
+            yield plan(method, space, dataset, seed, protocol, self.overrides, compute, probes=probes, task=task)
+
 
 class Study(BaseModel):
     """A study file's contents."""
@@ -89,12 +98,13 @@ class Study(BaseModel):
 
     title: str
     protocol: str = "quick"
-    trials: list[Block] = Field(min_length=1)
+    task: str = IMAGE_CLASSIFICATION
+    trials: list[TrialGrid] = Field(min_length=1)
 
     def with_seeds(self, count: int) -> Self:
         """The same study with the seeds 0 … `count` - 1 in every block."""
-        blocks = [block.model_copy(update={"seeds": list(range(count))}) for block in self.trials]
-        return self.model_copy(update={"trials": blocks})
+        grids = [grid.model_copy(update={"seeds": list(range(count))}) for grid in self.trials]
+        return self.model_copy(update={"trials": grids})
 
 
 @dataclass(frozen=True)
@@ -145,10 +155,8 @@ def expand(
     root: Path,
     *,
     protocol: str | None = None,
-    device: str = "auto",
-    engine: str = "fast",
-    precision: str = "fp32",
-    graphs: bool = False,
+    task: str | None = None,
+    compute: Compute = USUAL,
     all_available: bool = False,
 ) -> Expansion:
     """All plans of `study`, which stands in `path`; with `all_available`, no data set is left out for want of files.
@@ -157,40 +165,29 @@ def expand(
     """
     plans: dict[str, Plan] = {}
     left_out = []
-    for number, block in enumerate(study.trials, 1):
-        if "probe_every" in block.model_fields_set and not block.probes:
+    for number, grid in enumerate(study.trials, 1):
+        if "probe_every" in grid.model_fields_set and not grid.probes:
             raise InputError(
-                f"{path}: trials.{number}.probe_every: nothing is watched: name what, as probes = ['cell', 'weights']"
+                f"{path}: trials.{number}.probe_every: no probe is named: name some, as probes = ['cell', 'weights']"
             )
-        for dataset in block.datasets:
-            try:
+        try:
+            for dataset in grid.datasets:
                 here = available(dataset, root) or all_available
-            except InputError as error:
-                raise InputError(f"{path}: trials.{number}: {error}") from error
-            if block.when_available and not here:
-                left_out.append(f"{dataset}: not in the data root {root} (trials block {number})")
-                continue
-            for method, space, seed in block.combinations():
-                try:
-                    made = plan(
-                        method,
-                        space,
-                        dataset,
-                        seed,
-                        protocol or study.protocol,
-                        block.overrides,
-                        device,
-                        engine,
-                        precision,
-                        graphs=graphs,
-                        probes=dict.fromkeys(block.probes, block.probe_every),
-                    )
-                except InputError as error:
-                    raise InputError(f"{path}: trials.{number}: {error}") from error
-                trial = json.dumps([made.determines(), dataset], sort_keys=True)
-                if trial in plans:
-                    made = replace(made, probes=united(plans[trial].probes, made.probes))
-                plans[trial] = made
+                if grid.when_available and not here:
+                    left_out.append(f"{dataset}: not in the data root {root} (trials block {number})")
+                    continue
+                for made in grid.plans(dataset, protocol or study.protocol, task or study.task, compute):
+                    _add(plans, made)
+        except InputError as error:
+            raise InputError(f"{path}: trials.{number}: {error}") from error
     if not plans:
         raise InputError(f"{path}: nothing to run: {'; '.join(left_out)}")
     return Expansion(list(plans.values()), left_out)
+
+
+def _add(plans: dict[str, Plan], made: Plan) -> None:
+    """Add `made` to `plans`, which has each trial once: its probes are united with those of an equal trial."""
+    trial = json.dumps([made.determines(), made.dataset], sort_keys=True)
+    if trial in plans:
+        made = replace(made, probes=united(plans[trial].probes, made.probes))
+    plans[trial] = made

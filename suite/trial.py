@@ -8,11 +8,13 @@ from time import perf_counter
 
 from filelock import FileLock
 
-from methods import Search, get_method
+from methods import Search, get_method, get_task
 from methods.probes import get_probe
+from methods.search.external import task_file
 from methods.search.external.own_errors import own_errors
 from methods.search.method import FileRead, Method
 from methods.search.probe import Watched
+from methods.search.task import CLASSIFICATION, Task
 from spaces import get_space
 from spaces.base import Space
 from spaces.cells.genotype import Genotype
@@ -56,9 +58,10 @@ def load_table(benchmark: TabularBenchmark, root: Path) -> BenchmarkTable | None
 def table_for(plan: Plan, root: Path) -> BenchmarkTable | None:
     """The table that has the accuracies of this plan's architectures; None if they are retrained.
 
-    A table that lacks architectures is not used: a search's result must not decide how it is evaluated.
+    A table that lacks architectures is not used: a search's result must not decide how it is evaluated. Tables are of
+    image classification.
     """
-    benchmark = get_space(plan.space).benchmark
+    benchmark = get_space(plan.space).benchmark if plan.task == CLASSIFICATION.name else None
     table = load_table(benchmark, root) if benchmark else None
     if table is None or not table.whole:
         return None
@@ -87,7 +90,8 @@ def run_trial(
     A record that lacks probes is replaced by one that has them besides its own; nothing is retrained for that.
     A lock on its folder keeps a second process (a driver that outlived a kill) from running it at the same time.
     """
-    make_deterministic(plan.threads)
+    compute = plan.compute
+    make_deterministic(compute.threads)
     dataset = data_of(plan, root, download)
     table = table_for(plan, root)
     folder = runs / plan.key(dataset.name, dataset.digest, table.digest if table else None)
@@ -101,7 +105,7 @@ def run_trial(
         earlier = read_record(folder)
         if earlier is not None:
             plan = replace(plan, probes=united(plan.probes, earlier.probes))
-        method = get_method(plan.method)
+        method, task = get_method(plan.method), get_task(plan.task)
         space = get_space(plan.space, without=method.removes(plan.space))
         files = method.reads(space, plan.settings)
         for option, file in files.items():
@@ -110,15 +114,16 @@ def run_trial(
                     f"{plan.settings.options[option]}: {option} has changed since this run began: start again"
                 )
         if table is None:
-            rehearse(plan, space, dataset)
-        search, seconds, probing = _search(plan, method, space, dataset, folder / "search.pt", on_progress)
+            rehearse(plan, task, space, dataset)
+        search, seconds, probing = _search(plan, method, task, space, dataset, folder / "search.pt", on_progress)
         history, genotype = search.history, space.parse(search.genotype)
         result: Result
         if earlier is not None and earlier.genotype == str(genotype):
-            result = Result(earlier.accuracy, earlier.evaluation, earlier.convention, earlier.evaluate_seconds)
+            result = Result(earlier.score, earlier.evaluation, earlier.convention, earlier.evaluate_seconds)
         elif table is None:
             result = retrain(
                 plan,
+                task,
                 space,
                 genotype,
                 dataset,
@@ -129,7 +134,7 @@ def run_trial(
             result = tabular(table, genotype, plan.dataset)
         for row in history:
             found = table.query(row["genotype"], plan.dataset).accuracy if table else float("nan")
-            row["tabular_accuracy"] = found
+            row[f"tabular_{task.metric.name}"] = found
         record = write_record(
             folder,
             {
@@ -139,26 +144,32 @@ def run_trial(
                 "dataset": dataset.name,
                 "seed": plan.seed,
                 "protocol": plan.protocol,
-                "accuracy": result.accuracy,
+                "task": task.name,
+                "metric": vars(task.metric),
+                "score": result.score,
                 "evaluation": result.evaluation,
                 "convention": result.convention,
                 "genotype": str(genotype),
                 "tabular": table.accuracies(str(genotype)) if table else {},
                 "skip_share": genotype.skip_share(genotype.kinds[0]),
-                **_cost(plan, space, genotype, dataset, space.benchmark if table else None),
+                **_cost(plan, task, space, genotype, dataset, space.benchmark if table else None),
                 "search_seconds": sum(seconds),
                 "epoch_seconds": seconds,
                 "probe_seconds": probing,
                 "evaluate_seconds": result.seconds,
                 "search_steps": search.steps_taken,
+                "parameters": {
+                    name: {"of": role.of, "kind": role.kind, "shape": list(search.learner.alpha()[name].shape)}
+                    for name, role in search.learner.roles.items()
+                },
                 "epochs": len(history),
                 "answer_epoch": search.answer_epoch,
                 "probes": united(plan.probes, {own.probe.name: own.every for own in method.probes}),
                 "scale": plan.scale(len(dataset.y_train), retrained=table is None),
                 "augmentation": plan.augmentation(retrained=table is None),
-                "device": device_name(plan.device),
-                "engine": engine_name(plan.engine, plan.precision, plan.device, graphs=plan.graphs),
-                "threads": plan.threads,
+                "device": device_name(compute.device),
+                "engine": engine_name(compute.engine, compute.precision, compute.device, graphs=compute.graphs),
+                "threads": plan.compute.threads,
                 "version": own_version(),
                 "dataset_digest": dataset.digest,
                 "dataset_source": dataset.source,
@@ -172,7 +183,7 @@ def run_trial(
                     "augment.crop": plan.augment.crop,
                     "augment.flip": plan.augment.flip,
                     **({"fit": plan.fit or LOSSLESS} if is_own(plan.dataset) else {}),
-                    "threads": plan.threads,
+                    "threads": plan.compute.threads,
                 },
                 "origin": _origin(plan, retrained=table is None),
                 "environment": environment(),
@@ -195,7 +206,7 @@ def declared(files: Mapping[str, FileRead]) -> dict[str, str]:
 
 
 def _search(
-    plan: Plan, method: Method, space: Space, dataset: Dataset, checkpoint: Path, on_progress: Progress
+    plan: Plan, method: Method, task: Task, space: Space, dataset: Dataset, checkpoint: Path, on_progress: Progress
 ) -> tuple[Search, list[float], float]:
     """The search with all its epochs behind it, the seconds of each, and those of the probes that were asked for.
 
@@ -212,10 +223,12 @@ def _search(
             mean=dataset.mean,
             std=dataset.std,
             augment=plan.augment,
-            device=plan.device,
+            device=plan.compute.device,
         )
         for purpose, split in zip(("weights", "alpha"), splits(dataset, plan.seed, s.weights_share), strict=True)
     ]
+    if task is not CLASSIFICATION:
+        task_file.rehearse(task, loaders[0], dataset.classes)
     state = load_checkpoint(checkpoint)
     if state and not covers(state["probes"], plan.probes):
         state = None  # its epochs were not watched: they are taken once more
@@ -228,10 +241,11 @@ def _search(
         classes=dataset.classes,
         in_channels=dataset.channels,
         seed=plan.seed,
-        device=plan.device,
-        engine=plan.engine,
-        precision=plan.precision,
-        graphs=plan.graphs,
+        device=plan.compute.device,
+        engine=plan.compute.engine,
+        precision=plan.compute.precision,
+        graphs=plan.compute.graphs,
+        task=task,
         probes=[Watched(get_probe(name), every) for name, every in probes.items()],
     )
     seconds: list[float] = []
@@ -253,7 +267,7 @@ def _search(
 
 
 def _cost(
-    plan: Plan, space: Space, genotype: Genotype, dataset: Dataset, benchmark: TabularBenchmark | None
+    plan: Plan, task: Task, space: Space, genotype: Genotype, dataset: Dataset, benchmark: TabularBenchmark | None
 ) -> dict[str, int]:
     """Parameters and multiply-adds of the network whose accuracy is recorded: the benchmark's, or the retrained one."""
     size: Sequence[int]
@@ -265,7 +279,7 @@ def _cost(
         genotype,
         channels=size[0],
         cells=size[1],
-        classes=dataset.classes,
+        classes=task.outputs(dataset.classes),
         size=size[2],
         in_channels=dataset.channels,
     )

@@ -78,6 +78,6 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 @pytest.fixture(autouse=True)
 def engine(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Tests of the fast engine itself keep it, and those whose processes would not all have the other."""
-    kept = "fast" in request.path.parts or "own_engine" in request.keywords
+    kept = "engine" in request.path.parts or "own_engine" in request.keywords
     if request.config.getoption("--engine") == "reference" and not kept:
         monkeypatch.setattr(MixedCell, "mix", lambda cell, inputs, weights: ByReference(cell)(inputs, weights))

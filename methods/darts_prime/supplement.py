@@ -60,8 +60,9 @@ def even(space: Space, seed: int) -> Alpha:
 def pruned(step: Step) -> None:
     """An operation whose alpha is not positive is pruned: its alpha is zero from then on (S1.1)."""
     alive = step.memory.get("crb.alive") or computing(step.space)
-    alive = {kind: alive[kind].to(alpha.device, non_blocking=True) & (alpha > 0) for kind, alpha in step.alpha.items()}
-    for kind, alpha in step.alpha.items():
+    tables = step.tables(step.alpha)
+    alive = {kind: alive[kind].to(alpha.device, non_blocking=True) & (alpha > 0) for kind, alpha in tables.items()}
+    for kind, alpha in tables.items():
         alpha.masked_fill_(~alive[kind], 0)
     step.memory["crb.alive"] = alive
 

@@ -38,8 +38,9 @@ class FixedLearner(DerivedLearner):
 
     def measure(self) -> dict[str, float]:
         """The network on the architecture split; nothing is left to discretize."""
-        loss, hits = self.validation()
-        return {"valid_loss": loss, "valid_accuracy": hits, "discrete_accuracy": hits}
+        loss, score = self.validation()
+        name = self.setup.task.metric.name
+        return {"valid_loss": loss, f"valid_{name}": score, f"discrete_{name}": score}
 
     def genotype(self) -> Genotype:
         """The one that was given."""

@@ -96,10 +96,13 @@ def sampled_gates(alpha: Alpha, at: StepContext, split: str) -> Weights:
     draws. Drawn in float64 on the host, so that every device and precision sees the same gates.
     """
     if split == "select":
-        return {kind: activation(a, at).masked_fill(~at.space.mask[kind].to(a.device), 0) for kind, a in alpha.items()}
+        return {
+            kind: activation(a, at).masked_fill(~at.space.mask[kind].to(a.device), 0)
+            for kind, a in at.tables(alpha).items()
+        }
     low, high = stretch(at)
     weights = {}
-    for kind, a in alpha.items():
+    for kind, a in at.tables(alpha).items():
         stream = at.generator("pr-darts gates", split, kind)
         noise = torch.rand(a.shape, generator=stream, dtype=torch.float64, device="cpu").clamp_min(1e-12)
         gates = gate(a, noise, temperature(at), low, high)
@@ -122,7 +125,7 @@ def group_sparsity(alpha: Alpha, at: StepContext, *, skip: bool) -> Tensor:
     costs nothing. Kinds of cells count alike: the paper regularises "the cell"; the mean over both is its code's.
     """
     means = []
-    for kind, a in alpha.items():
+    for kind, a in at.tables(alpha).items():
         # The mask's places are computed on the host, so that no device is waited for.
         members = [place.to(a.device, non_blocking=True) for place in group(at, kind, skip=skip).nonzero().unbind(1)]
         means.append(activation(a, at)[*members].sum() / max(len(members[0]), 1))
@@ -152,7 +155,7 @@ def path_probability(alpha: Alpha, at: StepContext) -> Tensor:
     """
     columns = torch.tensor([name in PARAMETRIC for name in at.space.operations], device="cpu")
     products = []
-    for kind, a in alpha.items():
+    for kind, a in at.tables(alpha).items():
         rows = deep_path(at.space, kind)
         convolutions = (at.space.mask[kind][rows] & columns).to(a.device, non_blocking=True)
         products.append((activation(a, at)[rows] * convolutions).sum(1).prod())

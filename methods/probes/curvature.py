@@ -1,8 +1,8 @@
 """The curvature of the validation loss in alpha, exact: there are at most 224 alphas, so every matrix is dense.
 
 Zela et al. (Understanding and Robustifying Differentiable Architecture Search, ICLR 2020, section 4) find that a
-search whose dominant eigenvalue grows generalizes badly. Both matrices are over all kinds of cells at once and over
-the operations that an edge has; the alpha of an absent operation has no influence.
+search whose dominant eigenvalue grows generalizes badly. Both matrices are over all architecture parameters at once;
+of a table of operations, over those that an edge has: the alpha of an absent operation has no influence.
 """
 
 import torch
@@ -13,9 +13,14 @@ from methods.search.step import Batch, Step
 
 
 def _flat(parts: tuple[Tensor, ...] | list[Tensor], step: Step) -> Tensor:
-    """The entries of [edges, operations] tables that an edge has, in one vector."""
-    masks = [step.space.mask[kind].to(part.device) for kind, part in zip(step.alpha, parts, strict=True)]
-    return torch.cat([part[mask] for part, mask in zip(parts, masks, strict=True)])
+    """One vector of `parts`, a tensor for each architecture parameter: without the operations that an edge lacks."""
+    mask = step.space.mask
+    return torch.cat(
+        [
+            part[mask[name].to(part.device)] if name in mask else part.flatten()
+            for name, part in zip(step.alpha, parts, strict=True)
+        ]
+    )
 
 
 def _gradient(of: Tensor, step: Step, *, create_graph: bool = False) -> Tensor:
@@ -77,8 +82,9 @@ def information(view: View) -> dict[str, Number]:
     parameters = list(step.net.parameters())
     loss = step.loss(step.train, alpha={kind: a.detach() for kind, a in step.alpha.items()})
     gradients = torch.autograd.grad(loss, parameters, allow_unused=True, materialize_grads=True)
+    trace = {"alpha": float(fisher_trace(step, step.valid))} if step.task.categorical else {}
     return {
-        "alpha": float(fisher_trace(step, step.valid)),
+        **trace,
         "weights": float(torch.stack([g.double().square().sum() for g in gradients]).sum()),
     }
 

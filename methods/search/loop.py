@@ -7,11 +7,11 @@ from typing import Any
 import torch
 
 from methods.search.learners.learner import SearchSetup
-from methods.search.learners.training import Batches
 from methods.search.method import Method
 from methods.search.probe import BATCH, Number, View, Watch, Watched
 from methods.search.settings import Settings, resolve
 from methods.search.step import Batch, Step
+from methods.search.task import CLASSIFICATION, Batches, Task
 from spaces.base import Space
 from spaces.cells.genotype import Genotype
 from spaces.cells.mixed_cell import Engine
@@ -42,12 +42,24 @@ class Search:
         engine: Engine = "fast",
         precision: Precision = "fp32",
         graphs: bool = False,
+        task: Task = CLASSIFICATION,
         probes: Sequence[Watched] = (),
     ) -> None:
         if settings is None:
             settings, _ = resolve(method.options, method.layers(space))
         self.setup = SearchSetup(
-            space, settings, train, valid, classes, in_channels, seed, torch.device(device), engine, precision, graphs
+            space,
+            settings,
+            task.batches(train),
+            task.batches(valid),
+            classes,
+            in_channels,
+            seed,
+            torch.device(device),
+            engine,
+            precision,
+            graphs,
+            task,
         )
         self.learner = method.learner(self.setup)
         self.watch = Watch(method.probes, probes)
@@ -57,7 +69,7 @@ class Search:
         self._totals = self._no_totals()
 
     def _no_totals(self) -> torch.Tensor:
-        """Sums over the epoch's weight steps: loss, hits, images. On the device: no step waits for the host."""
+        """Sums over the epoch's weight steps: loss, tally, images. On the device: no step waits for the host."""
         return torch.zeros(3, dtype=torch.float64, device=self.setup.device)
 
     @property
@@ -90,9 +102,9 @@ class Search:
         valid = Batch(*self.setup.valid.batch(*divmod(self.steps_taken, len(self.setup.valid))), split="valid")
         if self.watch.following and (step := self._step_for_probes(self.epoch, self.number, train, valid)):
             self.watch.follow(step)
-        loss, hits = self.learner.step(self.epoch, self.number, train, valid)
+        loss, tally = self.learner.step(self.epoch, self.number, train, valid)
         size = len(train.labels)
-        self._totals += torch.stack([loss.double() * size, hits.double(), torch.full_like(hits, size).double()])
+        self._totals += torch.stack([loss.double() * size, tally.double(), torch.full_like(tally, size).double()])
         self.number += 1
         if self.number < self.setup.steps:
             return None
@@ -101,7 +113,7 @@ class Search:
         return self.history[-1]
 
     def _close_epoch(self) -> HistoryRow:
-        loss, hits, images = self._totals.tolist()
+        task, (loss, tally, images) = self.setup.task, self._totals.tolist()
         self.epoch, self.number, self._totals = self.epoch + 1, 0, self._no_totals()
         measured = self.learner.measure()  # first: random search decides here which candidate is the best
         genotype = self.learner.genotype()
@@ -113,7 +125,7 @@ class Search:
         return {
             "epoch": self.epoch,
             "train_loss": loss / images,
-            "train_accuracy": 100 * hits / images,
+            f"train_{task.metric.name}": task.score(tally, images),
             **measured,
             "genotype": str(genotype),
             "skip_share": genotype.skip_share(genotype.kinds[0]),
@@ -135,8 +147,8 @@ class Search:
             before={kind: self.history[-1][f"weights.{kind}"] for kind in weights} if self.history else None,
             # One step beyond the epoch's last: what a probe draws, no step draws.
             step=self._step_for_probes(self.epoch - 1, self.setup.steps, train, valid),
-            discrete_accuracy=measured["discrete_accuracy"],
-            accuracy=self.learner.accuracy,
+            discrete_score=measured[f"discrete_{self.setup.task.metric.name}"],
+            score=self.learner.score,
         )
         return self.watch.columns(self.epoch, view)
 

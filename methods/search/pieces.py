@@ -17,11 +17,13 @@ from methods.search.stages import WHOLE, Stage
 from methods.search.step import Alpha, Relaxation, Step, StepContext, Weights
 from spaces.base import Space
 from spaces.cells.genotype import Genotype
+from spaces.conventions import Role
 
 History = Sequence[Mapping[str, Any]]
 """The rows of a search's history so far, one an epoch."""
 
 StartPiece = Callable[[Space, int], Alpha]
+RolesPiece = Callable[[Space], Mapping[str, Role]]
 GradientPiece = Callable[[Step], Alpha]
 SchedulePiece = Callable[[Step], bool]
 PerturbationPiece = Callable[[Step], Alpha]
@@ -43,7 +45,12 @@ FilePiece = Callable[[Path, Space, Settings], str]  # raises `InputError` for a 
 
 def small_normal(space: Space, seed: int) -> Alpha:
     """1e-3 times standard normal."""
-    return space.alpha(seed)
+    return space.parameters(seed)
+
+
+def own_roles(space: Space) -> Mapping[str, Role]:
+    """Those that the space declares."""
+    return space.roles
 
 
 def unconstrained(step: Step) -> None:
@@ -98,10 +105,21 @@ class Pieces:
         "operation weights: kind → [edges, operations], or [cells, edges, operations] where cells differ",
         "at every pass through the supernet; `split` is `train`, `valid`, or `select`: then without random draws",
     )
-    start: StartPiece = piece("space seed", "alpha's first values", "before the first step of each stage", small_normal)
-    gradient: GradientPiece = piece("step", "∇α: kind → [edges, operations]", "in every step in which alpha moves")
+    start: StartPiece = piece(
+        "space seed",
+        "alpha's first values: name → tensor, the kinds of cell and any further architecture parameters",
+        "before the first step of each stage",
+        small_normal,
+    )
+    roles: RolesPiece = piece(
+        "space",
+        "what each architecture parameter decides: name → Role; one that is not named is `other`",
+        "before the first step of each stage",
+        own_roles,
+    )
+    gradient: GradientPiece = piece("step", "∇α: name → a tensor like alpha's", "in every step in which alpha moves")
     outer: tuple[OuterTerm, ...] = piece(
-        "step", "a term to add to ∇α: kind → [edges, operations] or a scalar", "after `gradient`", several=True
+        "step", "a term to add to ∇α: name → a tensor like alpha's, or a scalar", "after `gradient`", several=True
     )
     schedule: SchedulePiece = piece("step", "whether alpha moves in this step", "before `gradient`", every_step)
     constraint: ConstraintPiece = piece(

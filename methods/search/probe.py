@@ -28,8 +28,8 @@ class View:
 
     `step` has the supernet, alpha and a fixed batch of each split; None where there is no supernet (random search).
     `weights` are those that `genotype` is selected from, `before` the same after the previous epoch, None after the
-    first. `discrete_accuracy` is the history's; `accuracy` gives it of other weights: of the supernet on the
-    architecture split, in %, with the batch's own statistics.
+    first. `discrete_score` is the history's metric of the genotype; `score` gives it of other weights: of the supernet
+    on the architecture split, with the batch's own statistics.
     """
 
     space: Space
@@ -37,8 +37,8 @@ class View:
     weights: Weights
     before: Mapping[str, Sequence[float]] | None
     step: Step | None
-    discrete_accuracy: float
-    accuracy: Callable[[Weights], float]
+    discrete_score: float
+    score: Callable[[Weights], float]
     memory: Memory = field(default_factory=dict)
 
     @property

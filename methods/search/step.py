@@ -1,6 +1,6 @@
 """What a piece is given in one step of a search, and the passes through the supernet that it may request."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -10,19 +10,19 @@ from torch import Tensor, nn
 
 from methods.search.settings import Settings
 from methods.search.stages import WHOLE, Stage
+from methods.search.task import CLASSIFICATION, Parameters, Task
 from spaces.base import Space
 from spaces.cells.operations import frozen_statistics
 from spaces.common.streams import generator
 from spaces.engine.cuda_graphs import Graphs, eager
 
-Alpha = dict[str, Tensor]  # kind → float [edges, operations]
+Alpha = dict[str, Tensor]  # name of an architecture parameter → float; a kind of cell's is [edges, operations]
 Weights = dict[str, Tensor]  # kind → float [edges, operations] or [cells, edges, operations]
-Parameters = Mapping[str, Tensor]  # names as in net.named_parameters()
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Images float [N, C, H, W], labels int64 [N], and the split they come from: ``train`` or ``valid``."""
+    """Images float [N, C, H, W], targets [N, …] (labels int64 [N]), and their split: ``train`` or ``valid``."""
 
     images: Tensor
     labels: Tensor
@@ -44,6 +44,10 @@ class StepContext:
     progress: float  # completed share of the search, 0 … 1
     stage: Stage = WHOLE
     stage_progress: float = 0.0  # completed share of the stage, 0 … 1
+
+    def tables(self, alpha: Alpha) -> Alpha:
+        """The tables of operations in `alpha`: kind of cell → `[edges, operations]`. Other parameters are left out."""
+        return {kind: alpha[kind] for kind in self.space.mask}
 
     def generator(self, *purpose: str | int) -> torch.Generator:
         """A generator (CPU) for this step and `purpose`; every call returns one in the same state."""
@@ -89,6 +93,7 @@ class Step(StepContext):
     valid: Batch
     graphs: Graphs | None = None  # CUDA graphs that replay the supernet's passes, if any
     cached_gradients: CachedGradients | None = None  # for the inner terms of a recipe that is `layerwise`
+    task: Task = CLASSIFICATION
     second_weights: Parameters | None = None  # of a method that trains two sets (y of RARTS): the live tensors
 
     def logits(
@@ -100,7 +105,7 @@ class Step(StepContext):
         parameters: Parameters | None = None,
         move_statistics: bool = False,
     ) -> Tensor:
-        """The supernet's logits [N, classes] on `batch`, at other `alpha`, `weights` or `parameters` if given.
+        """The supernet's outputs on `batch` (of a classification logits [N, classes]), at other values where given.
 
         All passes of a step on one batch draw the same noise (S4), so the two sides of a finite difference differ by
         the perturbation alone. Running statistics move only with `move_statistics`, which the weight step's pass sets.
@@ -122,15 +127,18 @@ class Step(StepContext):
         weights: Weights | None = None,
         parameters: Parameters | None = None,
     ) -> Tensor:
-        """The space's loss (cross-entropy) of the supernet on `batch`, as `logits` computes it."""
+        """The task's loss (a scalar) of the supernet on `batch`, whose outputs `logits` computes."""
         outputs = self.logits(batch, alpha=alpha, weights=weights, parameters=parameters)
-        return self.space.loss(outputs, batch.labels)
+        return self.task.loss(outputs, batch.labels)
 
     def parameters(self) -> dict[str, Tensor]:
         """The supernet's parameters by name, the live tensors."""
         return dict(self.net.named_parameters())
 
     def alpha_gradient(self, loss: Tensor, alpha: Alpha | None = None) -> Alpha:
-        """∇α of `loss` for every kind. Gradients of the network weights are not computed."""
+        """∇α of `loss` for every architecture parameter, zero for one without influence.
+
+        Gradients of the network weights are not computed.
+        """
         leaves = self.alpha if alpha is None else alpha
-        return dict(zip(leaves, torch.autograd.grad(loss, list(leaves.values())), strict=True))
+        return dict(zip(leaves, gradients(loss, list(leaves.values())), strict=True))

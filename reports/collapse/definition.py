@@ -10,11 +10,11 @@ import pandas as pd
 from statsmodels.stats.proportion import proportion_confint
 
 from reports.records.blocks import SpaceOf
-from reports.sentences.numbers import two_decimals
-from reports.statistics.significance import LEVEL
+from reports.statistics.significance import LEVEL, Values
 from reports.statistics.survival import kaplan_meier
 from spaces.cells.genotype import Genotype
 from spaces.common.errors import InputError
+from spaces.common.metric import ACCURACY, Metric
 from spaces.common.plural import counted
 
 IDLE = ("skip_connect", "none", "noise")
@@ -43,7 +43,7 @@ class Criterion:
 
     def enough(self, idle: int, edges: int) -> bool:
         """Are so many idle ones of so many edges enough?"""
-        # Counted, not divided: 3 of 5 is 0.6 whatever a float makes of it.
+        # With a tolerance, so that 3 of 5 edges reach 0.6 in floating point.
         return idle >= self.idle * edges - 1e-9
 
     def base_rate(self, space: Any) -> float:
@@ -77,7 +77,7 @@ def trials(
 
     Columns: key, study, label, method, seed; `verdict`; `onset` (epoch, NaN for a healthy trial); `epochs`, the last
     one that counts, whose architecture was returned; `idle` and `edges`, of that architecture; `best_epoch`, of the
-    highest accuracy in the table or, without one, of the discretized supernet; `evidence`.
+    best metric in the table or, without one, of the discretized supernet; `evidence`.
 
     The verdict on a trial without history is unknown.
     """
@@ -123,8 +123,10 @@ def _judged(
     run = next((length for length, flag in enumerate(reversed(met)) if not flag), len(met))
     onset = epochs[len(met) - run] if run else nan
     final = genotypes[-1]
-    measure = "tabular_accuracy" if _whole(seen, "tabular_accuracy") else "discrete_accuracy"
-    best = int(seen[measure].to_numpy().argmax())
+    metric = _metric(record)
+    tabular = _whole(seen, f"tabular_{metric.name}")
+    scores = seen[f"{'tabular' if tabular else 'discrete'}_{metric.name}"].to_numpy(dtype=float)
+    best = int(scores.argmax() if metric.better == "higher" else scores.argmin())
     return {
         **_named(record),
         "verdict": COLLAPSED if run else HEALTHY,
@@ -133,22 +135,21 @@ def _judged(
         "idle": idle_edges(final),
         "edges": len(final.edges(final.kinds[0])),
         "best_epoch": epochs[best],
-        "evidence": _evidence(genotypes, epochs, onset, seen[measure].tolist(), best, measure),
+        "evidence": f"{_course(genotypes, epochs, onset)}; {_scores(metric, scores, epochs, best, tabular)}.",
     }
+
+
+def _metric(record: dict[Any, Any]) -> Metric:
+    if "metric" not in record:
+        return ACCURACY
+    return Metric(record["metric"], better=record["better"], unit=record["unit"])
 
 
 def _whole(seen: pd.DataFrame, column: str) -> bool:
     return column in seen and bool(seen[column].notna().all())
 
 
-def _evidence(
-    genotypes: Sequence[Genotype],
-    epochs: Sequence[int],
-    onset: float,
-    accuracies: Sequence[float],
-    best: int,
-    measure: str,
-) -> str:
+def _course(genotypes: Sequence[Genotype], epochs: Sequence[int], onset: float) -> str:
     final = genotypes[-1]
     kind, edges = final.kinds[0], len(final.edges(final.kinds[0]))
     parts = [f"{final.count(kind, name)} {name}" for name in IDLE if final.count(kind, name)]
@@ -159,11 +160,15 @@ def _evidence(
         found += f", enough of them from epoch {onset:.0f} on"
     else:
         found += f", at most {max(map(idle_edges, genotypes))} after any"
+    return found
+
+
+def _scores(metric: Metric, scores: Values, epochs: Sequence[int], best: int, tabular: bool) -> str:
     # A supernet's where there is one; random search trains its candidates by themselves.
-    where = "in the table" if measure == "tabular_accuracy" else "on the architecture split"
+    where = "in the table" if tabular else "on the architecture split"
     return (
-        f"{found}; its accuracy {where} is {two_decimals(accuracies[-1])} %, that of its best epoch ({epochs[best]}) "
-        f"{two_decimals(accuracies[best])} %."
+        f"its {metric.name} {where} is {metric.words(scores[-1])}, that of its best epoch ({epochs[best]}) "
+        f"{metric.words(scores[best])}"
     )
 
 

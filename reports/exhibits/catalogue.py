@@ -1,4 +1,4 @@
-"""The catalogue of exhibits: every file in `exhibits/PAPER/`, read and checked, and files of the user's own."""
+"""The catalogue of exhibits: every file in `exhibits/PAPER/`, and the user's own files, read and checked."""
 
 import re
 from pathlib import Path
@@ -38,7 +38,7 @@ def read_own(path: Path) -> Exhibit:
     """
     exhibit = read(path)
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9-]*", path.stem):
-        raise InputError(f"{path}: an exhibit's file has a name of letters, digits and hyphens: rename it")
+        raise InputError(f"{path}: the name of an exhibit's file may have only letters, digits and hyphens: rename it")
     return exhibit.model_copy(
         update={
             "name": f"{exhibit.paper}/own-{path.stem}",

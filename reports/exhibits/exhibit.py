@@ -4,9 +4,9 @@ paper = "lambda-darts"
 number = "Table 1"                  # as in the paper; selects its cells of `reports.published`
 layout = "methods"                  # methods, grid, sweep, trajectory, cells or scatter
 title = "…"
-caption = "…"                       # in our own words, Markdown-free
-searched_on = "cifar10"             # where the cells' own data sets are only evaluated on
-lacks = ["…"]                       # what no trial here can fill, in words
+caption = "…"                       # in our own words, plain text
+searched_on = "cifar10"             # where the data sets of the cells are only evaluated on
+lacks = ["…"]                       # what cannot be run here, in words
 
 [[trials]]                          # what is run for it: a block of a study file (docs/studies.md)
 methods = ["darts-1st", "lambda-darts"]
@@ -20,7 +20,7 @@ settings = { radius = 0.1 }
 
 [[claims]]
 says = "…"                          # the claim in our words
-kind = "beats"                      # matches, reproduces, collapses, resists, costs (verdicts.py)
+kind = "beats"                      # matches, reproduces, collapses, resists, costs (claim_tests.py)
 method = "lambda-darts"
 against = ["darts-1st"]
 """
@@ -50,7 +50,7 @@ class TrialBlock(BaseModel):
 
 
 class RowTrials(BaseModel):
-    """Which trials fill a row of the published table, or make a line of a figure."""
+    """The trials that fill a row of the published table, or are a line of a figure."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -77,9 +77,9 @@ class Claim(BaseModel):
     dataset: str = ""
     metric: str = "test accuracy"
     evaluated_on: str = ""  # the data set of the accuracy, where it is not the one searched on
-    higher: bool | None = None  # is more of it better? Asked where the metric does not say
-    within: float | None = Field(default=None, gt=0)  # of the metric's unit; of `costs`, the factor on either side
-    value: float | None = None  # what is to be reproduced, or the ratio of costs
+    higher: bool | None = None  # whether higher is better, for a metric that does not declare it
+    within: float | None = Field(default=None, gt=0)  # in the metric's unit; for `costs` a factor
+    value: float | None = None  # the number to be reproduced, or the ratio of costs
 
     @property
     def bounds(self) -> tuple[float, float]:
@@ -100,17 +100,17 @@ class Exhibit(BaseModel):
     title: str
     caption: str
     note: str = ""
-    published: str = ""  # the exhibit of `reports.published.published_numbers`, where it is not `number`
+    published: str = ""  # the exhibit whose published cells are shown, where it is not `number`
     searched_on: str = ""
     lacks: list[str] = Field(default_factory=list)
     trials: list[TrialBlock] = Field(default_factory=list)
     rows: dict[str, RowTrials] = Field(default_factory=dict)
-    x: str = ""  # of a sweep, the setting; of a scatter, a metric
+    x: str = ""  # the setting of a sweep, or a metric of a scatter
     y: list[str] = Field(default_factory=list)  # metrics, or a trajectory's columns of the history
     genotypes: list[str] = Field(default_factory=list)  # published ones that are drawn
     claims: list[Claim] = Field(default_factory=list)
     name: str = Field(default="", exclude=True)  # PAPER/NAME, from the file's place
-    file: str = Field(default="", exclude=True)  # where it stands, if not in the catalogue
+    file: str = Field(default="", exclude=True)  # its path, if it is not in the catalogue
 
     @property
     def methods(self) -> list[str]:
@@ -123,7 +123,7 @@ class Exhibit(BaseModel):
         return self.name.replace("/", "-")
 
     def cells(self, published: pd.DataFrame) -> pd.DataFrame:
-        """The rows of `reports.published.published_numbers.numbers` that stand in it."""
+        """Its rows of `reports.published.published_numbers.numbers`."""
         return published[(published["paper"] == self.paper) & (published["exhibit"] == (self.published or self.number))]
 
     def row_methods(self, published: pd.DataFrame) -> dict[str, str]:
@@ -133,6 +133,6 @@ class Exhibit(BaseModel):
         return found | {label: row.method for label, row in self.rows.items() if label in found}
 
     def without_recipe(self, published: pd.DataFrame, known: Collection[str]) -> list[str]:
-        """Which of its rows none of the `known` recipes can fill, in words; empty if all can be."""
+        """Which methods of its rows are not among the `known` recipes, in words; empty if all are."""
         missing = {method for method in self.row_methods(published).values() if method and method not in known}
         return [f"no recipe here of {', '.join(sorted(missing))}"] if missing else []

@@ -1,4 +1,4 @@
-"""What an exhibit's file must fulfil beyond its types: names that exist, and the keys that its layout and claims need.
+"""Checks of an exhibit's file beyond its types: names exist, and the keys that layout and claims need are there.
 
 Every check raises `InputError` that names the key and the remedy.
 """
@@ -9,8 +9,8 @@ from functools import cache
 import pandas as pd
 
 from reports.exhibits.exhibit import Claim, Exhibit
-from reports.exhibits.metrics import DATASETS, known_metric
-from reports.published.published_numbers import EXHIBITS, PAPERS, genotypes, names, numbers
+from reports.exhibits.metrics import PAPER_DATASETS, known_metric
+from reports.published.published_numbers import EXHIBITS, PAPERS, genotypes, method_labels, numbers
 from spaces.common.errors import InputError, unknown
 
 NEEDS: dict[str, tuple[str, ...]] = {
@@ -19,7 +19,7 @@ NEEDS: dict[str, tuple[str, ...]] = {
     "reproduces": ("value", "within"),
     "costs": ("against", "value", "within"),
 }
-"""The keys that a kind of claim cannot do without."""
+"""The keys that a kind of claim requires."""
 
 
 def check(exhibit: Exhibit) -> None:
@@ -27,7 +27,7 @@ def check(exhibit: Exhibit) -> None:
     published, of_papers, known = _published()
     _known("paper", "paper", [exhibit.paper], PAPERS)
     _known("published", "exhibit", filter(None, [exhibit.published]), EXHIBITS[exhibit.paper])
-    _known("searched_on", "data set", filter(None, [exhibit.searched_on]), DATASETS.values())
+    _known("searched_on", "data set", filter(None, [exhibit.searched_on]), PAPER_DATASETS.values())
     _known("genotypes", "genotype", exhibit.genotypes, known)
     _check_layout(exhibit, exhibit.cells(published))
     methods = {*exhibit.methods, *(row.method for row in exhibit.rows.values())}
@@ -40,8 +40,8 @@ def check(exhibit: Exhibit) -> None:
 
 @cache
 def _published() -> tuple[pd.DataFrame, pd.DataFrame, set[str]]:
-    """The published numbers, the meaning of their labels, and the names of published genotypes; read once."""
-    return numbers(), names(), set(genotypes()["name"])
+    """The published numbers, the meaning of their labels, and the method_labels of published genotypes; read once."""
+    return numbers(), method_labels(), set(genotypes()["name"])
 
 
 def _known(key: str, what: str, given: Iterable[str], known: Collection[str]) -> None:

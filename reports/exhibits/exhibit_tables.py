@@ -1,7 +1,7 @@
-"""An exhibit's filled cells as a table in the paper's layout: published and measured in one row, with scale and n.
+"""An exhibit's cells as a table in the paper's layout: published and measured in one row, with scale and n.
 
-Published and measured columns form separate groups. A difference is shown only where `reports.exhibits.exhibit_data`
-says that the two numbers are comparable.
+Published and measured columns form separate groups. A difference is shown only where the two numbers are comparable
+(`ScaleGroup.comparable`).
 """
 
 from collections.abc import Callable
@@ -13,89 +13,102 @@ import numpy as np
 import pandas as pd
 
 from reports.exhibits.exhibit import Exhibit
-from reports.exhibits.exhibit_data import FULL, Part, brief
-from reports.exhibits.metrics import STAND_IN, limits, named
+from reports.exhibits.metrics import STAND_IN, metric_limits, named
+from reports.exhibits.scale_groups import FULL, ScaleGroup, short_scale
 from reports.published.published_numbers import METRICS, PAPERS
 from reports.sentences.numbers import signed, two_decimals
 from reports.statistics import intervals, significance
 from reports.tables.tables import NOTHING, Column, Row, Table
 
-SMALL = 0.1
-"""Below it a number is written with two significant digits instead of two decimals."""
+TWO_DIGITS_BELOW = 0.1
+"""Numbers below it are written with two significant digits, others with two decimals."""
 
-PUBLISHED, UNMEASURED, DIFFERENCE = "Published", "Published, not measured here", "Measured − published"
+PUBLISHED, PUBLISHED_ONLY = "Published", "Published, not measured here"
+MEASURED_MINUS_PUBLISHED = "Measured − published"
 
 
-def table(exhibit: Exhibit, cells: pd.DataFrame, part: Part | None) -> Table:
-    """The `cells` of `reports.exhibits.exhibit_data.filled`: a row a method or, in a grid, a column a method.
+def exhibit_table(exhibit: Exhibit, cells: pd.DataFrame, group: ScaleGroup | None) -> Table:
+    """The `cells` of `reports.exhibits.measured_cells` in the paper's layout.
 
-    Published columns that have a measured counterpart stand beside it; all other published columns come last.
+    A row is a method or, in a grid, a case, with a column for each method. Published columns that were measured come
+    first, beside the measured ones; all other published columns come last.
     """
     grid = exhibit.layout == "grid"
     cells = cells.assign(_heading=_headings(cells))
     rows, columns = ("_heading", "label") if grid else ("label", "_heading")
     names = list(dict.fromkeys(cells[columns]))
-    frame = pd.DataFrame([_row(group, rows, columns) for _, group in cells.groupby(rows, sort=False)])
-    filled = [name for name in names if f"n {name}" in frame and frame[f"n {name}"].gt(0).any()]
-    differing = [name for name in filled if frame[f"difference {name}"].notna().any()]
+    frame = pd.DataFrame([_row(of_row, rows, columns) for _, of_row in cells.groupby(rows, sort=False)])
+    measured = _measured_names(frame, names) if group is not None else []
+    compared = [name for name in measured if frame[f"difference {name}"].notna().any()]
     shown = [
         Column("Case" if grid else "Method", lambda row: str(row["row"]), numeric=False),
-        *(Column(name, partial(_printed, name), PUBLISHED) for name in filled or names),
-        *(_measured_columns(part, filled, differing) if part is not None and filled else ()),
+        *_published_columns(measured or names, PUBLISHED),
+        *(_measured_columns(group, measured, compared) if group and measured else ()),
         Column("Published are", lambda row: str(row["convention"]), numeric=False),
-        *(Column(name, partial(_printed, name), UNMEASURED) for name in names if filled and name not in filled),
     ]
-    slug = f"{exhibit.slug}-{part.slug if part else 'published'}"
-    return Table(frame, tuple(shown), _caption(exhibit, cells, part, differing), slug)
+    if measured:
+        shown += _published_columns([name for name in names if name not in measured], PUBLISHED_ONLY)
+    slug = f"{exhibit.slug}-{group.slug if group else 'published'}"
+    return Table(frame, tuple(shown), _caption(exhibit, cells, group, compared), slug)
 
 
-def _measured_columns(part: Part, filled: list[str], differing: list[str]) -> list[Column]:
+def _measured_names(frame: pd.DataFrame, names: list[str]) -> list[str]:
+    """The published columns of which at least one cell was measured."""
+    return [name for name in names if f"n {name}" in frame and frame[f"n {name}"].gt(0).any()]
+
+
+def _published_columns(names: list[str], heading: str) -> list[Column]:
+    return [Column(name, partial(_printed, name), heading) for name in names]
+
+
+def _measured_columns(group: ScaleGroup, measured: list[str], compared: list[str]) -> list[Column]:
     return [
-        *(Column(name, partial(_measured, name), _group(part)) for name in filled),
-        *(Column(name, partial(_difference, name), DIFFERENCE) for name in differing),
+        *(Column(name, partial(_measured, name), _measured_heading(group)) for name in measured),
+        *(Column(name, partial(_difference, name), MEASURED_MINUS_PUBLISHED) for name in compared),
         Column("Seeds", lambda row: str(row["seeds"]) or NOTHING),
         Column("Scale", lambda row: str(row["scale"]) or NOTHING, numeric=False),
     ]
 
 
-def evidence(exhibit: Exhibit, numbers: pd.DataFrame, part: Part) -> Table:
-    """The values behind the verdicts (`numbers`, of `reports.exhibits.verdicts.compared`): a row a method, a column a
-    metric. No cell of the exhibit shows them.
+def claim_table(exhibit: Exhibit, values: pd.DataFrame, group: ScaleGroup) -> Table:
+    """The values behind the verdicts, for an exhibit whose cells do not show them: a row a method, a column a metric.
+
+    `values` are those of `reports.exhibits.claim_values.compared_values`.
     """
-    several = numbers["where"].nunique() > 1
-    metrics = numbers["metric"].map(named)
-    numbers = numbers.assign(_heading=metrics + " on " + numbers["where"] if several else metrics)
+    metrics = values["metric"].map(named)
+    several = values["where"].nunique() > 1
+    values = values.assign(_heading=metrics + " on " + values["where"] if several else metrics)
     rows: dict[str, Row] = {}
-    for (method, heading), group in numbers.groupby(["method", "_heading"], sort=False):
-        values = group["value"].to_numpy(dtype=np.float64)
-        mean, low, high = intervals.of_mean(values, limits(str(group["metric"].iloc[0])))
-        rows.setdefault(str(method), {"row": method, "scale": brief(_of(part, group))}).update(
-            {
-                f"measured {heading}": mean,
-                f"std {heading}": significance.Summary.of(values).std,
-                f"n {heading}": len(values),
-                f"low {heading}": low,
-                f"high {heading}": high,
-                f"best {heading}": float("nan"),
-            }
-        )
+    for (method, heading), own in values.groupby(["method", "_heading"], sort=False):
+        scale = short_scale(group.records[group.records["key"].isin(own["key"])])
+        rows.setdefault(str(method), {"row": method, "scale": scale}).update(_value_summary(own, str(heading)))
     shown = [Column("Method", lambda row: str(row["row"]), numeric=False)]
-    for heading in dict.fromkeys(numbers["_heading"]):
-        shown += [Column(heading, partial(_measured, heading), _group(part)), Column("Seeds", partial(_seeds, heading))]
+    for heading in dict.fromkeys(values["_heading"]):
+        shown.append(Column(heading, partial(_measured, heading), _measured_heading(group)))
+        shown.append(Column("Seeds", partial(_seeds, heading)))
     shown.append(Column("Scale", lambda row: str(row["scale"]), numeric=False))
     caption = (
         f"{PAPERS[exhibit.paper]}, {exhibit.number}: the numbers by which its claims are judged. Measured: "
-        f"{part.conditions}; mean ± standard deviation over seeds."
+        f"{group.conditions}; mean ± standard deviation over seeds."
     )
-    return Table(pd.DataFrame(rows.values()), tuple(shown), caption, f"{exhibit.slug}-{part.slug}-judged")
+    return Table(pd.DataFrame(rows.values()), tuple(shown), caption, f"{exhibit.slug}-{group.slug}-judged")
 
 
-def _of(part: Part, numbers: pd.DataFrame) -> pd.DataFrame:
-    return part.records[part.records["key"].isin(numbers["key"])]
+def _value_summary(own: pd.DataFrame, heading: str) -> Row:
+    values = own["value"].to_numpy(dtype=np.float64)
+    mean, low, high = intervals.of_mean(values, metric_limits(str(own["metric"].iloc[0])))
+    return {
+        f"measured {heading}": mean,
+        f"std {heading}": significance.Summary.of(values).std,
+        f"n {heading}": len(values),
+        f"low {heading}": low,
+        f"high {heading}": high,
+        f"best {heading}": float("nan"),
+    }
 
 
-def _group(part: Part) -> str:
-    return f"Measured ({part.protocol}{f', {STAND_IN}' if part.stand_in else ''})"
+def _measured_heading(group: ScaleGroup) -> str:
+    return f"Measured ({group.protocol}{f', {STAND_IN}' if group.stand_in else ''})"
 
 
 def _seeds(name: str, row: Row) -> str:
@@ -104,7 +117,7 @@ def _seeds(name: str, row: Row) -> str:
 
 
 def _headings(cells: pd.DataFrame) -> list[str]:
-    """Each cell's heading, with what it is of where one heading stands for several columns."""
+    """Each cell's heading, preceded by its data set where one heading stands for several columns."""
     several = cells.groupby("heading")["dataset"].transform("nunique") > 1
     return [
         f"{row['dataset']}, {row['heading']}" if twice else str(row["heading"])
@@ -112,15 +125,15 @@ def _headings(cells: pd.DataFrame) -> list[str]:
     ]
 
 
-def _row(group: pd.DataFrame, rows: str, columns: str) -> Row:
-    cells = group.to_dict("records")
-    found: Row = {"row": str(group[rows].iloc[0])}
+def _row(of_row: pd.DataFrame, rows: str, columns: str) -> Row:
+    cells = of_row.to_dict("records")
+    found: Row = {"row": str(of_row[rows].iloc[0])}
     for cell in cells:
         found |= _numbers(cell, str(cell[columns]))
-    seeds = sorted({int(n) for n in group["n_measured"] if n})
+    seeds = sorted({int(n) for n in of_row["n_measured"] if n})
     found["convention"] = _conventions([cell for cell in cells if METRICS[cell["metric"]].better] or cells)
     found["seeds"] = "–".join(str(n) for n in dict.fromkeys((seeds[0], seeds[-1]))) if seeds else ""
-    found["scale"] = "; ".join(dict.fromkeys(scale for scale in group["scale"] if scale))
+    found["scale"] = "; ".join(dict.fromkeys(scale for scale in of_row["scale"] if scale))
     return found
 
 
@@ -171,22 +184,25 @@ def _difference(name: str, row: Row) -> str:
 
 
 def _writer(value: float) -> Callable[[float], str]:
-    return two_decimals if abs(value) >= SMALL or not value else lambda number: f"{number:.2g}"
+    return two_decimals if abs(value) >= TWO_DIGITS_BELOW or not value else lambda number: f"{number:.2g}"
 
 
 def _nan(value: Any) -> bool:
     return isinstance(value, float) and isnan(value)
 
 
-def _caption(exhibit: Exhibit, cells: pd.DataFrame, part: Part | None, differing: list[str]) -> str:
+def _caption(exhibit: Exhibit, cells: pd.DataFrame, group: ScaleGroup | None, compared: list[str]) -> str:
     words = f"{PAPERS[exhibit.paper]}, {exhibit.number}: {exhibit.title}."
-    if part is None:
+    if group is None:
         return f"{words} As published; nothing was measured for it."
-    words += f" Measured: {part.conditions}; mean ± standard deviation over seeds."
+    words += f" Measured: {group.conditions}; mean ± standard deviation over seeds."
     if "search cost" in set(cells.loc[cells["n_measured"] > 0, "metric"]):
-        words += " Search cost measured is in days of that device."
-    if not differing:
-        words += " The scales differ, so no difference is told."
-    elif part.protocol != FULL:
-        words += " The searches were reduced as said; what they found is looked up in the same table as the paper's."
+        words += " The measured search cost is in days of that device."
+    if not compared:
+        words += " The scales differ, so no difference is shown."
+    elif group.protocol != FULL:
+        words += (
+            " The searches were reduced to that scale; the accuracies of the architectures that they found come from "
+            "the same table as the paper's."
+        )
     return words

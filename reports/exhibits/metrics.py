@@ -1,4 +1,4 @@
-"""What the cells of exhibits measure, read off records: from a published metric to a number a trial."""
+"""The metrics of exhibits, computed from records: from a published metric to a number for each trial."""
 
 from math import nan
 from typing import Any
@@ -10,16 +10,16 @@ from reports.records.blocks import SpaceOf
 from reports.statistics.values.frame import LIMITS
 from spaces.common.errors import InputError, unknown
 
-DATASETS = {
+PAPER_DATASETS = {
     "CIFAR-10": "cifar10",
     "CIFAR-100": "cifar100",
     "SVHN": "svhn",
     "ImageNet16-120": "imagenet16-120",
 }
-"""The papers' data sets that can be searched on here, by the names of the records."""
+"""The papers' data sets that can be searched on here → their names in records."""
 
 STAND_IN = "digits"
-"""The data set that is always there, and stands in for one that is not."""
+"""The bundled data set, which replaces one that is missing."""
 
 ACCURACIES = {"test accuracy": "test", "test error": "test", "validation accuracy": "valid"}
 SECONDS_A_DAY = 86_400
@@ -33,24 +33,25 @@ def known_metric(metric: str, key: str) -> None:
 
 
 def named(name: str) -> str:
-    """A metric or a column of the history as an axis names it."""
+    """The axis label of a metric or of a column of the history."""
     words = name.removeprefix(LAST).removeprefix("probe.").replace("_", " ").replace(".", ", ")
     unit = METRICS[name].units[0] if name in METRICS else ""
     return f"{words[:1].upper()}{words[1:]}" + (f" ({unit})" if unit else "")
 
 
-def limits(metric: str) -> tuple[float, float] | None:
-    """Between which a published metric lies: percentages between 0 and 100, `None` for others."""
+def metric_limits(metric: str) -> tuple[float, float] | None:
+    """The bounds of a published metric: 0 and 100 for percentages, `None` for others."""
     return LIMITS.get(METRICS[metric].units[0]) if metric in METRICS else None
 
 
-def measured(
+def metric_values(
     records: pd.DataFrame, histories: pd.DataFrame, metric: str, dataset: str, space_of: SpaceOf
 ) -> "pd.Series[Any]":
-    """`metric` of each of the `records`, by their index; NaN where a trial does not tell it.
+    """`metric` of each of the `records`, with their index; NaN where a trial does not have it.
 
-    Accuracies are on `dataset` (a record's name of it): in the table, of any data set it has; retrained, of the one
-    that was searched on. Search cost is in days of the record's own device, parameters and multiply-adds in millions.
+    Accuracies are on `dataset` (its name in records): from the tabular benchmark on any data set that it has, after
+    retraining on the data set searched on. Search cost is in days of the record's own device, parameters and
+    multiply-adds in millions.
     """
     if metric in ACCURACIES:
         found = [_accuracy(row, ACCURACIES[metric], dataset) for row in records.to_dict("records")]
@@ -75,14 +76,14 @@ def _accuracy(record: dict[Any, Any], split: str, dataset: str) -> float:
     in_table = record.get("tabular")
     if isinstance(in_table, dict) and f"{dataset}.{split}" in in_table:
         return float(in_table[f"{dataset}.{split}"])
-    # Test accuracies of any other source are of the data set that was searched on.
+    # Any other test accuracy is on the data set that was searched on.
     return float(record["accuracy"]) if split == "test" and record["dataset"] == dataset else nan
 
 
-def course(histories: pd.DataFrame, column: str, space_of: SpaceOf) -> pd.DataFrame:
-    """The rows of `histories` that tell `column`, with its number as `value`.
+def history_values(histories: pd.DataFrame, column: str, space_of: SpaceOf) -> pd.DataFrame:
+    """The rows of `histories` that have `column`, with its number as `value`.
 
-    A column that has a number an operation is asked for with one of them, "COLUMN[OPERATION]".
+    "COLUMN[OPERATION]" is one operation's number of a column that has a number for each operation.
     """
     name, _, operation = column.removesuffix("]").partition("[")
     if name not in histories.columns:
@@ -98,7 +99,7 @@ def course(histories: pd.DataFrame, column: str, space_of: SpaceOf) -> pd.DataFr
 
 
 def _last(records: pd.DataFrame, histories: pd.DataFrame, column: str, space_of: SpaceOf) -> "pd.Series[Any]":
-    told = course(histories, column, space_of).sort_values("epoch").groupby("key")["value"].last()
+    told = history_values(histories, column, space_of).sort_values("epoch").groupby("key")["value"].last()
     return records["key"].map(told).astype("float64")
 
 

@@ -12,13 +12,14 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 # Okabe and Ito (2008): as in reports.figures.cell_drawing, without the black and the yellow.
-COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
-DASHES: tuple[Any, ...] = ("solid", (0, (5, 1.5)), (0, (1.5, 1.5)), (0, (6, 1.5, 1.5, 1.5)))
+METHOD_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
+METHOD_DASHES: tuple[Any, ...] = ("solid", (0, (5, 1.5)), (0, (1.5, 1.5)), (0, (6, 1.5, 1.5, 1.5)))
+METHOD_MARKERS = "osD^vP"
 
 Style = dict[str, Any]
 
 LONG = 14
-"""Entries from which on a legend has two columns."""
+"""A legend with more entries has two columns."""
 
 
 def styles(methods: Sequence[str]) -> dict[str, Style]:
@@ -26,8 +27,8 @@ def styles(methods: Sequence[str]) -> dict[str, Style]:
 
     Neighbours differ in both, so that no reader depends on colour alone.
     """
-    pairs = zip(cycle(COLOURS), cycle(DASHES), strict=False)
-    # Six colours against four patterns repeat after twelve; beyond that the legend's order has to do.
+    pairs = zip(cycle(METHOD_COLOURS), cycle(METHOD_DASHES), strict=False)
+    # Six colours and four patterns repeat after twelve methods; further methods differ only in the legend's order.
     return {
         method: {"color": colour, "linestyle": dash}
         for method, (colour, dash) in zip(sorted(set(methods)), pairs, strict=False)
@@ -42,8 +43,8 @@ def canvas(width: float, height: float) -> tuple["Figure", "Axes"]:
     return figure, figure.add_subplot()
 
 
-def plain(axes: "Axes", x: str, y: str) -> None:
-    """Name the axes, keep the left and the lower spine, rule the background lightly."""
+def finish_axes(axes: "Axes", x: str, y: str) -> None:
+    """Label the axes, keep only the left and the lower spine, and draw a light horizontal grid."""
     axes.set_xlabel(x, color=INK, fontsize=10)
     axes.set_ylabel(y, color=INK, fontsize=10)
     axes.tick_params(colors=INK, labelsize=9, length=3)
@@ -54,7 +55,7 @@ def plain(axes: "Axes", x: str, y: str) -> None:
 
 
 def canvas_for(entries: int, height: float) -> tuple["Figure", "Axes"]:
-    """A wide figure of at least `height` inches beside whose axes a legend of so many entries fits."""
+    """A wide figure of at least `height` inches with room for a legend of so many entries at the right of its axes."""
     return canvas(9.2, max(height, 0.19 * -(-entries // _columns(entries)) + 0.6))
 
 
@@ -63,10 +64,10 @@ def _columns(entries: int) -> int:
 
 
 def over_epochs(axes: "Axes", y: str, entries: Mapping[str, Style]) -> None:
-    """Finish axes on which curves run over epochs: whole numbers, and the legend at the right."""
+    """Finish axes with curves over epochs: integer ticks, and the legend at the right."""
     from matplotlib.ticker import MaxNLocator
 
-    plain(axes, "Epoch", y)
+    finish_axes(axes, "Epoch", y)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     legend(axes, entries, loc="upper left", bbox_to_anchor=(1.0, 1.0))
 
@@ -78,10 +79,10 @@ def curves(
     method_styles: Mapping[str, Style],
     draw: Callable[["Axes", "pd.DataFrame", Style, int], tuple[int, str]],
 ) -> tuple["Figure", list[str]]:
-    """A figure, `height` inches high, of what `frame` has over epochs, a curve a label; and where each ends, in words.
+    """A figure, `height` inches high, with a curve over epochs for each label of `frame`; and each end in words.
 
-    `draw` puts one label's rows on the axes in its style; it is also told how many there were before, and gives n and
-    where the curve ends.
+    `draw` draws one label's rows on the axes in its style. Its last argument is the number of curves already drawn; it
+    returns n and where the curve ends, in words.
     """
     figure, axes = canvas_for(frame["label"].nunique(), height)
     entries, ends = {}, []
@@ -95,7 +96,7 @@ def curves(
 
 
 def legend(axes: "Axes", entries: Mapping[str, Style], **place: Any) -> None:
-    """A legend of `entries`, names printed literally whatever characters they hold."""
+    """A legend of `entries`; names are printed literally, never as markup."""
     from matplotlib.lines import Line2D
 
     handles = [Line2D([], [], linewidth=2, **style) for style in entries.values()]

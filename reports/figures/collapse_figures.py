@@ -8,25 +8,24 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from reports.figures import cell_drawing
 from reports.figures.axes import Style, curves, legend
-from reports.figures.cell_drawing import INK
-from reports.figures.figure import Drawn
-from reports.figures.search_figures import cell_name, drawn_cell, weight_rows
-from reports.figures.svg_charts import strips
+from reports.figures.cell_drawing import INK, operation_colour
+from reports.figures.report_figure import ReportFigure
+from reports.figures.search_figures import cell_name, cell_report_figure, weight_rows
+from reports.figures.svg_charts import small_charts
 from reports.records.blocks import Block, slug
 from reports.sentences.numbers import sentence
 from reports.statistics.significance import LEVEL
 from spaces.cells.genotype import Genotype
 from spaces.common.plural import counted
 
-COLOURS = "cividis"
+WEIGHT_COLOUR_MAP = "cividis"
 
-DASH = 3.0
+SHARED_DASH = 3.0
 """Length of a dash of a line that several curves share, in widths of the line."""
 
 
-def survival(block: Block, survivals: pd.DataFrame, method_styles: dict[str, Style]) -> Drawn:
+def survival_curves(block: Block, survivals: pd.DataFrame, method_styles: dict[str, Style]) -> ReportFigure:
     """The share of trials not yet collapsed over epochs, of every label of `reports.collapse.definition.survival`.
 
     A curve begins at epoch 0 and ends with its last row; a bar marks each row in which a trial is censored, a light
@@ -59,7 +58,7 @@ def survival(block: Block, survivals: pd.DataFrame, method_styles: dict[str, Sty
         f"{sentence(block.conditions)}"
     )
     alt = f"Survival over {counted(int(last.max()), 'epoch')} on {block.title}; at the end: {'; '.join(ends)}."
-    return Drawn(figure, f"{block.slug}-survival", caption, alt, survivals)
+    return ReportFigure(figure, f"{block.slug}-survival", caption, alt, survivals)
 
 
 def _coinciding(survivals: pd.DataFrame) -> list[list[str]]:
@@ -76,7 +75,10 @@ def _coinciding(survivals: pd.DataFrame) -> list[list[str]]:
 def _in_turn(shared: Sequence[Sequence[str]], method_styles: dict[str, Style]) -> dict[str, Style]:
     """Styles of labels that share a line: each has a dash of its own colour where the others have gaps."""
     return {
-        label: {**method_styles[label], "linestyle": (DASH * place, (DASH, DASH * (len(labels) - 1)))}
+        label: {
+            **method_styles[label],
+            "linestyle": (SHARED_DASH * place, (SHARED_DASH, SHARED_DASH * (len(labels) - 1))),
+        }
         for labels in shared
         for place, label in enumerate(labels)
     }
@@ -90,13 +92,13 @@ def _band(axes: Any, curve: pd.DataFrame, colour: str) -> None:
     axes.fill_between(corners, low, high, where=np.isfinite(low), color=colour, alpha=0.12, linewidth=0)
 
 
-def film(
+def weight_heatmap(
     trial: dict[str, Any],
     history: pd.DataFrame,
     kind: str,
     edges: Sequence[tuple[int, int]],
     operations: Sequence[str],
-) -> Drawn:
+) -> ReportFigure:
     """One trial's weights over epochs as a picture: a row an operation of an edge, a column an epoch.
 
     `history` has flat lists [edges * operations] in `weights.<kind>`. Operations whose weight is zero throughout are
@@ -106,50 +108,21 @@ def film(
     flat = np.array([np.asarray(row, dtype=float) for row in ordered[f"weights.{kind}"]]).T
     shown = [index for index in range(len(flat)) if flat[index].any()]
     names = [operations[index % len(operations)] for index in shown]
-    rows = flat[shown]
-    figure = Figure(figsize=(9.2, 0.8 + max(1.6, 0.085 * len(shown))))
-    height = figure.get_size_inches()[1]
-    strip = figure.add_axes((0.075, 0.45 / height, 0.012, 1 - 0.55 / height))
-    axes = figure.add_axes((0.095, 0.45 / height, 0.62, 1 - 0.55 / height))
+    figure, strip, axes, scale = _heatmap_axes(len(shown))
     first, last = float(ordered["epoch"].iloc[0]), float(ordered["epoch"].iloc[-1])
-    picture = axes.imshow(
-        rows, aspect="auto", interpolation="none", cmap=COLOURS, extent=(first - 0.5, last + 0.5, len(rows), 0)
-    )
-    strip.imshow(
-        np.array([[_rgb(cell_drawing.colour(name))] for name in names]),
-        aspect="auto",
-        interpolation="none",
-        extent=(0, 1, len(rows), 0),
-    )
-    places, labels = [], []
-    for number, (source, target) in enumerate(edges):
-        own = [place for place, index in enumerate(shown) if index // len(operations) == number]
-        if own:
-            places.append((own[0] + own[-1] + 1) / 2)
-            labels.append(f"{source} → {target}")
-            axes.axhline(own[0], color="white", linewidth=0.8)
-    strip.set_xticks([])
-    strip.set_yticks(places, labels)
-    strip.tick_params(colors=INK, labelsize=8, length=0)
-    axes.set_yticks([])
-    axes.set_xlabel("Epoch", color=INK, fontsize=9)
-    axes.tick_params(colors=INK, labelsize=8, length=3)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    for side in (axes, strip):
-        side.spines[:].set_visible(False)
-    bar = figure.colorbar(picture, cax=figure.add_axes((0.725, 0.45 / height, 0.012, 1 - 0.55 / height)))
+    extent = (first - 0.5, last + 0.5, len(shown), 0)
+    picture = axes.imshow(flat[shown], extent=extent, cmap=WEIGHT_COLOUR_MAP, **PIXELS)
+    colours = np.array([[_rgb(operation_colour(name))] for name in names])
+    strip.imshow(colours, extent=(0, 1, len(shown), 0), **PIXELS)
+    _name_edges(strip, axes, edges, [index // len(operations) for index in shown])
+    bar = figure.colorbar(picture, cax=scale)
     bar.ax.tick_params(colors=INK, labelsize=8, length=3)
     bar.outline.set_visible(False)
-    present = [name for name in operations if name in names]
-    legend(
-        axes,
-        {name: {"color": cell_drawing.colour(name)} for name in present},
-        loc="upper left",
-        bbox_to_anchor=(1.1, 1),
-    )
+    entries: dict[str, Style] = {name: {"color": operation_colour(name)} for name in operations if name in names}
+    legend(axes, entries, loc="upper left", bbox_to_anchor=(1.1, 1))
     name = f"{trial['label']}, seed {trial['seed']}, {cell_name(kind)}"
     strongest = [operations[int(index)] for index in flat[:, -1].reshape(len(edges), -1).argmax(1)]
-    return Drawn(
+    return ReportFigure(
         figure,
         f"film-{slug(str(trial['key']))}-{slug(kind)}",
         f"{name}: operation weights over epochs, a row an operation of an edge.",
@@ -158,14 +131,49 @@ def film(
     )
 
 
-def timeline(trial: dict[str, Any], history: pd.DataFrame, columns: Sequence[str], onset: float) -> Drawn:
+PIXELS: dict[str, Any] = {"aspect": "auto", "interpolation": "none"}
+"""How a picture is drawn whose pixels are numbers."""
+
+
+def _heatmap_axes(rows: int) -> tuple[Figure, Any, Any, Any]:
+    """A figure for so many rows, with axes for the operations' colours, the picture and its scale."""
+    figure = Figure(figsize=(9.2, 0.8 + max(1.6, 0.085 * rows)))
+    height = figure.get_size_inches()[1]
+    bottom, tall = 0.45 / height, 1 - 0.55 / height
+    strip = figure.add_axes((0.075, bottom, 0.012, tall))
+    axes = figure.add_axes((0.095, bottom, 0.62, tall))
+    scale = figure.add_axes((0.725, bottom, 0.012, tall))
+    strip.set_xticks([])
+    axes.set_yticks([])
+    axes.set_xlabel("Epoch", color=INK, fontsize=9)
+    axes.tick_params(colors=INK, labelsize=8, length=3)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    for side in (axes, strip):
+        side.spines[:].set_visible(False)
+    return figure, strip, axes, scale
+
+
+def _name_edges(strip: Any, axes: Any, edges: Sequence[tuple[int, int]], edge_of: Sequence[int]) -> None:
+    """Name each edge beside its rows, with a line above them; `edge_of` is the number of each row's edge."""
+    places, labels = [], []
+    for number, (source, target) in enumerate(edges):
+        own = [place for place, edge in enumerate(edge_of) if edge == number]
+        if own:
+            places.append((own[0] + own[-1] + 1) / 2)
+            labels.append(f"{source} → {target}")
+            axes.axhline(own[0], color="white", linewidth=0.8)
+    strip.set_yticks(places, labels)
+    strip.tick_params(colors=INK, labelsize=8, length=0)
+
+
+def probe_timeline(trial: dict[str, Any], history: pd.DataFrame, columns: Sequence[str], onset: float) -> ReportFigure:
     """One trial's probes over its epochs, a panel each, with the onset of its collapse where it has one."""
     ordered = history.sort_values("epoch")
     lines = {name.removeprefix("probe."): pd.to_numeric(ordered[name]).to_numpy(dtype=float) for name in columns}
     name = f"{trial['label']}, seed {trial['seed']}"
     dashed = f"; dashed: its collapse, from epoch {onset:.0f} on" if onset == onset else ""
-    return Drawn(
-        strips(ordered["epoch"].tolist(), lines, onset),
+    return ReportFigure(
+        small_charts(ordered["epoch"].tolist(), lines, onset),
         f"probes-{slug(str(trial['key']))}",
         f"{name}: what was watched, over epochs{dashed}.",
         f"{counted(len(columns), 'quantity', 'quantities')} of {name} over epochs{dashed}.",
@@ -173,11 +181,11 @@ def timeline(trial: dict[str, Any], history: pd.DataFrame, columns: Sequence[str
     )
 
 
-def moment(trial: dict[str, Any], genotype: Genotype, kind: str, when: str) -> Drawn:
+def cell_at_epoch(trial: dict[str, Any], genotype: Genotype, kind: str, when: str) -> ReportFigure:
     """A cell of one trial at one moment, `when` in words."""
     slugged = f"moment-{slug(str(trial['key']))}-{slug(kind)}-{slug(when)}"
     caption = f"{trial['label']}, seed {trial['seed']}, {cell_name(kind)}: {when}."
-    return drawn_cell(genotype, kind, slugged, caption, f"{trial['label']}, {when}")
+    return cell_report_figure(genotype, kind, slugged, caption, f"{trial['label']}, {when}")
 
 
 def _rgb(colour: str) -> tuple[float, ...]:

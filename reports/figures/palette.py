@@ -1,8 +1,8 @@
 """The colours of figures on a light and on a dark page.
 
-Okabe and Ito's (2008) were chosen for white paper, and for patches rather than lines: some are too faint on it, others
-on a dark ground. A page therefore shows each in two shades of its hue: lines have a contrast of at least 3 on the light
-ground (WCAG 2.2, 1.4.11) and 4.5 on the dark one. A downloaded file has the colours as they were drawn.
+Okabe and Ito (2008) chose their colours for areas on white paper; as lines some are too faint on it, others on a dark
+ground. A page therefore shows each in two shades of its hue: lines have a contrast of at least 3 on the light ground
+(WCAG 2.2, 1.4.11) and 4.5 on the dark one. A downloaded file has the original colours.
 """
 
 import re
@@ -10,7 +10,7 @@ import re
 from reports.figures.cell_drawing import INK
 
 PAPER, NIGHT = "#fcfbf8", "#16181c"
-"""The grounds of a page, light and dark."""
+"""The background colours of a page, light and dark."""
 
 HUES = {
     "#0072b2": ("#0072b2", "#4a9fdd"),
@@ -24,11 +24,11 @@ HUES = {
     "#8c6d46": ("#8c6d46", "#b9986c"),
     "#8a8a8a": ("#868686", "#9a9a9a"),
 }
-"""A colour as it is drawn, and its shades on a light and on a dark page."""
+"""The original colour, and its shades on a light and on a dark page."""
 
 
 def adapted(svg: str) -> str:
-    """`svg` with colours that follow the page that it stands in: ink becomes the page's own, hues its variables."""
+    """`svg` with colours that follow its page: the ink becomes the text colour, hues become variables."""
     svg = svg.replace(INK, "currentColor")
     return re.sub("|".join(HUES), lambda found: f"var({variable(found[0])})", svg)
 

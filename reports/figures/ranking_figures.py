@@ -1,4 +1,4 @@
-"""The figures of the standings across blocks: the critical-difference diagram and the performance profiles."""
+"""The figures of the rankings across blocks: the critical-difference diagram and the performance profiles."""
 
 from typing import TYPE_CHECKING
 
@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from reports.figures.axes import Style, canvas_for, legend, plain, styles
-from reports.figures.cell_drawing import GAP, GLYPH, INK
-from reports.figures.figure import Drawn
+from reports.figures.axes import Style, canvas_for, finish_axes, legend, styles
+from reports.figures.cell_drawing import GLYPH_WIDTH, INK, SPACING
+from reports.figures.report_figure import ReportFigure
 from reports.sentences.numbers import sentence
 from reports.sentences.numbers import two_decimals as number
 from reports.statistics.rankings import Rankings, profile
@@ -22,10 +22,10 @@ STEP, LEAD = 0.24, 0.35
 """Inches between two lines of text, and from the ruler's end to a name."""
 
 
-def critical_difference(standing: Rankings, slug: str, conditions: str) -> Drawn | None:
+def critical_difference_diagram(standing: Rankings, slug: str, conditions: str) -> ReportFigure | None:
     """Mean ranks on a line, best to the left; a bar joins methods that Nemenyi's test does not tell apart.
 
-    `None` where Friedman's test could not have rejected. After Demšar 2006, figure 1.
+    `None` where Friedman's test could not have rejected its hypothesis. After Demšar 2006, figure 1.
     """
     if not standing.enough or standing.friedman is None:
         return None
@@ -45,10 +45,12 @@ def critical_difference(standing: Rankings, slug: str, conditions: str) -> Drawn
     listed = "; ".join(f"{name} {number(rank)}" for name, rank in zip(names, ranks, strict=True))
     joined = "; ".join(", ".join(names[first : last + 1]) for first, last in bars)
     alt = f"Mean ranks: {listed}. Not told apart: {joined or 'none'}."
-    return Drawn(figure, f"{slug}-critical-difference", caption, alt, standing.frame)
+    return ReportFigure(figure, f"{slug}-critical-difference", caption, alt, standing.frame)
 
 
-def profiles(standing: Rankings, slug: str, conditions: str, method_styles: dict[str, Style] | None = None) -> Drawn:
+def performance_profiles(
+    standing: Rankings, slug: str, conditions: str, method_styles: dict[str, Style] | None = None
+) -> ReportFigure:
     """The share of each method's searches, over all blocks, that score at least so much; of a non-empty standing.
 
     Agarwal et al. 2021, section 4.2: a curve above another everywhere is stochastic dominance.
@@ -65,7 +67,9 @@ def profiles(standing: Rankings, slug: str, conditions: str, method_styles: dict
         entries[f"{method} (n = {len(own)})"] = style
         medians.append(f"{method} {number(float(np.median(own)))}")
         points.append(pd.DataFrame({"method": method, "score": own, "share": share}))
-    plain(axes, "Score: by how much better than the block's mean over methods", "Share of searches at least so good")
+    finish_axes(
+        axes, "Score: by how much better than the block's mean over methods", "Share of searches at least so good"
+    )
     axes.set_ylim(-0.02, 1.02)
     legend(axes, entries, loc="upper left", bbox_to_anchor=(1.0, 1.0))
     caption = (
@@ -73,15 +77,17 @@ def profiles(standing: Rankings, slug: str, conditions: str, method_styles: dict
         f"method's searches whose score is at least the one below. {sentence(conditions)}"
     )
     alt = f"Performance profiles; median scores: {'; '.join(medians)}."
-    return Drawn(figure, f"{slug}-profiles", caption, alt, pd.concat(points, ignore_index=True))
+    return ReportFigure(figure, f"{slug}-profiles", caption, alt, pd.concat(points, ignore_index=True))
 
 
 def _canvas(names: list[str], critical: float, top: float, depth: float) -> tuple[Figure, "Axes"]:
-    """A figure that holds every name; its axes measure ranks across and inches up, 0 being the ruler."""
+    """A figure with room for every name; its axes are in ranks horizontally and inches vertically, the ruler at 0."""
     count, half = len(names), (len(names) + 1) // 2
     unit = max(4.0, 0.7 * (count - 1)) / (count - 1)
-    left, right = (2 * GAP + LEAD + GLYPH * (6 + max(map(len, side))) for side in (names[:half], names[half:]))
-    right = max(right, unit * (critical - count + 1) + GAP)  # the bar above may be longer than the ruler
+    left, right = (
+        2 * SPACING + LEAD + GLYPH_WIDTH * (6 + max(map(len, side))) for side in (names[:half], names[half:])
+    )
+    right = max(right, unit * (critical - count + 1) + SPACING)  # the bar above may be longer than the ruler
     width = left + unit * (count - 1) + right
     figure = Figure(figsize=(width, top + depth))
     axes = figure.add_axes((0, 0, 1, 1))

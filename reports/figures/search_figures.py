@@ -1,4 +1,4 @@
-"""The figures of a report, one function a figure. Each takes a block's rows and returns a `Drawn`."""
+"""The figures of a report, one function a figure. Each takes a block's rows and returns a `ReportFigure`."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -9,20 +9,29 @@ from matplotlib.figure import Figure
 
 from reports.figures import cell_drawing
 from reports.figures.axes import Style, curves, styles
-from reports.figures.figure import Drawn
-from reports.figures.svg_charts import grid
+from reports.figures.report_figure import ReportFigure
+from reports.figures.svg_charts import weight_grid
 from reports.records.blocks import Block, slug
 from reports.sentences.numbers import sentence
 from reports.sentences.numbers import two_decimals as number
 from spaces.cells.genotype import Genotype
+from spaces.common.metric import IMAGE_CLASSIFICATION, Metric
 
-CURVES = {
-    "tabular_accuracy": ("Test accuracy in the table (%)", "test accuracy of the epoch's architecture in the table"),
-    "discrete_accuracy": (
-        "Supernet accuracy, discretized (%)",
-        "accuracy on the architecture split of the supernet restricted to the epoch's architecture, weights inherited",
-    ),
-}
+
+def _architecture_columns(metric: Metric) -> dict[str, tuple[str, str]]:
+    """Columns with the metric of an epoch's architecture: the axis, and what it is of, in words."""
+    name, unit = metric.name.replace("_", " "), f" ({metric.unit})" if metric.unit else ""
+    return {
+        f"tabular_{metric.name}": (
+            f"Test {name} in the table{unit}",
+            f"test {name} of the epoch's architecture in the table",
+        ),
+        f"discrete_{metric.name}": (
+            f"Supernet {name}, discretized{unit}",
+            f"{name} on the architecture split of the supernet restricted to the epoch's architecture, weights "
+            "inherited",
+        ),
+    }
 
 
 def cell_name(kind: str) -> str:
@@ -30,34 +39,41 @@ def cell_name(kind: str) -> str:
     return kind if kind == "cell" else f"{kind} cell"
 
 
-def trajectory(block: Block, histories: pd.DataFrame, method_styles: dict[str, Style] | None = None) -> Drawn | None:
-    """The discretized architecture's accuracy over epochs: a bold mean and a thin line a seed, for each method.
+def accuracy_trajectory(
+    block: Block, histories: pd.DataFrame, method_styles: dict[str, Style] | None = None
+) -> ReportFigure | None:
+    """The metric of the discretized architecture over epochs: a bold mean and a thin line a seed, for each method.
 
-    `histories` holds the epochs of the block's trials. The table's accuracy is shown where every epoch has one, else
+    `histories` holds the epochs of the block's trials. The table's value is shown where every epoch has one, else
     the supernet's; the axis says which. A mean ends where the first of its seeds does. `None` without any epoch.
     """
     rows = _epochs(block, histories)
-    column = next((name for name in CURVES if name in rows.columns and rows[name].notna().all()), None)
+    columns = _architecture_columns(block.metric)
+    column = next((name for name in columns if name in rows.columns and rows[name].notna().all()), None)
     if rows.empty or column is None:
         return None
-    axis, words = CURVES[column]
-    figure, ends = _curves(block, rows, column, axis, " %", method_styles)
-    return Drawn(
+    axis, words = columns[column]
+    unit = f" {block.metric.unit}" if block.metric.unit else ""
+    figure, ends = _curves(block, rows, column, axis, unit, method_styles)
+    return ReportFigure(
         figure,
         f"{block.slug}-trajectory",
         f"{block.title}, trajectories: {words}. Bold: mean over seeds; thin: each seed. {sentence(block.conditions)}",
-        f"Accuracy over epochs on {block.title}; mean over seeds: {'; '.join(ends)}.",
+        f"{block.metric.title} over epochs on {block.title}; mean over seeds: {'; '.join(ends)}.",
         rows[["label", "seed", "epoch", column, "key"]],
     )
 
 
-def losses(block: Block, histories: pd.DataFrame, method_styles: dict[str, Style] | None = None) -> Drawn | None:
-    """What the weights descend, over epochs, drawn as `trajectory` draws accuracies. `None` without any epoch."""
+def loss_curves(
+    block: Block, histories: pd.DataFrame, method_styles: dict[str, Style] | None = None
+) -> ReportFigure | None:
+    """The training loss over epochs, a bold mean and a thin line a seed for each method. `None` without any epoch."""
     rows = _epochs(block, histories)
     if rows.empty or "train_loss" not in rows.columns:
         return None
-    figure, ends = _curves(block, rows, "train_loss", "Training loss (cross-entropy)", "", method_styles)
-    return Drawn(
+    axis = "Training loss (cross-entropy)" if block.task == IMAGE_CLASSIFICATION else "Training loss"
+    figure, ends = _curves(block, rows, "train_loss", axis, "", method_styles)
+    return ReportFigure(
         figure,
         f"{block.slug}-losses",
         f"{block.title}, convergence: mean training loss over each epoch's weight steps. Bold: mean over seeds; thin: "
@@ -89,14 +105,14 @@ def _curves(
     return curves(3.6, rows, axis, method_styles or styles(block.methods), draw)
 
 
-def weights(
+def weight_panels(
     block: Block,
     trial: dict[str, Any],
     history: pd.DataFrame,
     kind: str,
     edges: Sequence[tuple[int, int]],
     operations: Sequence[str],
-) -> Drawn:
+) -> ReportFigure:
     """One trial's operation weights over epochs: a panel an edge, sources across and targets down, a line an operation.
 
     `trial` is a record of `block`, `history` its epochs, whose `weights.<kind>` are flat lists [edges * operations];
@@ -117,8 +133,8 @@ def weights(
         f"0 to {top:g} upwards. {sentence(block.conditions)}"
     )
     alt = f"Weights of {name}. In the last epoch the strongest operation is: {counts} of {len(edges)} edges."
-    return Drawn(
-        grid(epochs, values, edges, operations, top),
+    return ReportFigure(
+        weight_grid(epochs, values, edges, operations, top),
         f"{block.slug}-weights-{slug(str(trial['key']))}-{slug(kind)}",
         caption,
         alt,
@@ -144,20 +160,23 @@ def weight_rows(
     )
 
 
-def cell(block: Block, trial: dict[str, Any], genotype: Genotype, kind: str) -> Drawn:
+def found_cell(block: Block, trial: dict[str, Any], genotype: Genotype, kind: str) -> ReportFigure:
     """The cell that one trial found."""
     name = f"{trial['label']}, seed {trial['seed']}, {cell_name(kind)}"
     share = f"skip share {number(genotype.skip_share(kind))}"
-    caption = f"{block.title}, {name}: {share}, accuracy of this trial {number(float(trial['accuracy']))} %. "
+    score = f"{block.metric.name} of this trial {block.metric.words(float(trial['score']))}"
+    caption = f"{block.title}, {name}: {share}, {score}. "
     slugged = f"{block.slug}-cell-{slug(str(trial['key']))}-{slug(kind)}"
-    return drawn_cell(genotype, kind, slugged, caption + sentence(block.conditions), f"{trial['label']}, {share}")
+    return cell_report_figure(
+        genotype, kind, slugged, caption + sentence(block.conditions), f"{trial['label']}, {share}"
+    )
 
 
-def drawn_cell(genotype: Genotype, kind: str, slugged: str, caption: str, name: str) -> Drawn:
+def cell_report_figure(genotype: Genotype, kind: str, slugged: str, caption: str, name: str) -> ReportFigure:
     """A cell of what is called `name`, with its edges in words and as numbers."""
     edges = "; ".join(f"{source} to {target} {operation}" for source, target, operation in genotype.edges(kind))
     alt = f"{cell_name(kind)} of {name}. Edges: {edges}."
-    return Drawn(cell_drawing.sketch(genotype, kind), slugged, caption, alt, edge_rows(genotype, kind))
+    return ReportFigure(cell_drawing.draw_cell(genotype, kind), slugged, caption, alt, edge_rows(genotype, kind))
 
 
 def edge_rows(genotype: Genotype, kind: str) -> pd.DataFrame:

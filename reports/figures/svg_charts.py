@@ -1,6 +1,6 @@
-"""Panels of lines as sketches: the weights of every edge, and a trial's own curves.
+"""Charts as SVG drawings: the weights of every edge, and a trial's own curves.
 
-They are drawn for every trial of a study, so without matplotlib (`reports.figures.sketch`).
+A report has them for every trial, so they are drawn without matplotlib (`reports.figures.svg_drawing`).
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from matplotlib.ticker import MaxNLocator
 
-from reports.figures.cell_drawing import GLYPH, INK, QUIET, colour
-from reports.figures.sketch import Box, Dot, Line, Name, Sketch
+from reports.figures.cell_drawing import GLYPH_WIDTH, INK, QUIET, operation_colour
+from reports.figures.svg_drawing import Box, Dot, Label, Line, SvgDrawing
 
 Curves = Mapping[str, tuple[Sequence[float], str, tuple[float, ...]]]
 """From a curve's name to its values, colour and dashes."""
@@ -20,7 +20,7 @@ PANEL, ACROSS, DOWN = (1.3, 0.8), 0.16, 0.3
 LEFT, TOP, BOTTOM = 0.42, 0.3, 0.3
 """Inches: a panel of the grid, the space between two, the room around for names."""
 
-CHART, ROW, SAMPLE = (3.5, 1.75), 0.19, 0.3
+CHART, LEGEND_ROW, SAMPLE = (3.5, 1.75), 0.19, 0.3
 """Inches: a chart, a line of its legend, the piece of line in it."""
 
 ABREAST, STRIP, BESIDE, BELOW = 3, (2.4, 0.75), 0.65, 0.5
@@ -30,93 +30,99 @@ Place = Callable[[Any], Any]
 """From an epoch or a value to inches."""
 
 
-def grid(epochs: Any, values: Any, edges: Sequence[tuple[int, int]], operations: Sequence[str], top: float) -> Sketch:
+def weight_grid(
+    epochs: Any, values: Any, edges: Sequence[tuple[int, int]], operations: Sequence[str], top: float
+) -> SvgDrawing:
     """Weights [epochs, edges, operations] over epochs: a panel an edge, from 0 to `top`, a line an operation."""
     first = edges[0][1]
     columns, rows = 1 + max(source for source, _ in edges), 1 + max(target for _, target in edges) - first
     width = LEFT + columns * (PANEL[0] + ACROSS)
-    sketch = Sketch(width, TOP + rows * (PANEL[1] + DOWN) - DOWN + BOTTOM)
+    drawing = SvgDrawing(width, TOP + rows * (PANEL[1] + DOWN) - DOWN + BOTTOM)
     across = (epochs - epochs[0]) / max(1.0, epochs[-1] - epochs[0])
     corners = [(LEFT + source * (PANEL[0] + ACROSS), TOP + (to - first) * (PANEL[1] + DOWN)) for source, to in edges]
     for (source, target), (x, y) in zip(edges, corners, strict=True):
-        sketch.add(Box(x, y, *PANEL, QUIET, line=0.6))
-        sketch.add(Name(x, y - 0.1, f"{source} → {target}", 8, INK, anchor="start"))
+        drawing.add(Box(x, y, *PANEL, QUIET, line=0.6))
+        drawing.add(Label(x, y - 0.1, f"{source} → {target}", 8, INK, anchor="start"))
     names = [name for name, lines in zip(operations, values.transpose(2, 1, 0), strict=True) if np.any(lines)]
     for name in names:  # one after another: lines of one style are one path
         for (x, y), line in zip(corners, values[:, :, operations.index(name)].T, strict=True):
             if np.any(line):
-                sketch.add(*_curve(x + PANEL[0] * across, y + PANEL[1] * (1 - line / top), colour(name), dashes(name)))
+                drawing.add(
+                    *_curve(
+                        x + PANEL[0] * across, y + PANEL[1] * (1 - line / top), operation_colour(name), dashes(name)
+                    )
+                )
     low = TOP + (rows - 1) * (PANEL[1] + DOWN) + PANEL[1]
-    sketch.add(
-        Name(LEFT, low + 0.12, f"epoch {epochs[0]:.0f}", 8, INK, anchor="start"),
-        Name(LEFT + PANEL[0], low + 0.12, f"{epochs[-1]:.0f}", 8, INK, anchor="end"),
-        Name(LEFT - 0.06, low, "0", 8, INK, anchor="end"),
-        Name(LEFT - 0.06, low - PANEL[1], f"{top:g}", 8, INK, anchor="end"),
+    drawing.add(
+        Label(LEFT, low + 0.12, f"epoch {epochs[0]:.0f}", 8, INK, anchor="start"),
+        Label(LEFT + PANEL[0], low + 0.12, f"{epochs[-1]:.0f}", 8, INK, anchor="end"),
+        Label(LEFT - 0.06, low, "0", 8, INK, anchor="end"),
+        Label(LEFT - 0.06, low - PANEL[1], f"{top:g}", 8, INK, anchor="end"),
     )
     # The upper right corner is free: an edge only leads to a later node.
-    room = GLYPH * max(map(len, names), default=0) + SAMPLE + 0.1
+    room = GLYPH_WIDTH * max(map(len, names), default=0) + SAMPLE + 0.1
     for place, name in enumerate(names):
-        y = 0.1 + ROW * place
-        sketch.add(
-            Line([width - room, width - room + SAMPLE], [y, y], colour(name), 2, dashes(name)),
-            Name(width - room + SAMPLE + 0.08, y, name, 9, INK, anchor="start"),
+        y = 0.1 + LEGEND_ROW * place
+        drawing.add(
+            Line([width - room, width - room + SAMPLE], [y, y], operation_colour(name), 2, dashes(name)),
+            Label(width - room + SAMPLE + 0.08, y, name, 9, INK, anchor="start"),
         )
-    return sketch
+    return drawing
 
 
-def charts(epochs: Sequence[float], panels: Mapping[str, Curves]) -> Sketch:
-    """Curves over `epochs` [n], a chart a panel side by side under its heading; NaN is a gap."""
+def line_charts(epochs: Sequence[float], panels: Mapping[str, Curves]) -> SvgDrawing:
+    """Curves over `epochs` [n], panels side by side with headings; NaN is a gap."""
     rows = max(map(len, panels.values()))
-    head = TOP + ROW * rows + 0.1
-    sketch = Sketch(len(panels) * (CHART[0] + LEFT + 0.35), head + CHART[1] + 0.45)
+    head = TOP + LEGEND_ROW * rows + 0.1
+    drawing = SvgDrawing(len(panels) * (CHART[0] + LEFT + 0.35), head + CHART[1] + 0.45)
     for place, (heading, curves) in enumerate(panels.items()):
         x = LEFT + 0.15 + place * (CHART[0] + LEFT + 0.35)
-        sketch.add(Name(x, 0.12, heading, 10, INK, anchor="start", bold=True))
+        drawing.add(Label(x, 0.12, heading, 10, INK, anchor="start", bold=True))
         for row, (name, (_, hue, dash)) in enumerate(curves.items()):
-            y = TOP + ROW * row + 0.04
-            sketch.add(
+            y = TOP + LEGEND_ROW * row + 0.04
+            drawing.add(
                 Line([x, x + SAMPLE], [y, y], hue, 2, dash),
-                Name(x + SAMPLE + 0.08, y, name, 9, INK, anchor="start"),
+                Label(x + SAMPLE + 0.08, y, name, 9, INK, anchor="start"),
             )
-        _chart(sketch, x, head, np.asarray(epochs, dtype=float), curves)
-    return sketch
+        _chart(drawing, x, head, np.asarray(epochs, dtype=float), curves)
+    return drawing
 
 
-def strips(epochs: Sequence[float], lines: Mapping[str, Any], mark: float) -> Sketch:
-    """Quantities [n] over `epochs` [n], a small panel each with a scale of its own; dashed, epoch `mark`, if it is one.
+def small_charts(epochs: Sequence[float], lines: Mapping[str, Any], mark: float) -> SvgDrawing:
+    """Quantities [n] over `epochs` [n], each in a small panel with its own scale; a dashed line at epoch `mark`.
 
-    A quantity that was not measured after every epoch, NaN there, has a dot wherever it was.
+    A quantity that was not measured after every epoch (NaN) has a dot where it was.
     """
     wide, high = STRIP
     rows = -(-len(lines) // ABREAST)
-    sketch = Sketch(ABREAST * (wide + BESIDE) + 0.15, rows * (high + BELOW) + 0.3)
+    drawing = SvgDrawing(ABREAST * (wide + BESIDE) + 0.15, rows * (high + BELOW) + 0.3)
     moments = np.asarray(epochs, dtype=float)
     for place, (name, line) in enumerate(lines.items()):
         x, y = BESIDE + place % ABREAST * (wide + BESIDE), 0.3 + place // ABREAST * (high + BELOW)
-        sketch.add(Name(x, y - 0.15, name, 8, INK, anchor="start"))
+        drawing.add(Label(x, y - 0.15, name, 8, INK, anchor="start"))
         values = np.asarray(line, dtype=float)
         there = np.isfinite(values)
         last = place + ABREAST >= len(lines)  # of its column
-        across, up = _axes(sketch, (x, y), STRIP, moments, values, (4, 2), "Epoch" if last else "")
+        across, up = _axes(drawing, (x, y), STRIP, moments, values, (4, 2), "Epoch" if last else "")
         xs, ys = across(moments[there]), up(values[there])
-        sketch.add(*_curve(xs, ys, INK, (), width=1.2))
+        drawing.add(*_curve(xs, ys, INK, (), width=1.2))
         if not there.all():
-            sketch.add(*(Dot(float(x), float(y), 1.5, INK) for x, y in zip(xs, ys, strict=True)))
+            drawing.add(*(Dot(float(x), float(y), 1.5, INK) for x, y in zip(xs, ys, strict=True)))
         if mark == mark:
             at = float(across(mark))
-            sketch.add(Line([at, at], [y, y + high], colour("skip_connect"), 1, (2, 2)))
-    return sketch
+            drawing.add(Line([at, at], [y, y + high], operation_colour("skip_connect"), 1, (2, 2)))
+    return drawing
 
 
-def _chart(sketch: Sketch, x: float, y: float, epochs: Any, curves: Curves) -> None:
+def _chart(drawing: SvgDrawing, x: float, y: float, epochs: Any, curves: Curves) -> None:
     values = np.concatenate([np.asarray(line, dtype=float) for line, _, _ in curves.values()])
-    across, up = _axes(sketch, (x, y), CHART, epochs, values, (6, 4), "Epoch")
+    across, up = _axes(drawing, (x, y), CHART, epochs, values, (6, 4), "Epoch")
     for line, hue, dash in curves.values():
-        sketch.add(*_curve(across(epochs), up(np.asarray(line, dtype=float)), hue, dash, width=1.6))
+        drawing.add(*_curve(across(epochs), up(np.asarray(line, dtype=float)), hue, dash, width=1.6))
 
 
 def _axes(
-    sketch: Sketch,
+    drawing: SvgDrawing,
     corner: tuple[float, float],
     size: tuple[float, float],
     epochs: Any,
@@ -124,9 +130,10 @@ def _axes(
     most: Any,
     name: str,
 ) -> tuple[Place, Place]:
-    """Axes of `size` inches for `values` over `epochs`, with about `most` (x, y) ticks; where an epoch, a value stands.
+    """Draw axes of `size` inches for `values` over `epochs`; return the positions of an epoch and of a value.
 
-    `corner` is the upper left one. Without a `name` the epochs are not written: another panel below has them.
+    `corner` is the upper left one, `most` the approximate numbers of ticks (x, y). Without a `name` the epochs are not
+    labelled, since another panel below has them.
     """
     (x, y), (width, height) = corner, size
     finite = values[np.isfinite(values)]
@@ -143,16 +150,18 @@ def _axes(
 
     for mark in marks:
         at = up(mark)
-        sketch.add(Line([x, x + width], [at, at], QUIET, 0.3), Name(x - 0.07, at, f"{mark:.6g}", 8, INK, anchor="end"))
+        drawing.add(
+            Line([x, x + width], [at, at], QUIET, 0.3), Label(x - 0.07, at, f"{mark:.6g}", 8, INK, anchor="end")
+        )
     ticks = MaxNLocator(most[0], integer=True).tick_values(first, last) if last > first else epochs[:1]
     for tick in (tick for tick in ticks if first <= tick <= last):
         at = across(tick)
-        sketch.add(Line([at, at], [y + height, y + height + 0.04], INK, 0.8))
+        drawing.add(Line([at, at], [y + height, y + height + 0.04], INK, 0.8))
         if name:
-            sketch.add(Name(at, y + height + 0.14, f"{tick:.0f}", 8, INK))
-    sketch.add(Line([x, x, x + width], [y, y + height, y + height], INK, 0.8))
+            drawing.add(Label(at, y + height + 0.14, f"{tick:.0f}", 8, INK))
+    drawing.add(Line([x, x, x + width], [y, y + height, y + height], INK, 0.8))
     if name:
-        sketch.add(Name(x + width / 2, y + height + 0.33, name, 9, INK))
+        drawing.add(Label(x + width / 2, y + height + 0.33, name, 9, INK))
     return across, up
 
 
@@ -175,7 +184,7 @@ def _curve(x: Any, y: Any, hue: str, dash: tuple[float, ...], width: float = 1.3
 
 
 def dashes(operation: str) -> tuple[float, ...]:
-    """Dashes tell what colour may not: convolutions are solid, pooling dashed, operations without weights dotted."""
+    """The dashes of an operation's line: convolutions solid, pooling dashed, operations without weights dotted."""
     if "pool" in operation:
         return (5.0, 2.0)
     return (1.5, 1.5) if operation in ("none", "skip_connect", "noise") else ()

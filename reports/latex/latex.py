@@ -1,8 +1,8 @@
-"""Tables and text as LaTeX that compiles under pdflatex with array, booktabs and graphicx, whatever a name holds."""
+"""Tables and text as LaTeX that pdflatex compiles with array, booktabs and graphicx, whatever characters they hold."""
 
 import unicodedata
 
-from reports.latex.layout import GAPS, SMALL, Piece, pieces
+from reports.latex.layout import GAPS, SMALL_SIZE, TablePart, table_parts
 from reports.tables.tables import Column, Table
 
 COMMANDS = {
@@ -50,51 +50,51 @@ def escape(text: str) -> str:
     return "".join(_character(character) for character in " ".join(text.split()))
 
 
-def tabular(table: Table) -> str:
-    r"""The table for `\input`, as one `table` environment or, where it would not be readable, several of one number.
+def latex_table(table: Table) -> str:
+    r"""The table for `\input`: one `table` environment, or several with one number where one would not be readable.
 
-    Each has the caption, those that continue say so and what; the first has the label. Where a line is narrower than
-    that of A4, a table is scaled down to it.
+    Each has the caption, followed by the number and contents of the part; the first has the label. Where the line is
+    narrower than that of A4, the table is scaled down to it.
     """
-    found = pieces(table)
-    return "\n".join(_environment(piece, number, len(found)) for number, piece in enumerate(found, 1))
+    found = table_parts(table)
+    return "\n".join(_environment(part, number, len(found)) for number, part in enumerate(found, 1))
 
 
-def _environment(piece: Piece, number: int, count: int) -> str:
-    table = piece.table
+def _environment(part: TablePart, number: int, count: int) -> str:
+    table = part.table
     caption = table.caption
     if count > 1:
-        caption = f"{caption.rstrip('.')}. Part {number} of {count}: {piece.said}."
+        caption = f"{caption.rstrip('.')}. Part {number} of {count}: {part.contents}."
     if number > 1:
         caption = f"Continued. {caption}"
     lines = [r"\begin{table}[htbp]", r"\centering"]
     lines += [r"\addtocounter{table}{-1}"] if number > 1 else []
     lines += [rf"\caption{{{escape(caption)}}}"]
     lines += [rf"\label{{tab:{table.slug}}}"] if number == 1 else []
-    lines += [r"\footnotesize" if piece.size == SMALL else r"\small"]
-    lines += [rf"\setlength{{\tabcolsep}}{{{GAPS[piece.size] / 2:g}pt}}"] if piece.size == SMALL else []
-    align = "".join(_place(column, room) for column, room in zip(table.columns, piece.room, strict=True))
+    lines += [r"\footnotesize" if part.size == SMALL_SIZE else r"\small"]
+    lines += [rf"\setlength{{\tabcolsep}}{{{GAPS[part.size] / 2:g}pt}}"] if part.size == SMALL_SIZE else []
+    align = "".join(_alignment(column, wide) for column, wide in zip(table.columns, part.wrap_widths, strict=True))
     lines += [r"\sbox0{%", rf"\begin{{tabular}}{{@{{}}{align}@{{}}}}", r"\toprule"]
-    lines += _groups(piece)
-    lines += [_row([_heading(piece, at) for at in range(len(table.columns))]), r"\midrule"]
+    lines += _groups(part)
+    lines += [_row([_heading(part, at) for at in range(len(table.columns))]), r"\midrule"]
     lines += [_row([escape(cell) for cell in row]) for row in table.rows()]
     lines += [r"\bottomrule", r"\end{tabular}}%"]
     lines += [r"\ifdim\wd0>\linewidth\resizebox{\linewidth}{!}{\usebox0}\else\usebox0\fi", r"\end{table}"]
     return "\n".join(lines) + "\n"
 
 
-def _place(column: Column, room: float) -> str:
-    if not room:
+def _alignment(column: Column, wrap_width: float) -> str:
+    if not wrap_width:
         return "r" if column.numeric else "l"
-    return rf">{{\ragged{'left' if column.numeric else 'right'}\arraybackslash}}p{{{room:.1f}pt}}"
+    return rf">{{\ragged{'left' if column.numeric else 'right'}\arraybackslash}}p{{{wrap_width:.1f}pt}}"
 
 
-def _heading(piece: Piece, at: int) -> str:
-    side = "r" if piece.table.columns[at].numeric else "l"
-    head = _stacked(piece.headings[at], side)
-    if not piece.room[at]:
+def _heading(part: TablePart, at: int) -> str:
+    side = "r" if part.table.columns[at].numeric else "l"
+    head = _stacked(part.headings[at], side)
+    if not part.wrap_widths[at]:
         return head
-    first, last = ("@{}" if end else "" for end in (at == 0, at == len(piece.room) - 1))
+    first, last = ("@{}" if end else "" for end in (at == 0, at == len(part.wrap_widths) - 1))
     return rf"\multicolumn{{1}}{{{first}{side}{last}}}{{{head}}}"
 
 
@@ -108,11 +108,11 @@ def _row(cells: list[str]) -> str:
     return " & ".join(cells) + r" \\"
 
 
-def _groups(piece: Piece) -> list[str]:
-    if len(piece.groups) == 1:
+def _groups(part: TablePart) -> list[str]:
+    if len(part.groups) == 1:
         return []
     heads, rules, start = [], [], 1
-    for lines, span in piece.groups:
+    for lines, span in part.groups:
         heads.append(rf"\multicolumn{{{span}}}{{c}}{{{_stacked(lines, 'c')}}}")
         if lines != [""]:
             rules.append(rf"\cmidrule(lr){{{start}-{start + span - 1}}}")

@@ -1,90 +1,98 @@
-"""A table as pieces that can be read on LaTeX's page.
+"""A table laid out for LaTeX's page, divided into parts where it is too large.
 
 A table wider than the line would have to be scaled down. Instead its texts wrap and its headings stand on several
-lines; what is still too wide is cut into pieces one below the other, each with the columns that name a row; and a piece
-that is taller than a page is cut between rows.
+lines. What is still too wide is divided into parts one below the other, each with the columns that name a row; and a
+part that is taller than a page is divided between rows.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from reports.latex.text_width import BASELINES, broken, filled, width, words
+from reports.latex.text_width import BASELINES, breakable_parts, broken, line_count, width
 from reports.tables.tables import Table
 
-LINE, HEIGHT = 470.0, 590.0
-"""Points: the line of A4 with margins of 20 mm, with some room for what is measured too small; and a page's height,
-without a caption."""
+LINE_WIDTH, PAGE_HEIGHT = 470.0, 590.0
+"""Points: the line of A4 with margins of 20 mm, less a reserve for widths that are estimated too small; and the height
+of a page without a caption."""
 
-USUAL, SMALL = 9, 8
-"""Sizes in points: of a table that fits the line, and of one that has to be laid out."""
+NORMAL_SIZE, SMALL_SIZE = 9, 8
+"""Font sizes in points: of a table that fits the line, and of one that has to be laid out."""
 
-SCALED = 1.15
-"""So much wider than the line a table may be to be scaled down to it: to 7.8 points."""
+SCALABLE = NORMAL_SIZE / SMALL_SIZE
+"""A table may be this much wider than the line to be scaled down to it: to the small size, 8 points."""
 
-GAPS = {USUAL: 12.0, SMALL: 8.0}
-"""Points between two columns."""
+GAPS = {NORMAL_SIZE: 12.0, SMALL_SIZE: 8.0}
+"""Points between two columns, by font size."""
 
-READABLE = 72.0
-"""Points: texts that are wider may wrap, and have so much room at least."""
+WRAPPED_WIDTH = 72.0
+"""Points: a column with a longer text may wrap, and is at least this wide."""
 
 
 @dataclass(frozen=True)
-class Piece:
-    """Some columns and rows of a table. `room` is each column's width in points, where it wraps; 0 where it does not.
+class TablePart:
+    """Some columns and rows of a table, as one LaTeX table.
 
-    `headings` and `groups` are in lines; `said` is what the piece holds, in words, empty for a whole table.
+    `wrap_widths` holds the width in points of each column that wraps, 0 for the others. `headings` and `groups` are
+    lists of lines. `contents` says in words which columns and rows the part has; it is empty for a whole table.
     """
 
     table: Table
     size: int
-    room: tuple[float, ...]
+    wrap_widths: tuple[float, ...]
     headings: list[list[str]]
     groups: list[tuple[list[str], int]]
-    said: str
+    contents: str
 
 
 @dataclass(frozen=True)
 class _Column:
-    """How wide a column is at least, and how wide if nothing wraps, in points."""
+    """The least width of a column, and its width if nothing wraps, in points."""
 
     least: float
     full: float
     wraps: bool
 
 
-Part = tuple[list[int], list[float], list[float]]
-"""Positions of columns, their widths and, where they wrap, their room, else 0."""
+@dataclass(frozen=True)
+class _ColumnSet:
+    """The columns of a part: their positions in the table, their widths, and 0 or the width of each that wraps."""
+
+    positions: list[int]
+    widths: list[float]
+    wrap_widths: list[float]
+    size: int
 
 
-def pieces(table: Table) -> list[Piece]:
-    """The table in the order in which it is read: columns from left to right, and of each cut rows from the top."""
+def table_parts(table: Table) -> list[TablePart]:
+    """The table in reading order: parts with columns from left to right, each divided into rows from the top."""
     cells = table.rows()
     headings = [column.heading for column in table.columns]
-    across = list(zip(headings, *cells, strict=True))
-    usual = [max(width(text, USUAL) for text in column) for column in across]
-    if _total(usual, USUAL) <= LINE * SCALED:
-        return _cut(table, cells, [([*range(len(usual))], usual, [0.0] * len(usual))], USUAL, 0)
+    widths = [max(width(text, NORMAL_SIZE) for text in column) for column in zip(headings, *cells, strict=True)]
+    if _total(widths, NORMAL_SIZE) <= LINE_WIDTH * SCALABLE:
+        whole = _ColumnSet([*range(len(widths))], widths, [0.0] * len(widths), NORMAL_SIZE)
+        return _row_parts(table, cells, whole, lambda _: "")
     columns = [_column(heading, [row[at] for row in cells]) for at, heading in enumerate(headings)]
-    keys = _keys(table, cells)
-    parts = []
-    for chosen in _packed(table, columns, keys):
-        widths = _shared([columns[at] for at in chosen], _least(table, columns, chosen))
-        wraps = [columns[at].wraps and wide < columns[at].full for at, wide in zip(chosen, widths, strict=True)]
-        parts.append((chosen, widths, [wide if own else 0.0 for wide, own in zip(widths, wraps, strict=True)]))
-    return _cut(table, cells, parts, SMALL, keys)
+    keys = _key_count(table, cells)
+    sets = [_column_set(table, columns, chosen) for chosen in _packed(table, columns, keys)]
+
+    def contents(own: Table) -> str:
+        new = dict.fromkeys(column.group or column.heading for column in own.columns[keys:])
+        return ", ".join(new) if len(sets) > 1 else ""
+
+    return [part for columns_of_part in sets for part in _row_parts(table, cells, columns_of_part, contents)]
 
 
 def _column(heading: str, cells: Sequence[str]) -> _Column:
-    longest = max((width(cell, SMALL) for cell in cells), default=0.0)
-    wraps = longest > READABLE
-    parts = [width(part, SMALL) for cell in cells for part in words(cell)] if wraps else []
-    least = max([READABLE, *parts] if wraps else [longest])
-    heads = max(width(word, SMALL) for word in heading.split() or [""])
+    longest = max((width(cell, SMALL_SIZE) for cell in cells), default=0.0)
+    wraps = longest > WRAPPED_WIDTH
+    parts = [width(part, SMALL_SIZE) for cell in cells for part in breakable_parts(cell)] if wraps else []
+    least = max([WRAPPED_WIDTH, *parts] if wraps else [longest])
+    heads = max(width(word, SMALL_SIZE) for word in heading.split() or [""])
     return _Column(max(least, heads), max(longest, heads), wraps)
 
 
-def _keys(table: Table, cells: Sequence[Sequence[str]]) -> int:
-    """How many columns name a row: the fewest first ones without numbers that tell rows apart, if any do."""
+def _key_count(table: Table, cells: Sequence[Sequence[str]]) -> int:
+    """How many columns name a row: the fewest leading text columns that distinguish all rows, else one."""
     texts = next((at for at, column in enumerate(table.columns) if column.numeric), len(table.columns))
     for count in range(1, texts + 1):
         if len({tuple(row[:count]) for row in cells}) == len(cells):
@@ -93,74 +101,92 @@ def _keys(table: Table, cells: Sequence[Sequence[str]]) -> int:
 
 
 def _packed(table: Table, columns: Sequence[_Column], keys: int) -> list[list[int]]:
-    """The columns of each piece, as many as fit the line."""
+    """The positions of each part's columns: the key columns, and as many others as fit the line."""
     first = [*range(keys)]
     found = [list(first)]
     for at in range(keys, len(columns)):
-        if len(found[-1]) > keys and _total(_least(table, columns, [*found[-1], at]), SMALL) > LINE:
+        if len(found[-1]) > keys and _total(_least(table, columns, [*found[-1], at]), SMALL_SIZE) > LINE_WIDTH:
             found.append(list(first))
         found[-1].append(at)
     return found
 
 
+def _column_set(table: Table, columns: Sequence[_Column], chosen: list[int]) -> _ColumnSet:
+    own = [columns[at] for at in chosen]
+    widths = _widened(own, _least(table, columns, chosen))
+    wrap_widths = [
+        wide if column.wraps and wide < column.full else 0.0 for column, wide in zip(own, widths, strict=True)
+    ]
+    return _ColumnSet(chosen, widths, wrap_widths, SMALL_SIZE)
+
+
 def _least(table: Table, columns: Sequence[_Column], chosen: Sequence[int]) -> list[float]:
-    """How wide each column is at least; as in TeX, a group's last one takes what its heading needs beyond them all."""
+    """The least width of each column; as in TeX, the last column of a group is widened where its heading needs it."""
     widths, start = [columns[at].least for at in chosen], 0
-    for name, span in _chosen(table, chosen).groups():
-        word = max((width(word, SMALL) for word in name.split()), default=0.0)
-        widths[start + span - 1] += max(0.0, word - _total(widths[start : start + span], SMALL))
+    for name, span in _with_columns(table, chosen).groups():
+        word = max((width(word, SMALL_SIZE) for word in name.split()), default=0.0)
+        widths[start + span - 1] += max(0.0, word - _total(widths[start : start + span], SMALL_SIZE))
         start += span
     return widths
 
 
-def _shared(columns: Sequence[_Column], least: Sequence[float]) -> list[float]:
-    """Each column's width: what the line has left is shared out among those that wrap, none gets more than it needs."""
+def _widened(columns: Sequence[_Column], least: Sequence[float]) -> list[float]:
+    """Each column's width: the rest of the line is divided among the columns that wrap, up to their full width."""
     widths = list(least)
-    while (left := LINE - _total(widths, SMALL)) > 1:
-        wanting = [at for at, column in enumerate(columns) if widths[at] < column.full]
-        if not wanting:
+    while (left := LINE_WIDTH - _total(widths, SMALL_SIZE)) > 1:
+        narrow = [at for at, column in enumerate(columns) if widths[at] < column.full]
+        if not narrow:
             break
-        for at in wanting:
-            widths[at] = min(columns[at].full, widths[at] + left / len(wanting))
+        for at in narrow:
+            widths[at] = min(columns[at].full, widths[at] + left / len(narrow))
     return widths
 
 
-def _chosen(table: Table, columns: Sequence[int]) -> Table:
-    return replace(table, columns=tuple(table.columns[at] for at in columns))
+def _with_columns(table: Table, positions: Sequence[int]) -> Table:
+    return replace(table, columns=tuple(table.columns[at] for at in positions))
 
 
-def _cut(table: Table, cells: Sequence[Sequence[str]], parts: Sequence[Part], size: int, keys: int) -> list[Piece]:
-    """The pieces of `parts`, no one taller than a page; `keys` columns are repeated in each."""
+def _row_parts(
+    table: Table, cells: Sequence[Sequence[str]], columns: _ColumnSet, contents: Callable[[Table], str]
+) -> list[TablePart]:
+    """The table's `columns`, divided between rows so that no part is taller than a page."""
+    own, size = _with_columns(table, columns.positions), columns.size
+    headings = [_lines(column.heading, wide, size) for column, wide in zip(own.columns, columns.widths, strict=True)]
+    groups = _group_lines(own, columns)
+    head = max(map(len, headings)) + max(len(lines) for lines, _ in groups)
+    heights = [_height(row, columns) for row in cells]
     found = []
-    for chosen, widths, room in parts:
-        own = _chosen(table, chosen)
-        wrapped = size == SMALL
-        headings = [
-            broken(column.heading, wide, size) if wrapped else [column.heading]
-            for column, wide in zip(own.columns, widths, strict=True)
-        ]
-        groups, start = [], 0
-        for name, span in own.groups():
-            wide = _total(widths[start : start + span], size)
-            groups.append((broken(name, wide, size) if wrapped else [name], span))
-            start += span
-        head = max(map(len, headings)) + max(len(lines) for lines, _ in groups)
-        heights = [
-            max(filled(row[at], wide, size) if wide else 1 for at, wide in zip(chosen, room, strict=True))
-            for row in cells
-        ]
-        for rows in _pages(heights, int(HEIGHT / BASELINES[size]) - head):
-            of_rows = "" if len(rows) == len(cells) else f"rows {rows[0] + 1} to {rows[-1] + 1} of {len(cells)}"
-            new = dict.fromkeys(column.group or column.heading for column in own.columns[keys:])
-            of_columns = ", ".join(new) if len(parts) > 1 else ""
-            said = "; ".join(part for part in (of_columns, of_rows) if part)
-            frame = table.frame.iloc[rows.start : rows.stop]
-            found.append(Piece(replace(own, frame=frame), size, tuple(room), headings, groups, said))
+    for rows in _pages(heights, int(PAGE_HEIGHT / BASELINES[size]) - head):
+        of_rows = "" if len(rows) == len(cells) else f"rows {rows[0] + 1} to {rows[-1] + 1} of {len(cells)}"
+        words = "; ".join(part for part in (contents(own), of_rows) if part)
+        part = replace(own, frame=table.frame.iloc[rows.start : rows.stop])
+        found.append(TablePart(part, size, tuple(columns.wrap_widths), headings, groups, words))
     return found
 
 
+def _lines(text: str, room: float, size: int) -> list[str]:
+    """A heading in lines; at the normal size the table fits without breaking any."""
+    return broken(text, room, size) if size == SMALL_SIZE else [text]
+
+
+def _group_lines(table: Table, columns: _ColumnSet) -> list[tuple[list[str], int]]:
+    """The groups of columns: the heading in lines, and the number of columns."""
+    found, start = [], 0
+    for name, span in table.groups():
+        wide = _total(columns.widths[start : start + span], columns.size)
+        found.append((_lines(name, wide, columns.size), span))
+        start += span
+    return found
+
+
+def _height(row: Sequence[str], columns: _ColumnSet) -> int:
+    """The number of lines of a row."""
+    cells = zip(columns.positions, columns.wrap_widths, strict=True)
+    return max(line_count(row[at], wide, columns.size) if wide else 1 for at, wide in cells)
+
+
 def _pages(heights: Sequence[int], most: int) -> list[range]:
-    """Rows in stretches of at most `most` lines; an empty table is one stretch."""
+    """Consecutive rows with at most `most` lines together; an empty table is one empty range."""
     found, start, used = [], 0, 0
     for at, lines in enumerate(heights):
         if at > start and used + lines > most:
@@ -171,4 +197,5 @@ def _pages(heights: Sequence[int], most: int) -> list[range]:
 
 
 def _total(widths: Sequence[float], size: int) -> float:
+    """The width of columns with the gaps between them."""
     return sum(widths) + GAPS[size] * (len(widths) - 1)

@@ -1,4 +1,4 @@
-"""The folder of a report: written whole or not at all, and never over anybody's files."""
+"""The folder of a report: written completely or not at all, and never over files of the user."""
 
 import os
 from collections.abc import Iterator
@@ -9,12 +9,12 @@ from tempfile import TemporaryDirectory
 from spaces.common.errors import InputError
 
 MANIFEST = ".dartboard-report"
-"""The file that lists the files of a report, a line each; a folder with others is somebody's and is left alone."""
+"""The file that lists the files of a report, one a line. A folder with other files is never replaced."""
 
 
 @contextmanager
 def replaced(out: Path) -> Iterator[Path]:
-    """A new folder beside `out` to write a report to, put in the place of `out` once that is done; else nothing is.
+    """A new folder beside `out` to write a report to; it replaces `out` on success, and is removed after an error.
 
     Raises `InputError` as `check_out`.
     """
@@ -36,9 +36,9 @@ def replaced(out: Path) -> Iterator[Path]:
 
 
 def check_out(out: Path) -> None:
-    """Raise `InputError` unless `build` can write a report to the folder `out`; nothing is changed.
+    """Raise `InputError` unless a report can be written to the folder `out`; change nothing.
 
-    It cannot where `out` is a file, holds a file that is no part of an earlier report, or cannot be made or replaced.
+    It cannot where `out` is a file, holds a file that no earlier report wrote, or cannot be created or replaced.
     """
     try:
         out = out.resolve()
@@ -48,7 +48,7 @@ def check_out(out: Path) -> None:
             raise InputError(f"{out}: holds {foreign!r}, which is no part of a report: name a new or an empty folder")
         if os.path.ismount(out):
             raise InputError(f"{out}: is a mounted folder, which cannot be replaced: name a folder in it")
-        # Tried, not asked for: permissions do not tell of a file system that is read-only or full.
+        # Tried, since permissions do not show that a file system is read-only or full.
         with TemporaryDirectory(prefix=".report-", dir=next(path for path in out.parents if path.exists())):
             pass
     except (OSError, RuntimeError) as error:  # RuntimeError: a loop of links
@@ -57,7 +57,7 @@ def check_out(out: Path) -> None:
 
 
 def _foreign(out: Path) -> str | None:
-    """The first entry of the folder `out` that no earlier report put there."""
+    """The first entry of the folder `out` that no earlier report wrote."""
     try:
         own = {MANIFEST, *(out / MANIFEST).read_text(encoding="utf-8").splitlines()}
     except (FileNotFoundError, IsADirectoryError, UnicodeDecodeError):

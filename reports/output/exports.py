@@ -8,20 +8,20 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from reports.figures.figure import Drawn
+from reports.figures.report_figure import ReportFigure
 from reports.latex import latex
 from reports.tables.tables import Table
 
 RULE = (
-    "A spreadsheet takes a text that begins with =, +, -, @, a tab or a line break for a formula. In the CSV files "
-    "such a text (a cell or a column's name, never a number) has an apostrophe in front. Lists and dictionaries are "
-    "JSON, and a number that does not exist is an empty cell."
+    "Spreadsheets read a text that begins with =, +, -, @, a tab or a line break as a formula. In the CSV files such "
+    "a text (a cell or a column's name, never a number) is preceded by an apostrophe. Lists and dictionaries are "
+    "JSON, and a missing number is an empty cell."
 )
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
 def csv(frame: pd.DataFrame) -> str:
-    """`frame` as CSV (RFC 4180) with a line of names, without its index; a number that does not exist is empty."""
+    """`frame` as CSV (RFC 4180) with a header line and without its index; a missing number is an empty cell."""
     shown = frame.copy()
     shown.columns = pd.Index([_inert(str(name)) for name in frame.columns])
     for position, kind in enumerate(shown.dtypes):
@@ -47,7 +47,7 @@ def _inert(text: str) -> str:
 
 
 class Exports:
-    """The files of a report's tables and figures in `folder`, each written once, however many pages show it."""
+    """The files of a report's tables and figures in `folder`, each written once, no matter how many pages show it."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -56,35 +56,35 @@ class Exports:
             (folder / name).mkdir(parents=True)
 
     def table(self, table: Table) -> list[tuple[str, str]]:
-        """What the table's files are called, and their addresses below the report's folder."""
+        """The formats of the table's files, and their addresses below the report's folder."""
         path = f"tables/{table.slug}"
         if path not in self._written:
             self._written[path] = [("CSV", f"{path}.csv"), ("LaTeX", f"{path}.tex")]
             (self.folder / f"{path}.csv").write_text(csv(table.frame), encoding="utf-8", newline="")
-            (self.folder / f"{path}.tex").write_text(latex.tabular(table), encoding="utf-8")
+            (self.folder / f"{path}.tex").write_text(latex.latex_table(table), encoding="utf-8")
         return self._written[path]
 
     def numbers(self, slug: str, frame: pd.DataFrame) -> list[tuple[str, str]]:
-        """The file of a table that is laid out by hand: its numbers alone."""
+        """The format and address of the CSV file of a table that a template lays out itself."""
         (self.folder / f"tables/{slug}.csv").write_text(csv(frame), encoding="utf-8", newline="")
         return [("CSV", f"tables/{slug}.csv")]
 
-    def figure(self, drawn: Drawn) -> list[tuple[str, str]]:
-        """What the figure's files are called, and their addresses; drawings of single trials have no pixels or PDF."""
-        path = f"figures/{drawn.slug}"
+    def figure(self, figure: ReportFigure) -> list[tuple[str, str]]:
+        """The formats of the figure's files, and their addresses; drawings of single trials have no PNG or PDF."""
+        path = f"figures/{figure.slug}"
         if path not in self._written:
             self._written[path] = [("SVG", f"{path}.svg"), ("CSV", f"{path}.csv")]
-            drawn.save_svg(self.folder / f"{path}.svg")
-            (self.folder / f"{path}.csv").write_text(csv(drawn.data), encoding="utf-8", newline="")
+            figure.save_svg(self.folder / f"{path}.svg")
+            (self.folder / f"{path}.csv").write_text(csv(figure.data), encoding="utf-8", newline="")
         return self._written[path]
 
-    def printable(self, figures: Iterable[Drawn], *, pixels: bool) -> None:
-        """Write `figures` as PDF, which LaTeX takes, and with `pixels` as PNG."""
-        for drawn in figures:
-            found = self.figure(drawn)
-            path = f"figures/{drawn.slug}"
-            drawn.save_pdf(self.folder / f"{path}.pdf")
+    def printable(self, figures: Iterable[ReportFigure], *, pixels: bool) -> None:
+        """Write `figures` as PDF for LaTeX, and with `pixels` as PNG too."""
+        for figure in figures:
+            found = self.figure(figure)
+            path = f"figures/{figure.slug}"
+            figure.save_pdf(self.folder / f"{path}.pdf")
             found.append(("PDF", f"{path}.pdf"))
             if pixels:
-                drawn.save_png(self.folder / f"{path}.png")
+                figure.save_png(self.folder / f"{path}.png")
                 found.append(("PNG", f"{path}.png"))

@@ -7,7 +7,7 @@ import pandas as pd
 
 from reports.figures import search_figures
 from reports.figures.axes import Style, styles
-from reports.figures.figure import Drawn
+from reports.figures.report_figure import ReportFigure
 from reports.pages import trial_page
 from reports.pages.trial_page import Pictures, words
 from reports.records.blocks import Block, SpaceOf, flat, scale_words
@@ -33,20 +33,20 @@ class Section:
     bests: Table
     trials: Table
     statements: list[str]
-    trajectory: Drawn | None
-    losses: Drawn | None
-    weights: list[Drawn] = field(default_factory=list)
-    cells: list[Drawn] = field(default_factory=list)
+    trajectory: ReportFigure | None
+    losses: ReportFigure | None
+    weights: list[ReportFigure] = field(default_factory=list)
+    cells: list[ReportFigure] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
     pictures: dict[str, Pictures] = field(default_factory=dict)
 
     @property
-    def curves(self) -> list[Drawn]:
+    def curves(self) -> list[ReportFigure]:
         """The figures of all trials together."""
         return [drawn for drawn in (self.trajectory, self.losses) if drawn]
 
     @property
-    def drawn(self) -> list[Drawn]:
+    def drawn(self) -> list[ReportFigure]:
         """Every figure."""
         return [*self.curves, *self.weights, *self.cells]
 
@@ -79,7 +79,7 @@ def conditions(records: pd.DataFrame) -> list[tuple[str, list[str]]]:
     scales = pd.Series([f"{protocol}: {scale_words(protocol, scale)}" for protocol, scale in pairs])
     return [
         ("Protocol and scale", _counted(scales)),
-        ("Accuracy is", _counted(records["evaluation"].astype(str) + ": " + records["convention"].astype(str))),
+        ("Scores are", _counted(records["evaluation"].astype(str) + ": " + records["convention"].astype(str))),
         ("Data sets", _counted(datasets)),
         ("Seeds", [", ".join(str(seed) for seed in sorted(records["seed"].unique()))]),
         ("Device", _counted(records["device"].astype(str) + ", threads " + records["threads"].astype(str))),
@@ -106,22 +106,22 @@ def recipes(records: pd.DataFrame) -> list[Recipe]:
 
 
 def _section(block: Block, results: Results, space_of: SpaceOf, method_styles: dict[str, Style]) -> Section:
-    comparison = with_statements(block.comparison, block.accuracies)
+    comparison = with_statements(block.comparison, block.scores)
     histories = results.histories
     section = Section(
         block=block,
         main=tables.main(block),
         comparisons=tables.comparisons(block, comparison),
         bests=tables.best(
-            bests(block.accuracies), f"{block.title}, best of k searches: {block.conditions}", f"{block.slug}-bests"
+            bests(block.scores), f"{block.title}, best of k searches: {block.conditions}", f"{block.slug}-bests"
         ),
         trials=tables.trials(block),
         statements=[*pairing_sentences.statements(comparison), *(str(words) for words in comparison["statement"])],
-        trajectory=search_figures.trajectory(block, histories, method_styles) if len(histories) else None,
-        losses=search_figures.losses(block, histories, method_styles) if len(histories) else None,
+        trajectory=search_figures.accuracy_trajectory(block, histories, method_styles) if len(histories) else None,
+        losses=search_figures.loss_curves(block, histories, method_styles) if len(histories) else None,
     )
     if section.trajectory is None:
-        section.missing.append("No trajectory is drawn: the histories do not hold an accuracy for every epoch.")
+        section.missing.append("No trajectory is drawn: the histories do not hold the metric of every epoch.")
     # The first seed of each method is drawn, so that no trial is chosen by its result.
     for trial in named_rows(block.records.drop_duplicates("label")):
         found = trial_page.draw(block, trial, results.history(str(trial["key"])), space_of)

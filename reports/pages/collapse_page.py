@@ -11,7 +11,7 @@ from reports.collapse import definition, early_warning
 from reports.collapse.definition import Criterion
 from reports.figures import collapse_figures
 from reports.figures.axes import styles
-from reports.figures.figure import Drawn
+from reports.figures.report_figure import ReportFigure
 from reports.records.blocks import BASELINE, Block, SpaceOf
 from reports.records.results import Results
 from reports.sentences.contrast_sentences import statements as contrast_statements
@@ -30,7 +30,7 @@ class BlockCollapse:
     verdicts: Table
     statements: list[str]
     curves: pd.DataFrame
-    survival: Drawn | None
+    survival: ReportFigure | None
 
 
 @dataclass(frozen=True)
@@ -38,9 +38,9 @@ class ProbedTrial:
     """The figures that only a trial with probes has."""
 
     key: str
-    films: list[Drawn]
-    timeline: Drawn
-    cells: list[Drawn]
+    films: list[ReportFigure]
+    timeline: ReportFigure
+    cells: list[ReportFigure]
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class Collapse:
         return [*compared, *([self.warnings] if self.warnings else []), self.rules]
 
     @property
-    def drawn(self) -> list[Drawn]:
+    def drawn(self) -> list[ReportFigure]:
         """The figures that LaTeX gets as well: a page's films and probes are for the screen."""
         return [part.survival for part in self.parts if part.survival]
 
@@ -92,7 +92,7 @@ def gather(
                 verdicts=collapse_tables.verdicts(block, trials),
                 statements=definition.statements(shares) + contrast_statements(compared),
                 curves=curves,
-                survival=collapse_figures.survival(block, curves, method_styles) if len(curves) else None,
+                survival=collapse_figures.survival_curves(block, curves, method_styles) if len(curves) else None,
             )
         )
     scored = early_warning.scores(judged, results)
@@ -129,7 +129,7 @@ def _probed(trial: dict[str, Any], history: pd.DataFrame, columns: Sequence[str]
     genotypes = {epoch: space.parse(text) for epoch, text in texts.items()}
     first = genotypes[min(genotypes)]
     films = [
-        collapse_figures.film(trial, history, kind, first.possible_edges(), space.operations)
+        collapse_figures.weight_heatmap(trial, history, kind, first.possible_edges(), space.operations)
         for kind in first.kinds
         if f"weights.{kind}" in history and _lists(history[f"weights.{kind}"])
     ]
@@ -141,9 +141,9 @@ def _probed(trial: dict[str, Any], history: pd.DataFrame, columns: Sequence[str]
     return ProbedTrial(
         key=str(trial["key"]),
         films=films,
-        timeline=collapse_figures.timeline(trial, history, columns, float(trial["onset"])),
+        timeline=collapse_figures.probe_timeline(trial, history, columns, float(trial["onset"])),
         cells=[
-            collapse_figures.moment(trial, genotypes[epoch], kind, when)
+            collapse_figures.cell_at_epoch(trial, genotypes[epoch], kind, when)
             for epoch, when in moments.items()
             for kind in first.kinds
         ],

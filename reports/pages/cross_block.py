@@ -6,7 +6,7 @@ import pandas as pd
 
 from reports.figures import ranking_figures
 from reports.figures.axes import styles
-from reports.figures.figure import Drawn
+from reports.figures.report_figure import ReportFigure
 from reports.records.blocks import Block, slug
 from reports.records.results import Results
 from reports.sentences import ranking_sentences
@@ -24,7 +24,7 @@ class Across:
     slug: str
     rankings: Rankings
     tables: list[Table]
-    drawn: list[Drawn]
+    drawn: list[ReportFigure]
 
     @property
     def statements(self) -> list[str]:
@@ -39,16 +39,16 @@ def across(results: Results) -> list[Across]:
     for own in results.protocols():
         found, words = rank_methods(values_of(own)), conditions(own)
         name = f"across-{slug(own[0].protocol)}"
-        drawn: list[Drawn | None] = []
+        drawn: list[ReportFigure | None] = []
         if len(found.frame):
-            drawn.append(ranking_figures.critical_difference(found, name, words))
-            drawn.append(ranking_figures.profiles(found, name, words, method_styles))
+            drawn.append(ranking_figures.critical_difference_diagram(found, name, words))
+            drawn.append(ranking_figures.performance_profiles(found, name, words, method_styles))
         shown = [figure for figure in drawn if figure is not None]
         views.append(Across(own[0].protocol, words, name, found, tables.ranked(found, words, name), shown))
     return views
 
 
-def values_of(own: list[Block], metric: str = "accuracy", better: str | None = None) -> pd.DataFrame:
+def values_of(own: list[Block], metric: str | None = None, better: str | None = None) -> pd.DataFrame:
     """The plain frame of several blocks; where two are of one space and data set, their names tell them apart.
 
     Raises `InputError` as `Block.values`.

@@ -7,8 +7,8 @@ import pandas as pd
 
 from reports.collapse import landscape
 from reports.collapse.landscape import DATASETS, OPERATIONS
-from reports.figures.axes import COLOURS, DASHES, legend, plain
-from reports.figures.figure import Drawn
+from reports.figures.axes import METHOD_COLOURS, METHOD_DASHES, finish_axes, legend
+from reports.figures.report_figure import ReportFigure
 from reports.records.results import Results
 from reports.sentences.numbers import two_decimals as number
 from reports.tables.tables import Column, Table
@@ -19,7 +19,7 @@ class Landscape:
     """What the table says of collapse, and of the results."""
 
     statements: list[str]
-    drawn: list[Drawn] = field(default_factory=list)
+    drawn: list[ReportFigure] = field(default_factory=list)
     tables: list[Table] = field(default_factory=list)
 
 
@@ -63,22 +63,24 @@ def results_table(found: pd.DataFrame) -> Table:
     return Table(found, columns, caption, "landscape-results")
 
 
-def figure(counts: pd.DataFrame, dataset: str) -> Drawn:
+def figure(counts: pd.DataFrame, dataset: str) -> ReportFigure:
     """Accuracy against the number of skip-connections and of `none`: the median, and a band from 5 to 95 %."""
     from matplotlib.figure import Figure
 
     drawing = Figure(figsize=(9.2, 3.0), layout="constrained")
-    for axes, operation, colour in zip(drawing.subplots(1, 2, sharey=True), OPERATIONS, COLOURS, strict=False):
+    for axes, operation, colour in zip(drawing.subplots(1, 2, sharey=True), OPERATIONS, METHOD_COLOURS, strict=False):
         rows = counts[counts["operation"] == operation]
         axes.fill_between(rows["count"], rows["low"], rows["high"], color=colour, alpha=0.2, linewidth=0)
         axes.plot(rows["count"], rows["median"], color=colour, linewidth=2, marker="o", markersize=4)
-        axes.plot(rows["count"], rows["best"], color=colour, linewidth=1.2, linestyle=DASHES[1])
-        plain(axes, f"Edges with {operation}", f"Test accuracy on {dataset} (%)" if operation == OPERATIONS[0] else "")
-        entries = {"median, 5 to 95 %": {"color": colour}, "best": {"color": colour, "linestyle": DASHES[1]}}
+        axes.plot(rows["count"], rows["best"], color=colour, linewidth=1.2, linestyle=METHOD_DASHES[1])
+        finish_axes(
+            axes, f"Edges with {operation}", f"Test accuracy on {dataset} (%)" if operation == OPERATIONS[0] else ""
+        )
+        entries = {"median, 5 to 95 %": {"color": colour}, "best": {"color": colour, "linestyle": METHOD_DASHES[1]}}
         legend(axes, entries, loc="lower left")
     medians = {name: list(group["median"]) for name, group in counts.groupby("operation")}
     alt = "; ".join(f"{name} {_listed(medians[name])}" for name in OPERATIONS)
-    return Drawn(
+    return ReportFigure(
         drawing,
         f"landscape-{dataset}",
         f"All 15,625 architectures of nats-tss on {dataset}: test accuracy after 200 epochs (mean of the table's "

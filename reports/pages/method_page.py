@@ -141,7 +141,12 @@ def _results(name: str, sections: Sequence[Section], collapse: Collapse) -> Tabl
     frame = pd.concat(frames, ignore_index=True)
     if frame.empty:
         return None
-    columns: tuple[Column, ...] = (PLACE, *([LABEL] if frame["method"].nunique() > 1 else []), *tables.MAIN[1:])
+    heading = tables.score_heading([section.block for section in sections])
+    columns: tuple[Column, ...] = (
+        PLACE,
+        *([LABEL] if frame["method"].nunique() > 1 else []),
+        *tables.main_columns(heading)[1:],
+    )
     if "verdict" in frame:
         columns += tables.VERSUS
     columns += (*map(_renamed, COLLAPSED), CONDITIONS)
@@ -170,9 +175,10 @@ def _trials(name: str, sections: Sequence[Section], trials: Sequence[pd.DataFram
     conditions = "; ".join(
         dict.fromkeys(section.block.conditions for section, own in zip(sections, trials, strict=True) if len(own))
     )
-    shown = ("Seed", "Accuracy (%)", "Skip share", "Params (M)", "Epochs", "Search (s)")
+    score = tables.score_heading([section.block for section in sections])
+    shown = ("Seed", score, "Skip share", "Params (M)", "Epochs", "Search (s)")
     label = [LABELLED] if frame["label"].nunique() > 1 else []
-    columns: tuple[Any, ...] = (PLACE, *label, *(own for own in tables.TRIAL if own.heading in shown))
+    columns: tuple[Any, ...] = (PLACE, *label, *(own for own in tables.trial_columns(score) if own.heading in shown))
     return Table(frame, columns, f"The trials of {name}: {conditions}.", f"trials-{slug(name)}")
 
 

@@ -1,4 +1,4 @@
-"""What the first page and the list of trials say: a few columns of what the pages behind them say in full."""
+"""The tables of the first page and the list of trials: some columns of the tables on the other pages."""
 
 import pandas as pd
 
@@ -10,9 +10,12 @@ from reports.tables.tables import Column, Table
 from spaces.common.plural import counted
 
 RESULTS = ("Method", "n", "Mean ± std", "95 % interval", "Skip share", "Params (M)", "Seconds", "Difference", "Verdict")
+SCORE = "Score"
+"""Stands for the heading of the scores."""
+
 PLACE = Column("Space and data set", lambda row: str(row["place"]), numeric=False)
 VERDICT = Column("Search", lambda row: str(row["verdict"]), numeric=False)
-TRIAL = ("Method", "Seed", "Accuracy (%)", "Skip share", "Params (M)", "Epochs", "Search (s)")
+TRIAL = ("Method", "Seed", SCORE, "Skip share", "Params (M)", "Epochs", "Search (s)")
 
 
 def results(section: Section) -> Table:
@@ -40,15 +43,16 @@ def trials(sections: list[Section], collapse: Collapse) -> Table:
         block = section.block
         frames.append(block.records.assign(place=block.title, verdict=block.records["key"].map(verdicts)))
     frame = pd.concat(frames, ignore_index=True)
-    own = {column.heading: column for column in tables.TRIAL}
-    first, *rest = (own[heading] for heading in TRIAL)
+    score = tables.score_heading([section.block for section in sections])
+    own = {column.heading: column for column in tables.trial_columns(score)}
+    first, *rest = (own[score if heading == SCORE else heading] for heading in TRIAL)
     protocol = Column("Protocol", lambda row: str(row["protocol"]), numeric=False)
     held = "; ".join(dict.fromkeys(section.block.conditions for section in sections))
     return Table(frame, (first, PLACE, protocol, *rest, VERDICT), f"Every trial, a row each: {held}.", "trials")
 
 
 def summary(records: pd.DataFrame) -> str:
-    """How much there is, in a line."""
+    """The numbers of trials, methods, spaces, data sets and seeds, in a line."""
     counts = [
         (len(records), "trial"),
         (records["method"].nunique(), "method"),

@@ -6,12 +6,15 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from reports.exhibits import exhibit_figures, exhibit_tables, verdicts
+from reports.exhibits import exhibit_cells, exhibit_figures, exhibit_tables
 from reports.exhibits.catalogue import catalogue
+from reports.exhibits.claim_tests import EQUIVALENCE_MARGIN, UNMEASURED
+from reports.exhibits.claim_values import compared_values
 from reports.exhibits.exhibit import Exhibit
-from reports.exhibits.exhibit_data import EXACT, Part, filled, parts
-from reports.exhibits.verdicts import UNMEASURED, VERDICTS
-from reports.figures.figure import Drawn
+from reports.exhibits.measured_cells import measured_cells
+from reports.exhibits.scale_groups import EXACT, ScaleGroup, scale_groups
+from reports.exhibits.verdicts import CLAIM_VERDICTS, claim_verdicts
+from reports.figures.report_figure import ReportFigure
 from reports.published.published_numbers import PAPERS, numbers
 from reports.records.blocks import SpaceOf
 from reports.sentences.numbers import ranged
@@ -27,7 +30,7 @@ NOTES = (
     "A claim is judged at the scale at which it was measured. Supported: that one method beats another, when the "
     "permutation test of the seeds, corrected by Holm over all comparisons of the exhibit at that scale, has p of at "
     f"most 0.05 and the sign is the claim's; not supported, when the other is ahead by that test, or both are "
-    f"equivalent within {verdicts.MARGIN:g} points; else undecided at this n. Equality is judged by two one-sided t "
+    f"equivalent within {EQUIVALENCE_MARGIN:g} points; else undecided at this n. Equality is judged by two one-sided t "
     "tests, a number by whether the 95 % interval of its mean lies within the claim's bounds or outside, collapse by "
     "whether Wilson's 95 % interval of the share of collapsed seeds lies above or below one half, a ratio of costs by "
     "whether its 95 % interval lies within the claimed factor. A verdict at a reduced scale says nothing of the "
@@ -46,8 +49,8 @@ class Shown:
 
     exhibit: Exhibit
     tables: list[Table]
-    curves: list[Drawn]
-    cells: list[Drawn]
+    curves: list[ReportFigure]
+    cells: list[ReportFigure]
     verdicts: pd.DataFrame
     lacks: list[str]
     measured: bool
@@ -101,12 +104,12 @@ class Papers:
         ]
 
     @property
-    def drawn(self) -> list[Drawn]:
+    def drawn(self) -> list[ReportFigure]:
         """The figures of exhibits but for cells."""
         return [drawn for paper in self.papers for exhibit in paper.exhibits for drawn in exhibit.curves]
 
     @property
-    def cells(self) -> list[Drawn]:
+    def cells(self) -> list[ReportFigure]:
         """The cells that exhibits show."""
         return [drawn for paper in self.papers for exhibit in paper.exhibits for drawn in exhibit.cells]
 
@@ -128,7 +131,7 @@ def gather(
     shown = []
     for exhibit in found:
         others = [block for name, blocks in trials.items() if name != exhibit.name for block in blocks]
-        own = parts(exhibit, records, histories, others)
+        own = scale_groups(exhibit, records, histories, others)
         shown.append(_shown(exhibit, published, own, space_of, known))
     papers = []
     for key, name in PAPERS.items():
@@ -190,7 +193,7 @@ def _claims(frame: pd.DataFrame) -> int:
 
 def _by_verdict(frame: pd.DataFrame) -> str:
     by = frame["verdict"].value_counts()
-    return ", ".join(f"{by.get(name, 0)} {name}" for name in VERDICTS[:-1])
+    return ", ".join(f"{by.get(name, 0)} {name}" for name in CLAIM_VERDICTS[:-1])
 
 
 CHECKED = (
@@ -217,7 +220,7 @@ def counted(frame: pd.DataFrame) -> Table:
                     "paper": PAPERS[str(paper)],
                     "protocol": "none: solved by the report" if solved else protocol or NOTHING,
                     "seeds": "–".join(str(n) for n in dict.fromkeys((seeds.min(), seeds.max()))) if len(seeds) else "",
-                    **{name: int(told.get(name, 0)) for name in VERDICTS[:-1]},
+                    **{name: int(told.get(name, 0)) for name in CLAIM_VERDICTS[:-1]},
                     UNMEASURED: _claims(mine) - _claims(at[at["verdict"] != UNMEASURED]),
                 }
             )
@@ -225,7 +228,7 @@ def counted(frame: pd.DataFrame) -> Table:
         Column("Paper", lambda row: str(row["paper"]), numeric=False),
         Column("Protocol", lambda row: str(row["protocol"]), numeric=False),
         Column("Seeds", lambda row: str(row["seeds"]) or NOTHING),
-        *(Column(name.capitalize(), _count(name)) for name in VERDICTS),
+        *(Column(name.capitalize(), _count(name)) for name in CLAIM_VERDICTS),
     )
     return Table(
         pd.DataFrame(rows),
@@ -268,7 +271,7 @@ def _state(shown: Shown) -> str:
 
 
 def claims(frame: pd.DataFrame, caption: str, slug: str, *, paper: bool = False) -> Table:
-    """Rows of `reports.exhibits.verdicts.judged` as a table."""
+    """Rows of `reports.exhibits.verdicts.claim_verdicts` as a table."""
     columns = (
         *([Column("Paper", lambda row: PAPERS[str(row["paper"])], numeric=False)] if paper else []),
         Column("Exhibit", lambda row: str(row["number"]), numeric=False),
@@ -288,26 +291,32 @@ def _count(name: str) -> Callable[[Row], str]:
 def _shown(
     exhibit: Exhibit,
     published: pd.DataFrame,
-    found: list[Part],
+    found: list[ScaleGroup],
     space_of: SpaceOf,
     known: Collection[str] | None,
 ) -> Shown:
-    scales: list[Part | None] = [*found] or [None]
-    cells = [filled(exhibit, published, part, space_of) for part in scales]
-    tables = [exhibit_tables.table(exhibit, each, part) for each, part in zip(cells, scales, strict=True) if len(each)]
-    drawn = exhibit_figures.figures(exhibit, cells[0], None, space_of)
-    for each, part in zip(cells, scales, strict=True):
-        drawn += exhibit_figures.figures(exhibit, each, part, space_of) if part else []
-    for part in found if exhibit.layout == "cells" else []:
-        judged_by = verdicts.compared(exhibit, part, space_of)
-        tables += [exhibit_tables.evidence(exhibit, judged_by, part)] if len(judged_by) else []
-        drawn += exhibit_figures.found_cells(exhibit, part, judged_by, space_of)
-    curves, drawings = ([], drawn) if exhibit.layout == "cells" else (drawn, [])
+    scales: list[ScaleGroup | None] = [*found] or [None]
+    cells = [measured_cells(exhibit, published, group, space_of) for group in scales]
+    tables = [exhibit_tables.exhibit_table(exhibit, own, at) for own, at in zip(cells, scales, strict=True) if len(own)]
+    curves: list[ReportFigure] = []
+    drawings = list(exhibit_cells.published_cells(exhibit, space_of)) if exhibit.layout == "cells" else []
+    for own, group in zip(cells, found, strict=False):  # without a group there is one table, of published cells
+        curves += exhibit_figures.charts(exhibit, own, group, space_of)
+    for group in found if exhibit.layout == "cells" else []:
+        values = compared_values(exhibit, group, space_of)
+        tables += [exhibit_tables.claim_table(exhibit, values, group)] if len(values) else []
+        drawings += exhibit_cells.found_cells(exhibit, group, values, space_of)
     without = [] if known is None else exhibit.without_recipe(published, known)
-    lacks = [*without, *exhibit.lacks]
-    filled_in = any(each["n_measured"].gt(0).any() for each in cells) or bool(curves)
-    filled_in |= exhibit.layout == "cells" and bool(found)
-    judged = verdicts.judged(exhibit, found, space_of)
-    protocols = [part.protocol for part in found]
-    solved = bool(found) and all(part.records["evaluation"].eq(EXACT).all() for part in found)
-    return Shown(exhibit, tables, curves, drawings, judged, lacks, filled_in, protocols, solved)
+    measured = any(own["n_measured"].gt(0).any() for own in cells) or bool(curves)
+    measured |= exhibit.layout == "cells" and bool(found)
+    return Shown(
+        exhibit,
+        tables,
+        curves,
+        drawings,
+        claim_verdicts(exhibit, found, space_of),
+        [*without, *exhibit.lacks],
+        measured,
+        [group.protocol for group in found],
+        bool(found) and all(group.records["evaluation"].eq(EXACT).all() for group in found),
+    )

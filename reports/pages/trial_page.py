@@ -8,24 +8,24 @@ import numpy as np
 import pandas as pd
 
 from reports.figures import search_figures
-from reports.figures.axes import COLOURS
-from reports.figures.figure import Drawn
-from reports.figures.svg_charts import charts
+from reports.figures.axes import METHOD_COLOURS
+from reports.figures.report_figure import ReportFigure
+from reports.figures.svg_charts import line_charts
 from reports.pages import rerun_command
 from reports.records.blocks import Block, SpaceOf, slug
 from reports.sentences.numbers import sentence, two_decimals
 from reports.tables.tables import Column, Row, Table
 from spaces.common.errors import InputError
 
-CURVES = {
-    "Loss": {"train_loss": "training", "valid_loss": "architecture split"},
-    "Accuracy (%)": {
-        "train_accuracy": "training",
-        "valid_accuracy": "architecture split",
-        "discrete_accuracy": "architecture split, discretized",
-        "tabular_accuracy": "test, in the table",
-    },
+LOSSES = {"train_loss": "training", "valid_loss": "architecture split"}
+SCORES = {
+    "train": "training",
+    "valid": "architecture split",
+    "discrete": "architecture split, discretized",
+    "tabular": "test, in the table",
 }
+"""What a column of the history with the metric is of, by how its name begins."""
+
 DASHES: tuple[tuple[float, ...], ...] = ((), (6, 2), (2, 2), (6, 2, 2, 2))
 MOST = 12
 """Seconds of so many epochs are listed; of more, their range."""
@@ -35,8 +35,8 @@ MOST = 12
 class Pictures:
     """A trial's cell and its weights, a figure a kind of cell. `missing` says in words what could not be drawn."""
 
-    cells: list[Drawn] = field(default_factory=list)
-    weights: list[Drawn] = field(default_factory=list)
+    cells: list[ReportFigure] = field(default_factory=list)
+    weights: list[ReportFigure] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
 
 
@@ -53,7 +53,7 @@ class Trial:
     recipe: list[tuple[str, str]]
     command: str
     doubts: list[str]
-    curves: Drawn | None
+    curves: ReportFigure | None
     pictures: Pictures
 
 
@@ -64,7 +64,7 @@ def gather(block: Block, record: Row, history: pd.DataFrame, pictures: Pictures,
         title=f"{record['label']}, seed {record['seed']}",
         block=block,
         record=record,
-        groups=_groups(record),
+        groups=_groups(block, record),
         settings=_settings(block, record),
         recipe=[(str(name), words(value)) for name, value in record["recipe"].items()],
         command=rerun_command.search_command(record),
@@ -83,10 +83,10 @@ def draw(block: Block, record: Row, history: pd.DataFrame, space_of: SpaceOf) ->
         raise InputError(f"record {record['key']}: column 'genotype': {error}") from error
     found = Pictures()
     for kind in genotype.kinds:
-        found.cells.append(search_figures.cell(block, record, genotype, kind))
+        found.cells.append(search_figures.found_cell(block, record, genotype, kind))
         if _recorded(history, f"weights.{kind}"):
             edges = genotype.possible_edges()
-            found.weights.append(search_figures.weights(block, record, history, kind, edges, space.operations))
+            found.weights.append(search_figures.weight_panels(block, record, history, kind, edges, space.operations))
         else:
             cell = search_figures.cell_name(kind)
             found.missing.append(f"No weights of the {cell} were recorded for {record['label']}.")
@@ -110,10 +110,6 @@ def words(value: Any) -> str:
     return str(value)
 
 
-def _percent(value: float) -> str:
-    return f"{two_decimals(value)} %"
-
-
 def _count(value: float) -> str:
     return f"{int(value):,}".replace(",", "\u202f")
 
@@ -131,19 +127,28 @@ def _epochs(value: Any) -> str:
     return f"{', '.join(f'{second:.2f}' for second in seconds)} s" if seconds else "none"
 
 
+def _parameters(value: Any) -> str:
+    """Names, shapes and roles of the architecture parameters."""
+    if value is None:
+        return "not recorded"
+    roles = [f"{own['of']} {own['kind']}".strip() for own in value.values()]
+    shapes = [f"{name} [{', '.join(map(str, own['shape']))}]" for name, own in value.items()]
+    return "; ".join(f"{shape}: {role}" for shape, role in zip(shapes, roles, strict=True)) or "none"
+
+
 Field = tuple[str, str, Callable[[Any], str]]
 GROUPS: dict[str, tuple[Field, ...]] = {
     "Identity": (
         ("method", "Method", str),
         ("space", "Space", str),
         ("dataset", "Data set", str),
+        ("task", "Task", str),
         ("seed", "Seed", str),
         ("protocol", "Protocol", str),
         ("study", "Study", str),
         ("key", "Key", str),
     ),
     "Result": (
-        ("accuracy", "Accuracy", _percent),
         ("evaluation", "Evaluation", str),
         ("convention", "Convention", str),
         ("genotype", "Genotype", str),
@@ -160,7 +165,11 @@ GROUPS: dict[str, tuple[Field, ...]] = {
         ("epochs", "Epochs", str),
         ("search_steps", "Steps", _count),
     ),
-    "Scale": (("scale", "Scale", str), ("probes", "Probes and strides", words)),
+    "Scale": (
+        ("scale", "Scale", str),
+        ("parameters", "Architecture parameters", _parameters),
+        ("probes", "Probes and strides", words),
+    ),
     "Data": (
         ("dataset_digest", "Digest of the data", str),
         ("dataset_source", "Source", str),
@@ -175,15 +184,16 @@ GROUPS: dict[str, tuple[Field, ...]] = {
         ("version", "Dartboard", str),
     ),
 }
-ELSEWHERE = ("label", "recipe", "settings", "origin", "environment")
+ELSEWHERE = ("label", "accuracy", "score", "metric", "better", "unit", "recipe", "settings", "origin", "environment")
 """Columns that a page shows in a way of their own."""
 
 
-def _groups(record: Row) -> list[tuple[str, list[tuple[str, str]]]]:
+def _groups(block: Block, record: Row) -> list[tuple[str, list[tuple[str, str]]]]:
     groups = [
         (group, [(name, write(record[column])) for column, name, write in fields if column in record])
         for group, fields in GROUPS.items()
     ]
+    dict(groups)["Result"].insert(0, (block.metric.title, block.metric.words(float(record["score"]))))
     groups[-1][1].extend((str(name), words(value)) for name, value in record["environment"].items())
     shown = {column for fields in GROUPS.values() for column, _, _ in fields}
     rest = [(column, words(value)) for column, value in record.items() if column not in (*shown, *ELSEWHERE)]
@@ -210,18 +220,19 @@ def _settings(block: Block, record: Row) -> Table:
     )
 
 
-def _curves(block: Block, record: Row, history: pd.DataFrame) -> Drawn | None:
-    """Losses and accuracies over epochs, of what the history holds."""
+def _curves(block: Block, record: Row, history: pd.DataFrame) -> ReportFigure | None:
+    """Losses and scores over epochs, of what the history holds."""
+    scores = {f"{start}_{block.metric.name}": name for start, name in SCORES.items()}
     ordered = history.sort_values("epoch")
     panels: dict[str, dict[str, tuple[Any, str, tuple[float, ...]]]] = {}
     ends, columns = [], ["epoch"]
-    for heading, curves in CURVES.items():
+    for heading, curves in (("Loss", LOSSES), (block.metric.heading, scores)):
         present = {
             column: name for column, name in curves.items() if column in ordered and ordered[column].notna().any()
         }
         if present:
             panels[heading] = {
-                name: (ordered[column].to_numpy(dtype=float), COLOURS[place], DASHES[place])
+                name: (ordered[column].to_numpy(dtype=float), METHOD_COLOURS[place], DASHES[place])
                 for place, (column, name) in enumerate(present.items())
             }
             columns += present
@@ -232,10 +243,10 @@ def _curves(block: Block, record: Row, history: pd.DataFrame) -> Drawn | None:
     if not panels:
         return None
     name = f"{record['label']}, seed {record['seed']}"
-    return Drawn(
-        charts([float(epoch) for epoch in ordered["epoch"]], panels),
+    return ReportFigure(
+        line_charts([float(epoch) for epoch in ordered["epoch"]], panels),
         f"curves-{slug(str(record['key']))}",
-        f"{block.title}, {name}: losses (cross-entropy) and accuracies over epochs. {sentence(block.conditions)}",
+        f"{block.title}, {name}: loss and {block.metric.name} over epochs. {sentence(block.conditions)}",
         f"Curves of {name}; in the last epoch {'; '.join(ends)}.",
         ordered[columns],
     )

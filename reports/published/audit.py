@@ -1,4 +1,4 @@
-"""The published numbers, audited: which claimed wins a paper's own numbers support, and where papers disagree.
+"""The audit of published numbers: which claimed wins a paper's own numbers support, and where papers disagree.
 
 Both functions take the frame of `reports.published.published_numbers.numbers`.
 """
@@ -21,27 +21,27 @@ UNSUPPORTED = "not supported"
 UNJUDGED = "cannot be judged"
 NO_WIN = "no win"
 
-SELECTED = "best of several searches"
+BEST_OF_SEVERAL = "best of several searches"
 NO_SPREAD = "no spread"
 NO_RUNS = "no number of runs"
-OBSTACLES = (SELECTED, NO_SPREAD, NO_RUNS)
+OBSTACLES = (BEST_OF_SEVERAL, NO_SPREAD, NO_RUNS)
 """Why a comparison cannot be judged, the first that applies."""
 
-UNKNOWN = "unknown"
+UNKNOWN_REASON = "unknown"
 
-CLAIM = [
+CLAIM_COLUMNS = [
     *("paper", "exhibit", "heading", "dataset", "metric", "method", "against", "printed", "n"),
     *("printed_against", "n_against", "assumed_n", "advantage", "low", "high", "p", "p_holm"),
     *("family", "outcome", "verdict", "obstacle", "statement"),
 ]
-DISAGREEMENT = [
+DISAGREEMENT_COLUMNS = [
     *("method", "space", "dataset", "quantity", "number", "decimals", "paper", "exhibit", "label", "printed"),
     *("metric", "convention", "reason"),
 ]
 
 
 def claims(numbers: pd.DataFrame, assumed_n: int | None = None) -> pd.DataFrame:
-    """Each number of a paper's own method against each other method's in the same column: what is claimed, what holds.
+    """Each number of a paper's own method compared with each other method's in the same column, and judged.
 
     One row a comparison, where the metric says which way is better:
 
@@ -61,7 +61,7 @@ def claims(numbers: pd.DataFrame, assumed_n: int | None = None) -> pd.DataFrame:
     corrected = [
         row for _, table in groupby(rows, lambda row: (row["paper"], row["exhibit"])) for row in _family(table)
     ]
-    return pd.DataFrame(corrected, columns=CLAIM)
+    return pd.DataFrame(corrected, columns=CLAIM_COLUMNS)
 
 
 def disagreements(numbers: pd.DataFrame) -> pd.DataFrame:
@@ -69,7 +69,7 @@ def disagreements(numbers: pd.DataFrame) -> pd.DataFrame:
 
     Errors are turned into accuracies first (`number`; `printed` is the cell itself), and numbers differ when they do at
     the coarser of their printed precisions. The average and the best of a paper's own method, side by side in one
-    table, are no disagreement. `reason` is that of `published/reasons.csv`, else `UNKNOWN`.
+    table, are no disagreement. `reason` is that of `published/reasons.csv`, else `UNKNOWN_REASON`.
     """
     known = reasons().set_index(["method", "space", "dataset", "quantity"])["reason"]
     frame = numbers[numbers["number"].notna() & (numbers["method"] != "")].copy()
@@ -85,15 +85,15 @@ def disagreements(numbers: pd.DataFrame) -> pd.DataFrame:
         # Half a unit of the last digit is not left to how a float is stored.
         distinct = {round(float(number) + 1e-9, digits) for number in group["number"]}
         if len(distinct) > 1 and not one_table:
-            found.append(group.assign(reason=known.get(key, UNKNOWN)))
-    together = pd.concat(found, ignore_index=True) if found else frame.assign(reason=UNKNOWN).iloc[:0]
+            found.append(group.assign(reason=known.get(key, UNKNOWN_REASON)))
+    together = pd.concat(found, ignore_index=True) if found else frame.assign(reason=UNKNOWN_REASON).iloc[:0]
     together["number"] = [
         round(float(number), int(digits))
         for number, digits in zip(together["number"], together["decimals"], strict=True)
     ]
     # A method's groups stand together, in the order in which the methods appear.
     together["order"] = together.groupby("method", sort=False).ngroup()
-    return together.sort_values("order", kind="stable").reset_index(drop=True)[DISAGREEMENT]
+    return together.sort_values("order", kind="stable").reset_index(drop=True)[DISAGREEMENT_COLUMNS]
 
 
 def headline(judged: pd.DataFrame, differing: pd.DataFrame) -> str:
@@ -112,7 +112,7 @@ def headline(judged: pd.DataFrame, differing: pd.DataFrame) -> str:
         f"{'is' if one else 'are'} ahead {len(wins)} times: {numbers} support {verdicts.get(SUPPORTED, 0)} of these "
         f"wins, {verdicts.get(UNSUPPORTED, 0)} are not supported, {verdicts.get(UNJUDGED, 0)} cannot be judged"
         f"{f': {why}' if why else ''}. {len(groups)} quantities of one method on one data set differ between "
-        f"tables, {int((groups == UNKNOWN).sum())} of them for an unknown reason."
+        f"tables, {int((groups == UNKNOWN_REASON).sum())} of them for an unknown reason."
     )
 
 
@@ -153,7 +153,7 @@ def _judged(own: Row, other: Row, assumed_n: int | None) -> Row:
 def _obstacle(own: Row, other: Row, assumed_n: int | None) -> str:
     both = (own, other)
     if any(cell["convention"] in ("best of searches", "mean over retrainings") for cell in both):
-        return SELECTED
+        return BEST_OF_SEVERAL
     if any(isnan(cell["spread"]) for cell in both):
         return NO_SPREAD
     return NO_RUNS if assumed_n is None and any(_unstated(cell) for cell in both) else ""

@@ -1,7 +1,7 @@
 """The published numbers: every cell of every table of five papers, typed in from their texts, as one checked frame.
 
-The data lie beside this module in `published/`: a CSV file a paper, one line a cell; `names.csv` says which method a
-label means, `genotypes.csv` holds published architectures. docs/audit.md tells how they were typed and checked.
+The data are in CSV files beside this module: one file a paper, one line a cell. `names.csv` maps labels to methods,
+`genotypes.csv` holds published architectures. docs/audit.md says how they were typed and checked.
 """
 
 from collections.abc import Iterable
@@ -32,22 +32,22 @@ EXHIBITS = {
     "pr-darts": ("Table 1", "Table 2"),
     "rarts": tuple(f"Table {number}" for number in range(1, 7)),
 }
-"""Each paper's tables in its order, and the listings in running text that are tables but for their rules."""
+"""Each paper's tables in its order, and the lists in running text that could be tables."""
 
-COLUMNS = (
+CSV_COLUMNS = (
     *("paper", "exhibit", "row", "column", "value", "spread", "n", "unit", "metric", "convention", "space"),
     *("dataset", "split", "cited", "flag", "note"),
 )
-CELL = ["paper", "exhibit", "row", "column", "space", "dataset"]
+CELL_KEY = ["paper", "exhibit", "row", "column", "space", "dataset"]
 
 
 @dataclass(frozen=True)
 class Metric:
-    """What a cell measures: its units, the range in which a number of it is plausible, and which way is better.
+    """What a cell measures: its units, the range of plausible numbers, and which way is better.
 
-    `better` is +1 where more is better, -1 where less is, 0 where neither is claimed. A metric without a range is
-    text. `quantity` is what it is compared as across papers: errors become accuracies. `words` may stand in a
-    number's place.
+    `better` is +1 where higher is better, -1 where lower is, 0 where neither is claimed. A metric without a range is
+    text. `quantity` is the name under which papers are compared, for which errors become accuracies. `words` are the
+    texts that may replace a number.
     """
 
     units: tuple[str, ...] = ("",)
@@ -101,20 +101,20 @@ ROLES = ("", "own", "variant", "bound")
 
 
 def numbers(folder: Path = DATA) -> pd.DataFrame:
-    """Every cell of the papers' tables, in reading order: `COLUMNS` as typed, and what follows from them.
+    """Every cell of the papers' tables, in reading order: `CSV_COLUMNS` as typed, and columns derived from them.
 
     - `value` is the text as printed ("" for a dash), `printed` the same with its spread, `number` (float64) what it
       says, NaN where it is no number, `decimals` (int64) those printed; `spread` is float64, `n` Int64, all else text
     - `label` is the row or column heading that names a method, `heading` the other one
-    - `method` and `role` are what `names` says of the label: the method's canonical name, and "own" for what the paper
+    - `method` and `role` come from `method_labels`: the method's canonical name, and "own" for what the paper
       proposes, "variant" for a part or another form of it, "bound" for what is no method
 
     Raises `InputError` naming the file, line and column of a cell that does not fit.
     """
-    return _named(pd.concat([_paper(paper, folder) for paper in PAPERS], ignore_index=True), names(folder))
+    return _named(pd.concat([_paper(paper, folder) for paper in PAPERS], ignore_index=True), method_labels(folder))
 
 
-def names(folder: Path = DATA) -> pd.DataFrame:
+def method_labels(folder: Path = DATA) -> pd.DataFrame:
     """The aliases, a row a label of a paper: paper, label, method, role, note."""
     path = folder / "names.csv"
     frame = _read(path, ("paper", "label", "method", "role", "note"))
@@ -125,7 +125,7 @@ def names(folder: Path = DATA) -> pd.DataFrame:
 
 
 def reasons(folder: Path = DATA) -> pd.DataFrame:
-    """Why numbers of one method differ between tables, typed in where it is known: method … quantity, reason."""
+    """The known reasons why numbers of one method differ between tables: method … quantity, reason."""
     path = folder / "reasons.csv"
     frame = _read(path, ("method", "space", "dataset", "quantity", "reason"))
     _once(path, frame, ["method", "space", "dataset", "quantity"])
@@ -149,13 +149,13 @@ def _read(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:
 
 def _paper(paper: str, folder: Path) -> pd.DataFrame:
     path = folder / f"{paper.replace('-', '_')}.csv"
-    frame = _read(path, COLUMNS)
+    frame = _read(path, CSV_COLUMNS)
     for column, known in VOCABULARY.items():
         _vocabulary(path, frame, column, known)
     _refuse(path, frame, "paper", frame["paper"] != paper, f"write {paper}")
     _vocabulary(path, frame, "exhibit", EXHIBITS[paper])
-    _once(path, frame, CELL)
-    # "~5" is a number printed as a rough one.
+    _once(path, frame, CELL_KEY)
+    # "~5" is printed for an approximate number.
     frame["number"] = pd.to_numeric(frame["value"].str.removeprefix("~"), errors="coerce").astype("float64")
     frame["decimals"] = frame["value"].str.partition(".")[2].str.len().astype("int64")
     frame["printed"] = frame["value"] + (" ± " + frame["spread"]).where(frame["spread"] != "", "")

@@ -14,6 +14,7 @@ from reports.statistics.comparison import compare, summarise
 from reports.statistics.values.direction import HIGHER, LOWER, known
 from reports.statistics.values.frame import FRACTION, PERCENT, UNSTATED, checked
 from spaces.common.errors import InputError, unknown
+from spaces.common.metric import ACCURACY, IMAGE_CLASSIFICATION, Metric
 
 RECORD_COLUMNS = (
     *("key", "method", "space", "dataset", "seed", "protocol", "accuracy", "evaluation", "convention", "genotype"),
@@ -24,14 +25,14 @@ BASELINE = "darts-1st"
 """The method that others are compared with, in every block in which it ran."""
 
 MARGIN = 0.5
-"""Accuracies within plus or minus this many percentage points count as equally good."""
+"""Values of a metric in % within plus or minus this many percentage points count as equally good."""
 
 NOISE = {"tabular": "search noise", "retrained": "search and retraining noise"}
 """The cause of the spread of accuracies over seeds. A table gives an architecture one value, so only the search varies;
 if each search is retrained once, both vary and cannot be separated."""
 UNITS = {"accuracy": PERCENT, "skip_share": FRACTION}
-"""The records' columns that are bounded."""
-SAME = ["space", "dataset", "protocol", "scale", "evaluation", "dataset_digest"]
+"""The records' columns that are bounded, and what bounds them; a block's own metric says itself."""
+SAME = ["space", "dataset", "protocol", "scale", "evaluation", "dataset_digest", "task", "metric"]
 
 
 SpaceOf = Callable[[str], Any]
@@ -53,13 +54,16 @@ class Block:
     scale: str
     evaluation: str
     dataset_digest: str
+    task: str
+    metric: Metric
     slug: str
     records: pd.DataFrame
 
     @property
     def title(self) -> str:
-        """Space and data set, for a heading."""
-        return f"{self.space} on {self.dataset}"
+        """Space and data set, for a heading, and a task that is not image classification."""
+        task = "" if self.task == IMAGE_CLASSIFICATION else f", {self.task}"
+        return f"{self.space} on {self.dataset}{task}"
 
     @property
     def conditions(self) -> str:
@@ -68,7 +72,7 @@ class Block:
 
     @property
     def conventions(self) -> list[str]:
-        """What the accuracies are, each distinct convention once."""
+        """What the scores are, each distinct convention once."""
         return sorted(set(self.records["convention"].astype(str)))
 
     @property
@@ -77,47 +81,66 @@ class Block:
         return sorted(set(self.records["label"]))
 
     @cached_property
-    def accuracies(self) -> pd.DataFrame:
-        """The values of the accuracies. Raises `InputError` as `values`."""
+    def scores(self) -> pd.DataFrame:
+        """The values of the block's own metric. Raises `InputError` as `values`."""
         return self.values()
 
     @cached_property
     def summary(self) -> pd.DataFrame:
-        """`reports.statistics.comparison.summarise` of the accuracies."""
-        return summarise(self.accuracies)
+        """`reports.statistics.comparison.summarise` of the scores."""
+        return summarise(self.scores)
 
     @cached_property
     def comparison(self) -> pd.DataFrame:
-        """`compare` of the accuracies, with the margin `MARGIN`: against `BASELINE` if it ran, else all pairs."""
-        return compare(self.accuracies, BASELINE if BASELINE in self.methods else None, MARGIN)
+        """`compare` of the scores: against `BASELINE` if it ran, else all pairs; of a metric in % with `MARGIN`."""
+        margin = MARGIN if self.metric.unit == "%" else None
+        return compare(self.scores, BASELINE if BASELINE in self.methods else None, margin)
 
-    def values(self, metric: str = "accuracy", better: str | None = None) -> pd.DataFrame:
-        """The plain frame of `reports.statistics.comparison`, `metric` being a numeric column of the records.
+    def values(self, metric: str | None = None, better: str | None = None) -> pd.DataFrame:
+        """The plain frame of `reports.statistics.comparison`: of the block's own metric, or of a column of the records.
 
-        `better` says which way it is better, "higher" or "lower", where its name does not. Raises `InputError` where it
-        is no such column or nothing says which way, or names the record in which it is not a finite number.
+        `better` says which way it is better, "higher" or "lower", where neither the metric nor its name does. Raises
+        `InputError` where it is no numeric column or nothing says which way, or names the record in which it is not a
+        finite number.
         """
+        if metric in (None, self.metric.name):
+            unit = PERCENT if self.metric.unit == "%" else UNSTATED
+            frame = self._frame("score", self.metric.name, better or self.metric.better, unit)
+            frame = frame.assign(convention=self.records["convention"], noise=NOISE.get(self.evaluation, UNSTATED))
+            return checked(frame, f"records, {self.metric.name}")
+        if metric == ACCURACY.name:
+            raise InputError(f"records of the task {self.task} have no accuracy: their metric is {self.metric.name}")
+        frame = self._column(metric, better)
+        return checked(frame.assign(convention=f"{metric} of one trial"), f"records, {metric}")
+
+    def _column(self, metric: str, better: str | None) -> pd.DataFrame:
         if metric not in self.records.columns or not pd.api.types.is_numeric_dtype(self.records[metric]):
             numeric = self.records.select_dtypes("number").columns.difference(["seed"])
             raise unknown("metric", metric, numeric)
-        bad = ~np.isfinite(self.records[metric].to_numpy(dtype=float, na_value=np.nan))
-        if bad.any():
-            first = self.records[bad].iloc[0]
-            raise InputError(
-                f"record {first['key']}: {metric} is {first[metric]}, not a finite number: delete that record and run "
-                "its study again"
-            )
         direction = better or known(metric)
         if direction is None:
             raise InputError(f"metric {metric!r}: is it better {HIGHER} or {LOWER}? say --better {HIGHER} or {LOWER}")
-        frame = self.records[["label", "space", "dataset", "seed", metric]]
+        return self._frame(metric, metric, direction, UNITS.get(metric, UNSTATED))
+
+    def _frame(self, column: str, metric: str, better: str, unit: str) -> pd.DataFrame:
+        bad = ~np.isfinite(self.records[column].to_numpy(dtype=float, na_value=np.nan))
+        if bad.any():
+            first = self.records[bad].iloc[0]
+            raise InputError(
+                f"record {first['key']}: {metric} is {first[column]}, not a finite number: delete that record and run "
+                "its study again"
+            )
+        frame = self.records[["label", "space", "dataset", "seed", column]]
         frame = frame.set_axis(["method", "space", "dataset", "seed", "value"], axis=1)
-        frame = frame.assign(better=direction, unit=UNITS.get(metric, UNSTATED), shared=shared(self.records))
-        if metric == "accuracy":
-            frame = frame.assign(convention=self.records["convention"], noise=NOISE.get(self.evaluation, UNSTATED))
-        else:
-            frame = frame.assign(convention=f"{metric} of one trial")
-        return checked(frame, f"records, {metric}")
+        return frame.assign(better=better, unit=unit, shared=shared(self.records))
+
+
+def completed(records: pd.DataFrame) -> pd.DataFrame:
+    """`records` with `task`, `metric`, `better`, `unit` and `score`; without them, they are of image classification."""
+    if "score" in records.columns or "accuracy" not in records.columns:
+        return records
+    metric = {"metric": ACCURACY.name, "better": ACCURACY.better, "unit": ACCURACY.unit}
+    return records.assign(task=IMAGE_CLASSIFICATION, **metric, score=records["accuracy"])
 
 
 def blocks(records: pd.DataFrame) -> list[Block]:
@@ -132,12 +155,14 @@ def blocks(records: pd.DataFrame) -> list[Block]:
         if column not in records.columns:
             raise InputError(f"records: column {column!r} is missing")
     made: list[Block] = []
-    for names, group in records.groupby(SAME, sort=True, dropna=False):
+    for names, group in completed(records).groupby(SAME, sort=True, dropna=False):
         same = {column: str(name) for column, name in zip(SAME, names, strict=True)}
         same["scale"] = scale_words(same["protocol"], same["scale"])
-        slug = _unique(f"{same['space']}-{same['dataset']}-{same['protocol']}", {block.slug for block in made})
+        metric = Metric(same.pop("metric"), better=group["better"].iloc[0], unit=group["unit"].iloc[0])
+        task = "" if same["task"] == IMAGE_CLASSIFICATION else f"-{same['task']}"
+        slug = _unique(f"{same['space']}-{same['dataset']}-{same['protocol']}{task}", {block.slug for block in made})
         labelled = group.assign(label=_labels(group)).sort_values(["label", "seed"], kind="stable")
-        made.append(Block(**same, slug=slug, records=labelled.reset_index(drop=True)))
+        made.append(Block(**same, metric=metric, slug=slug, records=labelled.reset_index(drop=True)))
     return made
 
 

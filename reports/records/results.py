@@ -6,7 +6,7 @@ from functools import cached_property
 
 import pandas as pd
 
-from reports.records.blocks import Block, blocks
+from reports.records.blocks import Block, blocks, completed
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,8 @@ class Results:
     @classmethod
     def of(cls, records: pd.DataFrame, histories: pd.DataFrame) -> "Results":
         """The results of `records` and `histories`. Raises `InputError` as `reports.records.blocks.blocks`."""
-        return cls(records, histories, blocks(records))
+        complete = completed(records)
+        return cls(complete, histories, blocks(complete))
 
     @cached_property
     def methods(self) -> list[str]:
@@ -46,9 +47,9 @@ class Results:
         return self.by_trial.get(key, self.histories.iloc[:0])
 
     def protocols(self) -> Iterator[list[Block]]:
-        """The blocks of each protocol: scales mix neither within a mean nor across blocks."""
-        for protocol in sorted({block.protocol for block in self.blocks}):
-            yield [block for block in self.blocks if block.protocol == protocol]
+        """The blocks of each protocol and task: neither scales nor metrics mix, within a mean or across blocks."""
+        for alike in sorted({(block.protocol, block.task) for block in self.blocks}):
+            yield [block for block in self.blocks if (block.protocol, block.task) == alike]
 
 
 def by_trial(histories: pd.DataFrame) -> dict[str, pd.DataFrame]:

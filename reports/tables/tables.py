@@ -1,6 +1,6 @@
 """Tables: a data frame of numbers, and how each column is headed and written. HTML, LaTeX and terminal share one."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from math import isinf, isnan
@@ -53,7 +53,7 @@ def named_rows(frame: pd.DataFrame) -> list[Row]:
 
 
 def main(block: Block) -> Table:
-    """The block's main table: a row for each method, sorted by name, accuracy in % and cost as means over seeds.
+    """The block's main table: a row for each method, sorted by name, its score and cost as means over seeds.
 
     The frame has the columns method, n, mean, std, median, low, high, convention, noise, skip_share, params, macs,
     search_seconds and, against `BASELINE`, difference, p_holm, verdict (NaN and empty in the baseline's own row).
@@ -61,9 +61,9 @@ def main(block: Block) -> Table:
     costs = block.records.groupby("label")[["skip_share", "params", "macs", "search_seconds"]].mean()
     frame = block.summary.drop(columns=["space", "dataset", "min", "max"])
     frame = frame.merge(costs, left_on="method", right_index=True)
-    columns: tuple[Column, ...] = MAIN
-    accuracy = "; ".join(block.conventions)
-    caption = f"{block.title}: {block.conditions}. Accuracy: {accuracy}. Costs are means over seeds."
+    columns = main_columns(block.metric.heading)
+    conventions = "; ".join(block.conventions)
+    caption = f"{block.title}: {block.conditions}. {block.metric.title}: {conventions}. Costs are means over seeds."
     if BASELINE in block.methods:
         versus = block.comparison[["method", "difference", "p_holm", "verdict"]]
         frame = frame.merge(versus, on="method", how="left")
@@ -105,7 +105,9 @@ def comparisons(block: Block, comparison: pd.DataFrame) -> list[Table]:
         return []
     return [
         compared(
-            comparison, f"{block.title}, comparisons of accuracy: {block.conditions}", f"{block.slug}-comparisons"
+            comparison,
+            f"{block.title}, comparisons of {block.metric.name}: {block.conditions}",
+            f"{block.slug}-comparisons",
         ),
         planned(
             comparison,
@@ -125,6 +127,29 @@ def best(frame: pd.DataFrame, caption: str, slug: str = "bests") -> Table:
     return Table(frame, BEST, f"{caption}. {legend}", slug)
 
 
+def score_heading(blocks: Sequence[Block]) -> str:
+    """The heading of the blocks' scores: their metric, or `Score` where they have several."""
+    headings = {block.metric.heading for block in blocks}
+    return headings.pop() if len(headings) == 1 else "Score"
+
+
+def trial_columns(heading: str) -> tuple[Column, ...]:
+    """The columns of a trial, its score under `heading`."""
+    return (*TRIAL[:2], Column(heading, _written("score", two_decimals)), *TRIAL[2:])
+
+
+def main_columns(heading: str) -> tuple[Column, ...]:
+    """The columns of a method's scores, under `heading`, and of its costs."""
+    return (
+        Column("Method", _written("method", str), numeric=False),
+        Column("n", _written("n", str), heading),
+        Column("Mean ± std", _mean, heading),
+        Column("Median", _written("median", two_decimals), heading),
+        Column("95 % interval", _interval(two_decimals), heading),
+        *COSTS,
+    )
+
+
 def ranked(rankings: Rankings, conditions: str, slug: str) -> list[Table]:
     """The rankings across blocks: a table of methods and a table of pairs; none if nothing was ranked."""
     if rankings.frame.empty:
@@ -139,7 +164,8 @@ def ranked(rankings: Rankings, conditions: str, slug: str) -> list[Table]:
 
 def trials(block: Block) -> Table:
     """Every trial of the block, a row each."""
-    return Table(block.records, TRIAL, f"{block.title}, every trial: {block.conditions}.", f"{block.slug}-trials")
+    columns = trial_columns(block.metric.heading)
+    return Table(block.records, columns, f"{block.title}, every trial: {block.conditions}.", f"{block.slug}-trials")
 
 
 def _written(name: str, write: Callable[[Any], str]) -> Callable[[Row], str]:
@@ -179,15 +205,11 @@ def _seconds(value: float) -> str:
     return f"{value:,.0f}".replace(",", "\u202f") if value >= 10 else f"{value:.1f}"
 
 
-ACCURACY, FINAL, SEARCH = "Accuracy (%)", "Final architecture", "Search"
+FINAL, SEARCH = "Final architecture", "Search"
 AGAINST = f"Against {BASELINE}"
 
-MAIN = (
-    Column("Method", _written("method", str), numeric=False),
-    Column("n", _written("n", str), ACCURACY),
-    Column("Mean ± std", _mean, ACCURACY),
-    Column("Median", _written("median", two_decimals), ACCURACY),
-    Column("95 % interval", _interval(two_decimals), ACCURACY),
+
+COSTS = (
     Column("Skip share", _written("skip_share", two_decimals), FINAL),
     Column("Params (M)", _written("params", _millions), FINAL),
     Column("MACs (M)", _written("macs", _millions), FINAL),
@@ -269,7 +291,6 @@ RANKED_PAIR = (
 TRIAL = (
     Column("Method", _written("label", str), numeric=False),
     Column("Seed", _written("seed", str)),
-    Column("Accuracy (%)", _written("accuracy", two_decimals)),
     Column("Convention", _written("convention", str), numeric=False),
     Column("Skip share", _written("skip_share", two_decimals)),
     Column("Params (M)", _written("params", _millions)),

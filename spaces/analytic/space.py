@@ -90,7 +90,6 @@ class Analytic(Space):
     relaxed = False
     notation = ScalarGenotype
     operations: ClassVar[tuple[str, ...]] = ScalarGenotype.operations
-    scalar: ClassVar[bool] = True
 
     def __init__(self, without: Iterable[str] = (), problem: Problem = RARTS_MODEL) -> None:
         super().__init__(without)
@@ -111,14 +110,6 @@ class Analytic(Space):
     def second_weights(self, net: Supernet) -> ScalarSupernet:
         """The second weight (y of RARTS), which has its own start."""
         return ScalarSupernet(self, net.config, w=self.problem.start[2])
-
-    def loss(self, outputs: Tensor, labels: Tensor) -> Tensor:
-        """The mean of the supernet's outputs, which are values of the loss."""
-        return outputs.mean()
-
-    def hits(self, outputs: Tensor, labels: Tensor) -> Tensor:
-        """NaN: nothing is classified."""
-        return outputs.new_full((), torch.nan)
 
     def cells_of(self, kind: str, cells: int) -> int:
         """One."""

@@ -1,20 +1,16 @@
 """A searched cell: its edges with their operations, and how these are weighed, summed and computed."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property, reduce
-from itertools import chain
-from typing import Literal
+from typing import Literal, Protocol
 
 import torch
 from torch import Tensor, nn
 from torch.autograd import forward_ad
-from torch.func import functional_call
 
-from spaces.cells.operations import frozen_statistics, in_mode, pool_input, strided
+from spaces.cells.operations import strided
 from spaces.common.streams import NoiseStream
-from spaces.engine.fused_cell import Fused, Job
-from spaces.engine.plan import Plan, read
 
 Engine = Literal["reference", "fast"]
 
@@ -26,16 +22,16 @@ AUXILIARY = "auxiliary_skip"
 
 
 class MixedEdge(nn.ModuleDict):
-    """The operations of one edge by name, summed with their weights."""
+    """The operations of one edge by name, summed with their weights. `channels` are those of every operation."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.channels = channels
 
     def forward(self, x: Tensor, choice: Choice) -> Tensor | None:
         """The weighted sum of the operations in `choice`, or `None` where nothing is chosen."""
         terms = [weight * self[name](x) for name, weight in choice.items()]
         return reduce(torch.add, terms) if terms else None
-
-
-KEPT_PLANS = 16
-"""Of a cell: a method that samples operations has a plan for each sample."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +59,23 @@ class CellWeights:
         ]
 
 
+class CellEngine(Protocol):
+    """Computes one mixed cell in place of its reference definition; a supernet gives each of its cells one."""
+
+    @property
+    def plans(self) -> Sequence[object]:
+        """What is cached for the cell; it holds constants on the device."""
+
+    def compute(self, cell: "MixedCell", inputs: Sequence[Tensor], weights: CellWeights) -> Tensor:
+        """What `cell.join(cell.nodes(inputs, weights.choices))` returns, differentiable as often as that is."""
+
+    def kernels(self, cell: "MixedCell", like: Tensor) -> str:
+        """In words, the kernels that compute the cell for inputs of the device and data type of `like`."""
+
+    def unknown(self, cell: "MixedCell") -> list[str]:
+        """The names of the cell's operations that the engine leaves to their own modules, as the reference does."""
+
+
 class MixedCell(nn.Module):
     """The edges of a searched cell, between given input nodes and intermediate nodes that sum what reaches them.
 
@@ -83,27 +96,29 @@ class MixedCell(nn.Module):
     ) -> None:
         super().__init__()
         self.kind = kind
+        self.channels = edges[0].channels
         self.stride = stride
         self.joined = joined
         self.random = random
         self.engine: Engine = "reference"
+        self.fast: CellEngine | None = None
         self.edges = nn.ModuleList(edges)
         # Target node -> its incoming edges, as (number, source).
         self.incoming: dict[int, list[tuple[int, int]]] = {}
         for number, (source, target) in enumerate(wiring):
             self.incoming.setdefault(target, []).append((number, source))
         self.node_norms = nn.ModuleList(node_norm() for _ in self.incoming) if node_norm else None
-        self._plans: dict[tuple[object, ...], Plan] = {}
 
     @property
-    def plans(self) -> list[Plan]:
-        """Those that are kept."""
-        return list(self._plans.values())
+    def plans(self) -> Sequence[object]:
+        """What the fast engine has cached for this cell; it holds constants on the device."""
+        return self.fast.plans if self.fast else ()
 
     def mix(self, inputs: Sequence[Tensor], weights: CellWeights) -> Tensor:
         """What the searched edges make of the input nodes, `[N, C or nodes · C, H, W]`."""
         if self.engine == "fast" and not transformed() and not torch.is_autocast_enabled(inputs[0].device.type):
-            return self._fused(inputs, weights)
+            assert self.fast is not None
+            return self.fast.compute(self, inputs, weights)
         return self.join(self.nodes(inputs, weights.choices))
 
     def join(self, states: Sequence[Tensor]) -> Tensor:
@@ -121,41 +136,6 @@ class MixedCell(nn.Module):
             state = reduce(torch.add, terms) if terms else torch.zeros_like(strided(inputs[0], self.stride))
             states.append(self.node_norms[place](state) if self.node_norms else state)
         return states
-
-    def _fused(self, inputs: Sequence[Tensor], weights: CellWeights) -> Tensor:
-        plan = self._plan(weights)
-        draws, training = self.random.state(), self.training
-
-        def reference(tensors: Sequence[Tensor]) -> Tensor:
-            """The same by the reference, drawing the same: it serves whatever differentiates a gradient once more."""
-            states, (table, *parameters) = tensors[: len(inputs)], tensors[len(inputs) :]
-            states = [pool_input(x) for x in states]  # for operations that pool and are not of `build`
-            held = replace(weights, table=table)
-            replaced = {f"cell.{name}": p for name, p in zip(plan.names, parameters, strict=True)}
-            with self.random.again(draws), in_mode(self, training), frozen_statistics(self):
-                return functional_call(ByReference(self), replaced, (states, held))
-
-        job = Job(plan, len(inputs), self.stride, self.joined, weights.auxiliary, reference)
-        parameters = chain.from_iterable(plan.parameters())
-        output: Tensor = Fused.apply(job, *inputs, weights.table, *parameters)
-        return output
-
-    def _plan(self, weights: CellWeights) -> Plan:
-        beside = weights.auxiliary is not None
-        key = (weights.active, beside)
-        if key not in self._plans:
-            if len(self._plans) >= KEPT_PLANS:
-                self._plans.clear()
-            width = len(weights.operations)
-            operations = []
-            for edge, (module, columns) in enumerate(zip(self.edges, weights.active, strict=True)):
-                assert isinstance(module, MixedEdge)
-                found = [(edge * width + column, module[weights.operations[column]]) for column in columns]
-                operations.append([*found, (-1, module[AUXILIARY])] if beside else found)
-            self._plans[key] = plan = read(self.incoming, operations, self.node_norms or ())  # type: ignore[arg-type]
-            names = {id(parameter): name for name, parameter in self.named_parameters()}
-            plan.names = [names[id(parameter)] for parameter in chain.from_iterable(plan.parameters())]
-        return self._plans[key]
 
 
 class ByReference(nn.Module):

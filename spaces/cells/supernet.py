@@ -6,7 +6,7 @@ write it, which is the definition; `fast` (`spaces.engine`) computes a whole cel
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, replace
 from functools import partial
@@ -16,7 +16,7 @@ from typing import ClassVar, Literal, Protocol, Self
 import torch
 from torch import Tensor, nn
 
-from spaces.cells.mixed_cell import AUXILIARY, CellWeights, Engine, MixedCell, MixedEdge, transformed
+from spaces.cells.mixed_cell import AUXILIARY, CellEngine, CellWeights, Engine, MixedCell, MixedEdge, transformed
 from spaces.cells.operations import BatchNorm, DroppedSkip, Norm, build
 from spaces.common.streams import NoiseStream
 
@@ -88,16 +88,28 @@ class Supernet(nn.Module, ABC):
         self._present = {kind: rows & computed for kind, rows in tables.mask.items()}
 
     @property
+    def mixed_cells(self) -> list[MixedCell]:
+        """The searched cells, first to last."""
+        return [module for module in self.modules() if isinstance(module, MixedCell)]
+
+    def install_fast_engine(self, make: Callable[[], CellEngine]) -> None:
+        """Give each searched cell a fast engine from `make`. Until then only the reference engine can compute."""
+        for cell in self.mixed_cells:
+            cell.fast = make()
+
+    @property
     def engine(self) -> Engine:
         """What computes the searched cells; both give the same function."""
         return self.config.engine
 
     @engine.setter
     def engine(self, engine: Engine) -> None:
+        cells = self.mixed_cells
+        if engine == "fast" and not all(cell.fast for cell in cells):
+            raise ValueError("this supernet has no fast engine: build it by `Space.supernet`")
         self.config = replace(self.config, engine=engine)
-        for module in self.modules():
-            if isinstance(module, MixedCell):
-                module.engine = engine
+        for cell in cells:
+            cell.engine = engine
 
     @property
     def precision(self) -> Precision:
@@ -158,7 +170,7 @@ class Supernet(nn.Module, ABC):
         """A mixed edge for each edge of a kind of cell. `pool` makes the norm after a pooling, if it has one."""
         edges = []
         for row, stride in zip(self._present[kind].tolist(), strides, strict=True):
-            edge = MixedEdge()
+            edge = MixedEdge(channels)
             for name in (name for name, present in zip(self.operations, row, strict=True) if present):
                 operation = build(name, channels, stride, norm, self.random)
                 if pool is not None and name.endswith("pool_3x3"):

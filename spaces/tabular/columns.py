@@ -123,6 +123,14 @@ def checked(table: "pa.Table", what: str) -> "pa.Table":
     if not len(table):
         raise InputError(f"{what} holds no architecture: get it again")
     table = table.sort_by("index")
+    _check_rows(table, what)
+    _check_accuracies(table, what)
+    _check_numbering(table, what)
+    return table
+
+
+def _check_rows(table: "pa.Table", what: str) -> None:
+    """Architectures of the space, and their numbers, each once."""
     architectures, indices = table["architecture"].to_pylist(), table["index"].to_pylist()
     for architecture in architectures:
         check_architecture_in(Path(what), str(architecture))
@@ -131,12 +139,21 @@ def checked(table: "pa.Table", what: str) -> "pa.Table":
             raise InputError(f"{what}: an {name} appears twice; get it again")
     if None in indices or not 0 <= indices[0] <= indices[-1] < ARCHITECTURES:
         raise InputError(f"{what}: an index is outside 0 to {ARCHITECTURES - 1:,}; get it again")
+
+
+def _check_accuracies(table: "pa.Table", what: str) -> None:
     for dataset, split in MEASURES:
         for epochs in EPOCHS:
             values = table[f"{dataset}.{split}.{epochs}"].to_numpy()
             if not ((values >= 0) & (values <= 100) | np.isnan(values)).all():
                 raise InputError(f"{what}: an accuracy on {dataset} ({split}) is outside 0 to 100; get it again")
-    for row, (architecture, index) in enumerate(zip(architectures, indices, strict=True)):
+
+
+def _check_numbering(table: "pa.Table", what: str) -> None:
+    """The all-skip architecture has its official number and, to two decimals, its published accuracies."""
+    for row, (architecture, index) in enumerate(
+        zip(table["architecture"].to_pylist(), table["index"].to_pylist(), strict=True)
+    ):
         if (architecture == ALL_SKIP) != (index == _ALL_SKIP_INDEX):
             raise InputError(f"{what}: architecture {index} is not numbered as in the official archive; get it again")
         if architecture == ALL_SKIP:
@@ -146,4 +163,3 @@ def checked(table: "pa.Table", what: str) -> "pa.Table":
                     raise InputError(
                         f"{what}: the all-skip row has {found} on {dataset}, published {published}; get it again"
                     )
-    return table

@@ -5,7 +5,7 @@ import typer
 
 def register(app: typer.Typer) -> None:
     """Put every command on `app`."""
-    from suite.commands import audit, collapse, compare, data, describe, latency, report, search
+    from suite.commands import audit, collapse, compare, data, describe, latency, listing, report, run, search
 
-    for module in (search, describe, report, compare, collapse, audit, data, latency):
+    for module in (search, run, listing, describe, report, compare, collapse, audit, data, latency):
         module.register(app)

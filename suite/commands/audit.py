@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from suite.console import Json, console, emit, plain_errors, table
+from suite.terminal.console import Json, console, emit, plain_errors, table
 
 if TYPE_CHECKING:
     from reports.pages.audit_page import Audit
@@ -32,7 +32,7 @@ def audit(
     """Audit the published tables: claimed wins against their own numbers, and numbers that contradict each other."""
     from reports.pages.audit_page import audited
     from reports.published.published_numbers import PAPERS
-    from suite.commands.printing import rows
+    from suite.terminal.tables import rows
 
     found = audited(tuple(PAPERS) if paper is None else (paper,), assume_n)
     document = {
@@ -46,7 +46,7 @@ def audit(
 
 
 def _show(found: "Audit") -> None:
-    from suite.commands.printing import print_table
+    from suite.terminal.tables import print_table
 
     console.print(found.headline, markup=False, highlight=False)
     console.print()

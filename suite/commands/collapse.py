@@ -7,8 +7,8 @@ import typer
 
 from spaces.common.errors import InputError
 from suite.commands.options import DataRoot
-from suite.commands.printing import print_table, rows
-from suite.console import Json, console, emit, plain_errors
+from suite.terminal.console import Json, console, emit, plain_errors
+from suite.terminal.tables import print_table, rows
 
 if TYPE_CHECKING:
     from pandas import DataFrame

@@ -10,16 +10,15 @@ import typer
 
 from reports.statistics.values.direction import HIGHER, LOWER, SIGNS
 from spaces.common.errors import InputError, unknown
-from suite.commands.printing import plain, print_table, rows
 from suite.commands.results_csv import read_csv
-from suite.console import Json, console, emit, plain_errors
+from suite.terminal.console import Json, console, emit, plain_errors
+from suite.terminal.tables import plain, print_table, rows
 
 if TYPE_CHECKING:
     from pandas import DataFrame
 
     from reports.statistics.rankings import Rankings
 
-ACCURACY = "accuracy"
 # What a terminal has room for.
 MEANS = ("Method", "n", "Mean ± std", "95 % interval", "Convention", "Spread is of")
 BESTS = ("Method", "Convention", "Value", "Expected")
@@ -48,7 +47,8 @@ def compare(
     metric: Annotated[
         str | None,
         typer.Option(
-            help=f"The column to compare, of the records [{ACCURACY}] or of the CSV [value, or a metric's name]."
+            help="The column to compare, of the records [their task's metric] or of the CSV [value, or a metric's "
+            "name]."
         ),
     ] = None,
     better: Annotated[
@@ -84,11 +84,12 @@ def compare(
         methods = {str(method) for batch in batches for method in batch.whole["method"]}
         if baseline not in methods:
             raise unknown("baseline", baseline, methods)
-    if margin is None and source.is_dir() and metric in (None, ACCURACY):
-        from reports.records.blocks import MARGIN
-
-        margin = MARGIN
-    groups = [group for batch in batches for part in batch.parts for group in _groups(*part, baseline, margin)]
+    groups = [
+        group
+        for batch in batches
+        for part in batch.parts
+        for group in _groups(*part, baseline, batch.margin if margin is None else margin)
+    ]
     views = [View.of(batch) for batch in batches]
     document = {
         "source": str(source),
@@ -111,11 +112,15 @@ def compare(
 
 @dataclass(frozen=True)
 class Batch:
-    """Values under one protocol: `whole` for what goes across blocks, `parts` (conditions in words, values) within."""
+    """Values under one protocol: `whole` for what goes across blocks, `parts` (conditions in words, values) within.
+
+    `margin`: within plus or minus this much two values are equally good, where the user does not say.
+    """
 
     conditions: str
     parts: "list[tuple[str, DataFrame]]"
     whole: "DataFrame"
+    margin: float | None = None
 
 
 def _read(
@@ -131,19 +136,22 @@ def _read(
         said, warnings = declared_sentences.said(found), declared_sentences.warnings(found)
         return [Batch(given, [(given, found.values)], found.values)], said, warnings
     from reports.pages.cross_block import conditions, values_of
+    from reports.records.blocks import MARGIN
     from reports.records.results import Results
     from suite.store import load_frames
 
     results = Results.of(*load_frames(source))
-    chosen = metric or ACCURACY
     batches = []
     for own in results.protocols():
-        parts = [(block.conditions, declared.pair(block.values(chosen, better), paired)) for block in own]
-        whole = declared.pair(values_of(own, chosen, better), paired)
-        batches.append(Batch(conditions(own), parts, whole))
-    first = batches[0].whole
+        parts = [(block.conditions, declared.pair(block.values(metric, better), paired)) for block in own]
+        whole = declared.pair(values_of(own, metric, better), paired)
+        score = own[0].metric
+        margin = MARGIN if score.unit == "%" and metric in (None, score.name) else None
+        batches.append(Batch(conditions(own), parts, whole, margin))
+    first, name = batches[0].whole, metric or results.blocks[0].metric.name
     said = declared_sentences.directions(
-        first, declared_sentences.BY_OPTION if better else declared_sentences.by_name(chosen)
+        first,
+        declared_sentences.BY_OPTION if better else declared_sentences.by_name(name),
     )
     if paired is not None:
         said += declared_sentences.pairing(first, paired)

@@ -9,7 +9,7 @@ import typer
 
 from spaces.common.errors import InputError
 from suite.commands.options import DataRoot
-from suite.console import Json, console, emit, errors, plain_errors, table
+from suite.terminal.console import Json, console, emit, errors, plain_errors, table
 
 if TYPE_CHECKING:
     from spaces.tabular.benchmark import TabularBenchmark

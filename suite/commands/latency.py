@@ -10,7 +10,7 @@ import typer
 from spaces import DEFAULT_SPACE
 from spaces.common.errors import InputError
 from spaces.common.plural import counted
-from suite.console import Json, console, emit, plain_errors, table
+from suite.terminal.console import Json, console, emit, plain_errors, table
 
 
 def register(app: typer.Typer) -> None:
@@ -41,8 +41,8 @@ def latency(
     from spaces import get_space
     from spaces.cells.latency import LatencyTable, measure
     from spaces.common.streams import seeded
+    from suite.compute import pick_device
     from suite.environment import device_name, make_deterministic
-    from suite.plan import pick_device
 
     searched, method = get_space(space), get_method("rarts")
     if not searched.trials:

@@ -12,6 +12,7 @@ Device = Annotated[str, typer.Option(help="auto (what the protocol wants, if it 
 EngineOption = Annotated[str, typer.Option("--engine", help="What computes a supernet: fast, or the plain reference.")]
 PrecisionOption = Annotated[str, typer.Option("--precision", help="Of a supernet's passes: fp32, or bf16 (autocast).")]
 GraphsOption = Annotated[bool, typer.Option("--graphs", help="Replay a supernet's passes from CUDA graphs.")]
+TaskOption = Annotated[str, typer.Option("--task", help="What networks are trained for, or path/to/file.py.")]
 Set = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a setting; repeatable.")]
 
 Probes = Annotated[str | None, typer.Option(help="What to watch, commas between (`dartboard list probes`) [nothing].")]

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from suite.commands.printing import print_table, rows
-from suite.console import Json, console, emit, plain_errors
+from suite.terminal.console import Json, console, emit, plain_errors
+from suite.terminal.tables import print_table, rows
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -47,17 +47,18 @@ def build_report(
     The tabular benchmark is looked for in the data root `root`; `keys`, if given, are the trials that are reported;
     `own` are files of exhibits beside those of the papers.
 
-    Raises `InputError` as `suite.exhibits.own`, `suite.store.load_frames` and `reports.render.build`.
+    Raises `InputError` as `suite.exhibits.own_exhibits.read_own`, `suite.store.load_frames` and `reports.render.build`.
     """
     from reports.records.results import Results
     from reports.render import build
     from reports.tables import tables
     from spaces.tabular.benchmark import NATS_TSS
-    from suite import exhibits
     from suite.data.root import data_root as root_of
+    from suite.exhibits.own_exhibits import read_own
+    from suite.exhibits.solved import solved
     from suite.store import load_frames
 
-    shown = exhibits.own(own)
+    shown = read_own(own)
     records, histories = load_frames(runs)
     if keys is not None:
         records, histories = (frame[frame["key"].isin(keys)].reset_index(drop=True) for frame in (records, histories))
@@ -65,7 +66,7 @@ def build_report(
     table = NATS_TSS.open(root or root_of(None)) if "tabular" in set(records["evaluation"]) else None
     whole = table.frame if table and table.whole else None
     results = Results.of(records, histories)
-    page = build(results, out, table=whole, recipes=registry(), solved=exhibits.solved(shown), own=shown)
+    page = build(results, out, table=whole, recipes=registry(), solved=solved(shown), own=shown)
     mains = [tables.main(block) for block in results.blocks]
     document = {
         "report": str(page),

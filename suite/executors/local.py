@@ -37,7 +37,7 @@ class Failure:
 
 def fair_jobs(plans: Sequence[Plan]) -> int:
     """As many processes as this machine has cores for, each trial taking its protocol's threads."""
-    threads = max((plan.threads for plan in plans), default=1)
+    threads = max((plan.compute.threads for plan in plans), default=1)
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return max(1, min(cores // threads, len(plans)))
 

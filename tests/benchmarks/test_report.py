@@ -13,6 +13,7 @@ from pytest_benchmark.fixture import BenchmarkFixture
 from spaces import get_space
 from spaces.common.streams import generator
 from suite.commands.report import build_report
+from suite.compute import Compute
 from suite.plan import plan
 from suite.store import HISTORY, write_record
 from suite.trial import run_trial
@@ -32,7 +33,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[int, Path]:
     space = get_space("nats-tss")
     folders = {count: root / str(count) for count in (FEW, MANY)}
     for method in METHODS:
-        asked = plan(method, "nats-tss", "digits", 0, "quick", {}, "cpu", probes={"cell": 1, "weights": 1})
+        asked = plan(method, "nats-tss", "digits", 0, "quick", {}, Compute("cpu"), probes={"cell": 1, "weights": 1})
         record = run_trial(asked, root / "ran", root)
         history = pq.read_table(root / "ran" / record.key / HISTORY).to_pylist()
         for count, folder in folders.items():

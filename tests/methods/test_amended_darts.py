@@ -46,7 +46,8 @@ class Bilevel(nn.Module):
 def step_on(hessian: Tensor, mixed: Tensor, slope: Tensor, eta: float = 0.1) -> Step:
     labels = torch.zeros(1, dtype=torch.int64)
     return Step(
-        space=SimpleNamespace(loss=lambda outputs, labels: outputs),  # type: ignore[arg-type]
+        space=SimpleNamespace(),  # type: ignore[arg-type]
+        task=SimpleNamespace(loss=lambda outputs, labels: outputs),  # type: ignore[arg-type]
         net=Bilevel(hessian, mixed, slope),
         alpha={"cell": torch.ones(mixed.shape[1], dtype=torch.float64, requires_grad=True)},
         relaxation=lambda alpha, at, split: alpha,

@@ -9,6 +9,8 @@ import pandas as pd
 import pytest
 from scipy.stats import binom
 
+from reports.exhibits.catalogue import catalogue
+from reports.render import build
 from spaces.darts.genotype import DartsGenotype
 from spaces.nats.genotype import NatsGenotype
 
@@ -196,13 +198,29 @@ def nasty():
     return NASTY
 
 
+FEW = (
+    *("lambda-darts/table1", "lambda-darts/table3", "lambda-darts/figure1", "lambda-darts/cells-darts"),
+    *("amended-darts/figure2", "darts-prime/figure-s5"),
+)
+"""An exhibit of every layout that most reports of tests show; the whole catalogue takes most of a report's time."""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def few_exhibits():
+    """Reports that tests build show the exhibits `FEW`; the fixture `report` shows all."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("reports.render.catalogue", lambda: {name: catalogue()[name] for name in FEW})
+        yield
+
+
 @pytest.fixture(scope="session")
 def report(tmp_path_factory):
-    """One report built from the nasty study, for the tests that only read it: (folder, records, histories)."""
+    """One report of the nasty study with all exhibits, for tests that only read it: (folder, records, histories)."""
     from reports.records.results import Results
-    from reports.render import build
 
     records, histories = make_study()
     out = tmp_path_factory.mktemp("reports") / "report"
-    build(Results.of(records, histories), out, space_of=FakeSpace)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("reports.render.catalogue", catalogue)
+        build(Results.of(records, histories), out, space_of=FakeSpace)
     return out, records, histories

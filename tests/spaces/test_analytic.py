@@ -40,8 +40,8 @@ def test_supernet_computes_the_written_losses(alpha: float, w: float) -> None:
         space = Analytic(problem=Problem(problem.train, problem.valid, start=(alpha, w, 0.0)))
         net = space.supernet(channels=1, cells=1, classes=1)
         for split, value in zip(space.splits(), expected, strict=True):
-            images, labels = split.batch(0, 0)
-            assert space.loss(net(images, space.alpha(0)), labels).item() == pytest.approx(value, abs=1e-9)
+            images, _ = split.batch(0, 0)
+            assert net(images, space.alpha(0)).item() == pytest.approx(value, abs=1e-9)
 
 
 @given(st.floats(0.5, 1e3, exclude_min=True), st.floats(1.5, 1e3, exclude_min=True))

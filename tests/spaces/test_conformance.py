@@ -16,10 +16,11 @@ from spaces import IMAGE_SPACES, SPACES, Space, get_space
 from spaces.cells.genotype import Genotype
 from spaces.cells.supernet import Supernet
 from spaces.common.errors import InputError
-from spaces.conventions import CellsPer
+from spaces.conventions import CellsPer, Role
 from spaces.tabular.benchmark import BENCHMARKS
+from suite.evaluation import evaluation
 from suite.plan import plan
-from suite.protocol import PROTOCOLS, evaluation
+from suite.protocol import PROTOCOLS
 
 CLASSES, CHANNELS, BATCH = 5, 4, 3
 every_space = pytest.mark.parametrize("name", SPACES)
@@ -74,7 +75,7 @@ def test_a_space_declares_its_conventions(name: str) -> None:
     assert space.count_cells(1).startswith("1 cell")
     assert space.count_cells(5).startswith("5 cells")
     assert ("stage" in space.count_cells(5)) == (space.cells_per == "stage")
-    assert {type(flag) for flag in (space.trials, space.relaxed, space.scalar)} == {bool}
+    assert {type(flag) for flag in (space.trials, space.relaxed)} == {bool}
     assert (name in IMAGE_SPACES) == space.trials
 
 
@@ -107,7 +108,7 @@ def test_retraining_settings_fit_every_protocol(name: str, dataset: str) -> None
 def test_every_protocol_has_a_plan_that_says_the_size_in_the_spaces_words(name: str) -> None:
     space = get_space(name)
     for protocol in PROTOCOLS:
-        made = plan("darts-1st", name, "digits", 0, protocol, device="cpu")
+        made = plan("darts-1st", name, "digits", 0, protocol)
         scale = made.scale(100, retrained=True)
         assert space.count_cells(made.settings.cells) in scale
         assert space.count_cells(made.evaluation.cells) in scale
@@ -175,6 +176,14 @@ def test_discretize_is_the_inverse_of_encode_and_parse_that_of_str(space: Space,
             assert table.dtype == torch.float32
             assert not table[~space.selectable[kind]].any()
             assert table.sum() == len(genotype.edges(kind))
+
+
+@every_space
+def test_parameters_are_alpha_by_name_with_roles(name: str) -> None:
+    space = get_space(name)
+    assert space.parameters(0).keys() == space.roles.keys() >= space.mask.keys()
+    assert all(space.roles[kind] == Role("operations", kind) for kind in space.kinds)
+    assert all(torch.equal(space.parameters(3)[kind], alpha) for kind, alpha in space.alpha(3).items())
 
 
 @every_space

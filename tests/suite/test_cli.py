@@ -130,7 +130,7 @@ def test_interrupted_by_ctrl_c_says_how_to_go_on(tiny_study: Path, tmp_path: Pat
         (["search", "darts-1st", "--device", "tpu"], "auto, cpu or cuda"),
         (
             ["search", "darts-1st", "--device", "cpu", "--graphs"],
-            "--graphs: a graph is a GPU's, and this trial runs on cpu",
+            "--graphs: CUDA graphs need a GPU, and this trial runs on cpu",
         ),
         (["search", "darts-1st", "--set", "evaluate=2"], "did you mean 'evaluate."),
         (["search", "darts-1st", "--set", "evaluate.momentum=0"], "evaluate.nesterov needs momentum"),

@@ -75,8 +75,8 @@ def test_words_for_a_person(runs: Path, tmp_path: Path) -> None:
     [
         (("search", "darts-1st", "--probes", "hesian"), "did you mean 'hessian'"),
         (("search", "darts-1st", "--probes", "cell", "--probe-every", "0"), "probe_every = 0"),
-        (("search", "darts-1st", "--probe-every", "2"), "--probe-every 2: nothing is watched"),
-        (("search", "darts-1st", "--probes", " ,", "--probe-every", "2"), "--probe-every 2: nothing is watched"),
+        (("search", "darts-1st", "--probe-every", "2"), "--probe-every 2: no probe is named"),
+        (("search", "darts-1st", "--probes", " ,", "--probe-every", "2"), "--probe-every 2: no probe is named"),
         (("search", "rarts", "--space", "analytic", "--probes", "cell"), "leave out --probes"),
         (("collapse", "nowhere"), "not a folder of runs"),
     ],

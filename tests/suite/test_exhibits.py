@@ -12,13 +12,15 @@ from reports.exhibits.catalogue import catalogue
 from reports.published.published_numbers import numbers
 from spaces.common.errors import InputError
 from suite import commands
-from suite.exhibits import RUNS, SOLVABLE, study_of, with_stand_ins
-from suite.exhibits import own as read_own
+from suite.compute import Compute
+from suite.exhibits.exhibit_studies import RUNS, study_of, with_stand_ins
+from suite.exhibits.own_exhibits import read_own
+from suite.exhibits.solved import is_solved
 from suite.plan import plan
 from suite.study import Study, read_exhibit
 
 EXHIBITS = catalogue()
-RUNNABLE = [name for name, made in EXHIBITS.items() if made.trials and made.trials[0].spaces != [SOLVABLE]]
+RUNNABLE = [name for name, made in EXHIBITS.items() if made.trials and not is_solved(made.trials[0].spaces)]
 
 
 def dartboard(*arguments: object, code: int = 0) -> Result:
@@ -50,7 +52,9 @@ def test_every_trial_of_an_exhibit_can_be_planned(name, protocol):
             for space in block.spaces:
                 for dataset in block.datasets:
                     probes = dict.fromkeys(block.probes, block.probe_every)
-                    plan(method, space, dataset, block.seeds[0], protocol, block.overrides, "cpu", probes=probes)
+                    plan(
+                        method, space, dataset, block.seeds[0], protocol, block.overrides, Compute("cpu"), probes=probes
+                    )
 
 
 def test_a_name_that_is_none_and_one_that_cannot_run():
@@ -150,7 +154,7 @@ def test_run_and_report_hand_on_an_exhibit_of_ones_own(tmp_path, monkeypatch):
         return out / "index.html"
 
     monkeypatch.setattr("reports.render.build", build)
-    monkeypatch.setattr("suite.exhibits.solved", lambda more: None)
+    monkeypatch.setattr("suite.exhibits.solved.solved", lambda more: None)
     run = [
         "--seeds",
         "1",
@@ -210,7 +214,7 @@ def test_exhibits_of_ones_own_have_names_of_their_own(tmp_path):
     for path in (first, second):
         path.parent.mkdir()
         path.write_text(EXHIBIT, encoding="utf-8")
-    with pytest.raises(InputError, match="is called the same"):
+    with pytest.raises(InputError, match="has the same name"):
         read_own([first, second])
     with pytest.raises(InputError, match="cannot be read"):
         read_own([tmp_path / "none.toml"])

@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 from pandas.testing import assert_frame_equal
 
-from suite import analytic, disk_cache
-from suite.exhibits import solved
+from suite import analytic
+from suite.exhibits import disk_cache
+from suite.exhibits.solved import solved
 
 
 @pytest.fixture

@@ -7,8 +7,9 @@ import pytest
 
 from methods.search.settings import Settings
 from reports.pages.rerun_command import set_by
+from suite.evaluation import Evaluation
 from suite.plan import plan
-from suite.protocol import PROTOCOLS, Evaluation
+from suite.protocol import PROTOCOLS
 from suite.trial import run_trial
 
 
@@ -32,7 +33,7 @@ def test_what_is_given_for_a_trial_is_its_own() -> None:
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 @pytest.mark.parametrize("space", ["nats-tss", "darts", "s3"])
 def test_only_what_is_at_its_base_value_has_no_layer(protocol: str, space: str) -> None:
-    made = plan("darts-1st", space, "digits", 0, protocol, device="cpu")
+    made = plan("darts-1st", space, "digits", 0, protocol)
     found = {**made.settings.flat(), **{f"evaluate.{name}": value for name, value in asdict(made.evaluation).items()}}
     base = {**Settings().flat(), **{f"evaluate.{own.name}": own.default for own in fields(Evaluation)}}
     assert {name for name, value in found.items() if value != base[name]} == {

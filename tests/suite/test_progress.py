@@ -12,11 +12,11 @@ from rich.console import Console
 from typer.testing import CliRunner, Result
 
 from suite import commands
-from suite.commands import progress as module
-from suite.commands.progress import progress
 from suite.executors.local import Event, run_all
 from suite.plan import Plan, plan
 from suite.study import expand, read
+from suite.terminal import progress as module
+from suite.terminal.progress import progress
 
 
 @pytest.fixture

@@ -118,7 +118,7 @@ WIDE = HEADER + "".join(
 
 def _printed(monkeypatch, capsys, path, width, terminal):
     """What `compare` prints on a console so wide that is a terminal, or is none."""
-    monkeypatch.setattr("suite.commands.printing.console", Console(width=width, force_terminal=terminal, no_color=True))
+    monkeypatch.setattr("suite.terminal.tables.console", Console(width=width, force_terminal=terminal, no_color=True))
     compare.compare(path)
     return re.sub(r"\x1b\[[0-9;]*m", "", capsys.readouterr().out)
 
@@ -266,7 +266,7 @@ def test_chosen_baseline(call, csv):
         (HEADER + "a,s,d,0,1,9\n", "line 2 has 6 fields"),
         (HEADER + "\na,s,d,0\n", "line 3 has 4 fields"),
         (HEADER + 'a,s,d,0,"1\n', "not a CSV file that can be read"),
-        ("method,space,dataset,seed,value, value\na,s,d,0,1,2\n", "column 'value' occurs twice"),
+        ("method,space,dataset,seed,value, value\na,s,d,0,1,2\n", "column 'value' stands there twice"),
     ],
 )
 def test_bad_csv_is_one_line_and_exit_2(call, csv, text, words):

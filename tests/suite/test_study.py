@@ -80,7 +80,7 @@ def test_what_is_not_available_is_left_out_in_words(tmp_path: Path) -> None:
         ('"s2"', '"s5"', r"trials\.1: unknown space 's5'"),
         ("seeds =", 'probes = ["hesian"]\nseeds =', "did you mean 'hessian'"),
         ("seeds =", "probe_every = 0\nseeds =", r"trials\.1\.probe_every"),
-        ("seeds =", "probe_every = 2\nseeds =", r"trials\.1\.probe_every: nothing is watched"),
+        ("seeds =", "probe_every = 2\nseeds =", r"trials\.1\.probe_every: no probe is named"),
         ('"digits"', '"digit"', "did you mean 'digits'"),
         ('"quick"', '"quik"', "did you mean 'quick'"),
         ("epochs = 2", 'epochs = "x"', "not of type int"),

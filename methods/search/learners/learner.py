@@ -1,19 +1,20 @@
 """What moves in a search: a learner takes a step on two batches, and can be measured, saved and restored."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
-from methods.search.learners.training import Batches
 from methods.search.settings import Settings
 from methods.search.step import Alpha, Batch, Step, Weights
+from methods.search.task import CLASSIFICATION, Batches, Task
 from spaces.base import Space
 from spaces.cells.genotype import Genotype
 from spaces.cells.mixed_cell import Engine
 from spaces.cells.supernet import Precision
+from spaces.conventions import Role
 
 
 @dataclass(frozen=True)
@@ -31,33 +32,43 @@ class SearchSetup:
     engine: Engine = "fast"
     precision: Precision = "fp32"
     graphs: bool = False  # are passes replayed from CUDA graphs?
+    task: Task = CLASSIFICATION
 
     @property
     def steps(self) -> int:
         """Steps an epoch: one pass over the weight split."""
         return len(self.train)
 
+    @property
+    def outputs(self) -> int:
+        """The number of a network's outputs."""
+        return self.task.outputs(self.classes)
+
 
 class Learner(Protocol):
     """A search's moving part."""
 
+    @property
+    def roles(self) -> Mapping[str, Role]:
+        """What each parameter of `alpha()` decides, by its name."""
+
     def step(self, epoch: int, number: int, train: Batch, valid: Batch) -> tuple[Tensor, Tensor]:
-        """Take one step; returns the training batch's loss (scalar) and number of hits (scalar), before it."""
+        """Take one step; returns the training batch's loss and `Task.tally` (scalars) before it."""
 
     def make_step(self, epoch: int, number: int, train: Batch, valid: Batch) -> Step | None:
         """The step that would be taken on these batches, for probes; None if there is no supernet. Nothing moves."""
 
     def measure(self) -> dict[str, float]:
-        """Loss and accuracy (%) on the architecture split after an epoch: the keys of a history row."""
+        """Loss and metric on the architecture split after an epoch: the keys of a history row."""
 
-    def accuracy(self, weights: Weights) -> float:
-        """The supernet's accuracy at `weights` on the architecture split, in %, measured as `discrete_accuracy` is."""
+    def score(self, weights: Weights) -> float:
+        """The supernet's metric at `weights` on the architecture split, measured as that of the genotype is."""
 
     def weights(self) -> Weights:
         """The operation weights now."""
 
     def alpha(self) -> Alpha:
-        """Alpha now; empty for a method that has none."""
+        """The architecture parameters now, by name; empty for a method that has none."""
 
     def genotype(self) -> Genotype:
         """The architecture that the search would return now."""

@@ -4,6 +4,7 @@ Of a step's tensors the names, number, shapes and types are checked, which needs
 Every check raises `InputError` with one line: the piece, where it stands, what it must return and what it returned.
 """
 
+import re
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from math import inf, isfinite
 from typing import Any
@@ -16,6 +17,7 @@ from methods.search.step import Alpha, Weights
 from spaces.base import Space
 from spaces.cells.genotype import Genotype
 from spaces.common.errors import InputError
+from spaces.conventions import Role
 
 Piece = Callable[..., Any]
 Fits = Callable[[str, Any, Tensor], str]
@@ -26,6 +28,9 @@ RESERVED = (
     *("train_loss", "train_accuracy", "valid_loss", "valid_accuracy", "discrete_accuracy"),
 )
 """Columns of a history that every method has."""
+
+NAME = re.compile(r"[A-Za-z][\w.-]*").fullmatch
+"""Whether a text may name an architecture parameter: it becomes part of a column's name."""
 
 
 class ResultChecks:
@@ -47,10 +52,25 @@ class ResultChecks:
         self._seen.clear()
 
     def start(self, piece: Piece, found: Alpha) -> Alpha:
-        """`found`, the first alpha: for each kind of cell a tensor of the shape of the space's mask."""
-        wrong = _tables(found, self.space.mask, lambda kind, own, mask: _shape(kind, own, mask.shape))
-        self._refuse("start", piece, _as(self.space.mask), wrong)
+        """`found`, the first alpha: tensors of the shapes of the space's own parameters, and any further ones."""
+        own = self.space.parameters(0)
+        like = {**own, **(found if _named(found) else {})} | own
+        wrong = _tables(found, like, _start_like) or _first_of(
+            f"{name!r} is no name of letters, digits, '.', '_' and '-'" for name in like if not NAME(name)
+        )
+        self._refuse("start", piece, f"{_as(own)}, and any further tensors by names of their own", wrong)
         return found
+
+    def roles(self, piece: Piece, found: Mapping[str, Role], alpha: Alpha) -> dict[str, Role]:
+        """The role of each parameter in `alpha`, as `found` says; `other` where it says nothing."""
+        wrong = "" if isinstance(found, Mapping) else f"it returned {shown(found)}"
+        for name, role in () if wrong else found.items():
+            if name not in alpha:
+                wrong = f"it names {name!r}, which `start` does not return"
+            elif not isinstance(role, Role):
+                wrong = f"its {name!r} is {shown(role)}"
+        self._refuse("roles", piece, "a dictionary of names of `start` and Role", wrong)
+        return {name: found.get(name, Role("other")) for name in alpha}
 
     def like_alpha(self, field: str, piece: Piece, found: Alpha) -> Alpha:
         """`found`, which has alpha's kinds, shapes, types and device."""
@@ -74,9 +94,10 @@ class ResultChecks:
                     own = own[0]
                 return _shape(kind, own, alpha.shape) or _device(kind, own, alpha)
 
+            tables = {kind: self.alpha[kind] for kind in self.space.mask}
             cells = ", ".join(f"{kind!r} [{cells}, …]" for kind, cells in self.cells.items())
-            wanted = f"{_as(self.alpha)}, or with a table for each cell, {cells}"
-            self._refuse("relaxation", piece, wanted, _tables(found, self.alpha, fits))
+            wanted = f"{_as(tables)}, or with a table for each cell, {cells}"
+            self._refuse("relaxation", piece, wanted, _tables(found, tables, fits))
         return found
 
     def gradients(self, piece: Piece, found: Sequence[Tensor]) -> Sequence[Tensor]:
@@ -149,6 +170,14 @@ class ResultChecks:
             raise InputError(f"{place_of(piece)}{told}")
 
 
+def _start_like(name: str, found: Any, like: Any) -> str:
+    return _shape(name, found, like.shape if isinstance(like, Tensor) else ())
+
+
+def _named(found: Any) -> bool:
+    return isinstance(found, Mapping) and all(isinstance(name, str) for name in found)
+
+
 def _as(tables: Mapping[str, Tensor]) -> str:
     return "a dictionary of tensors, " + ", ".join(f"{kind!r} {list(own.shape)}" for kind, own in tables.items())
 
@@ -164,7 +193,7 @@ def _tables(found: Any, like: Mapping[str, Tensor], fits: Fits) -> str:
     if lacking := [kind for kind in like if kind not in found]:
         return f"it has no {', '.join(map(repr, lacking))}"
     if more := [name for name in found if name not in like]:
-        return f"it has {', '.join(map(repr, more))} too, which is no kind of cell here"
+        return f"it has {', '.join(map(repr, more))} too, which is none of them"
     return _first_of(fits(kind, found[kind], own) for kind, own in like.items())
 
 

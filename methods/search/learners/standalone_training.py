@@ -1,21 +1,23 @@
 """Training of derived networks instead of a supernet: the base class of learners without alpha."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from methods.search.learners.learner import SearchSetup
-from methods.search.learners.training import accuracy, descend, sgd, weight_gradients
+from methods.search.learners.training import descend, measure, sgd, weight_gradients
 from methods.search.step import Alpha, Batch, Weights
 from spaces.cells.genotype import Genotype
 from spaces.common import streams
+from spaces.conventions import Role
 
 
 class DerivedLearner(ABC):
     """Trains the derived network of one genotype at a time, at the supernet's width and depth."""
+
+    roles: Mapping[str, Role] = {}  # there is no alpha
 
     def __init__(self, setup: SearchSetup) -> None:
         self.setup = setup
@@ -25,29 +27,29 @@ class DerivedLearner(ABC):
         setup, s = self.setup, self.setup.settings
         with streams.seeded(setup.seed, *purpose):
             self.net: nn.Module = setup.space.network(
-                genotype, channels=s.channels, cells=s.cells, classes=setup.classes, in_channels=setup.in_channels
+                genotype, channels=s.channels, cells=s.cells, classes=setup.outputs, in_channels=setup.in_channels
             ).to(setup.device)
         self.optimiser = sgd(self.net, s)
 
     def weight_step(self, rate: float, epoch: int, number: int, train: Batch) -> tuple[Tensor, Tensor]:
-        """One step of the weights at learning rate `rate`; the loss (scalar) and number of hits (scalar) before it."""
+        """One step of the weights at learning rate `rate`; the loss and the task's tally (scalars) before it."""
         self.optimiser.param_groups[0]["lr"] = rate
         self.net.train()
         self.net.random.reseed(self.setup.seed, "noise", epoch, number)  # type: ignore[union-attr,operator]
         logits = self.net(train.images)
-        loss = F.cross_entropy(logits, train.labels)
+        loss = self.setup.task.loss(logits, train.labels)
         descend(self.optimiser, weight_gradients(loss, self.optimiser), self.setup.settings.gradient_clip)
-        return loss.detach(), (logits.detach().argmax(1) == train.labels).sum()
+        return loss.detach(), self.setup.task.tally(logits.detach(), train.labels)
 
     def validation(self) -> tuple[float, float]:
-        """Loss and accuracy (%) of the network on the architecture split, with running statistics."""
+        """Loss and metric of the network on the architecture split, with running statistics."""
 
         def forward(images: Tensor, number: int) -> Tensor:
             self.net.random.reseed(self.setup.seed, "noise", "measure", number)  # type: ignore[union-attr,operator]
             return self.net(images)
 
         self.net.eval()
-        return accuracy(forward, self.setup.valid, self.setup.settings.batch_size)
+        return measure(forward, self.setup.valid, self.setup.settings.batch_size, self.setup.task)
 
     @abstractmethod
     def genotype(self) -> Genotype:
@@ -65,8 +67,8 @@ class DerivedLearner(ABC):
         """Nothing: there is no supernet."""
         return
 
-    def accuracy(self, weights: Weights) -> float:
-        """The network's on the architecture split, in %; `weights` has no influence on it."""
+    def score(self, weights: Weights) -> float:
+        """The network's metric on the architecture split; `weights` has no influence on it."""
         return self.validation()[1]
 
     def on_epoch_end(self, history: Sequence[dict[str, Any]]) -> None:

@@ -1,7 +1,8 @@
 """The learner of recipes: bilevel search through a supernet, a weight step and an alpha step on two splits."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from math import nan
 from typing import Any
 
 import torch
@@ -10,17 +11,18 @@ from torch import Tensor
 from methods.search.learners.learner import SearchSetup
 from methods.search.learners.result_checks import ResultChecks
 from methods.search.learners.training import (
-    accuracy,
     alpha_optimiser,
     cosine_annealing,
     descend,
+    measure,
     parameters_of,
     sgd,
     weight_gradients,
 )
 from methods.search.pieces import Pieces
 from methods.search.stages import bounds, depth, prune, stage_of
-from methods.search.step import Alpha, Batch, CachedGradients, Parameters, Step, StepContext, Weights
+from methods.search.step import Alpha, Batch, CachedGradients, Step, StepContext, Weights
+from methods.search.task import Parameters
 from spaces.base import Space
 from spaces.cells.genotype import Genotype
 from spaces.cells.operations import frozen_statistics
@@ -57,7 +59,7 @@ class SupernetLearner:
             self.net = space.supernet(
                 channels=s.channels,
                 cells=s.cells,
-                classes=setup.classes,
+                classes=setup.outputs,
                 in_channels=setup.in_channels,
                 affine=s.affine,
                 batch_norm=s.batch_norm,
@@ -69,7 +71,8 @@ class SupernetLearner:
         self.graphs = Graphs(self.net) if setup.graphs else None
         self.checks.enter(space, self.net, s.cells)
         start = self.checks.start(self.recipe.start, self.recipe.start(space, seed))
-        self._alpha = {k: a.to(setup.device).requires_grad_() for k, a in start.items()}
+        self._alpha = {name: a.to(setup.device).requires_grad_() for name, a in start.items()}
+        self.roles = self.checks.roles(self.recipe.roles, self.recipe.roles(space), self._alpha)
         self.checks.alpha = self._alpha
         self.optimiser = sgd(self.net, s)
         self.alpha_optimiser = alpha_optimiser(self._alpha, s)
@@ -113,6 +116,7 @@ class SupernetLearner:
             momenta=self._momenta,
             train=train,
             valid=valid,
+            task=self.setup.task,
             second_weights=self.second_weights,
         )
 
@@ -130,25 +134,25 @@ class SupernetLearner:
         gradient = checks.like_alpha("gradient", recipe.gradient, recipe.gradient(step))
         for term in recipe.outer:
             extra = checks.added_to_alpha("outer", term, term(step))
-            gradient = {kind: g + extra[kind] for kind, g in gradient.items()}
-        for kind, alpha in self._alpha.items():
-            alpha.grad = gradient[kind]
+            gradient = {name: g + extra[name] for name, g in gradient.items()}
+        for name, alpha in self._alpha.items():
+            alpha.grad = gradient[name]
         self.alpha_optimiser.step()
         self.alpha_optimiser.zero_grad(set_to_none=True)
         recipe.constraint(step)
 
     def _weight_step(self, step: Step) -> tuple[Tensor, Tensor]:
-        gradients, loss, hits = self._inner_gradients(step)
+        gradients, loss, tally = self._inner_gradients(step)
         descend(self.optimiser, gradients, step.settings.gradient_clip)
-        return loss, hits
+        return loss, tally
 
     def _inner_gradients(self, step: Step) -> tuple[Sequence[Tensor], Tensor, Tensor]:
-        """∇w of the training loss and the inner terms, that loss, and the hits; running statistics move."""
+        """∇w of the training loss and the inner terms, that loss, and the task's tally; running statistics move."""
         # The inner objective and its terms are taken at the alpha that the perturbation gives.
         step = replace(step, alpha=self._perturbed(step))
         tables = self._layers(step) if self.recipe.layerwise else {}
         logits = step.logits(step.train, weights=tables or None, move_statistics=True)
-        loss = step.space.loss(logits, step.train.labels)
+        loss = step.task.loss(logits, step.train.labels)
         gradients: Sequence[Tensor] = weight_gradients(loss, self.optimiser, list(tables.values()))
         if tables:  # the layers' gradients of this pass, so that no term computes them again
             count = len(gradients) - len(tables)
@@ -159,7 +163,7 @@ class SupernetLearner:
         for term in self.recipe.inner:
             extra = self.checks.gradients(term, term(step))
             gradients = [g + more for g, more in zip(gradients, extra, strict=True)]
-        return gradients, loss.detach(), step.space.hits(logits.detach(), step.train.labels)
+        return gradients, loss.detach(), step.task.tally(logits.detach(), step.train.labels)
 
     def _perturbed(self, step: Step) -> Alpha:
         """The alpha that the weight step sees."""
@@ -198,27 +202,28 @@ class SupernetLearner:
         return [state[p].get("momentum_buffer", torch.zeros_like(p)) for p in parameters_of(self.optimiser)]
 
     def measure(self) -> dict[str, float]:
-        """Loss and accuracies on the architecture split (of a scalar space, the point), and what the pieces log."""
-        measured = self._point() if self.setup.space.scalar else self._accuracies()
+        """Loss and metric on the architecture split, further columns of the task, and what the pieces log."""
+        measured = {**self._scores(), **self._point()}
         for piece in self.recipe.log:
             measured |= self.checks.columns(piece, piece(self.memory), measured)
         return measured
 
-    def _accuracies(self) -> dict[str, float]:
+    def _scores(self) -> dict[str, float]:
         """On the architecture split: the mixture as `eval()` computes it, and the discretized architecture inside it.
 
         The discretized architecture's inputs are not those that the running statistics were gathered from, so it
         is always measured with the batch's own, and without what a derived network lacks: an auxiliary skip-connection
-        and dropout.
+        and dropout. A space without a choice to relax has nothing to discretize.
         """
         self._regulate(self._context(*self._last))
         self.net.eval()
         loss, mixed = self._on_architecture_split(self.weights())
-        discrete = self.accuracy(self.setup.space.encode(self.genotype()))
-        return {"valid_loss": loss, "valid_accuracy": mixed, "discrete_accuracy": discrete}
+        name = self.setup.task.metric.name
+        discrete = self.score(self.setup.space.encode(self.genotype())) if self.setup.space.relaxed else nan
+        return {"valid_loss": loss, f"valid_{name}": mixed, f"discrete_{name}": discrete}
 
-    def accuracy(self, weights: Weights) -> float:
-        """The supernet's at `weights`, in %, with batch statistics and without what a derived network lacks."""
+    def score(self, weights: Weights) -> float:
+        """The supernet's metric at `weights`, with batch statistics and without what a derived network lacks."""
         self.net.train()
         rates = self.net.skip_dropout, self.net.auxiliary_weight
         self.net.skip_dropout = self.net.auxiliary_weight = 0.0
@@ -233,19 +238,10 @@ class SupernetLearner:
             return compute(images, weights)
 
         compute = self.graphs or self.net
-        return accuracy(forward, self.setup.valid, self.setup.settings.batch_size)
+        return measure(forward, self.setup.valid, self.setup.settings.batch_size, self.setup.task)
 
-    def _point(self) -> dict[str, float]:
-        """The validation loss of a scalar space, `alpha`, `w` and, where a method has it, `y`."""
-        sets: dict[str, Parameters] = {
-            "alpha": self._alpha,
-            "w": dict(self.net.named_parameters()),
-            "y": self.second_weights or {},
-        }
-        images, labels = next(self.setup.valid.all(1))
-        with torch.no_grad():
-            loss = self.setup.space.loss(self.net(images, self.weights()), labels)
-        return {"valid_loss": loss.item(), **{k: value.item() for k, held in sets.items() for value in held.values()}}
+    def _point(self) -> Mapping[str, float]:
+        return self.setup.task.point(self.alpha(), dict(self.net.named_parameters()), self.second_weights or {})
 
     def weights(self) -> Weights:
         """The relaxed alpha, detached."""
@@ -253,7 +249,7 @@ class SupernetLearner:
 
     def alpha(self) -> Alpha:
         """Alpha, detached."""
-        return {kind: a.detach() for kind, a in self._alpha.items()}
+        return {name: a.detach() for name, a in self._alpha.items()}
 
     def genotype(self) -> Genotype:
         """What the recipe selects from the weights."""
@@ -299,8 +295,8 @@ class SupernetLearner:
             self._enter(state["stage"], self.setup.space.restricted(state["mask"]))
         self.net.load_state_dict(state["net"])
         with torch.no_grad():
-            for kind, alpha in self._alpha.items():
-                alpha.copy_(state["alpha"][kind])
+            for name, alpha in self._alpha.items():
+                alpha.copy_(state["alpha"][name])
         self.optimiser.load_state_dict(state["optimiser"])
         self.alpha_optimiser.load_state_dict(state["alpha_optimiser"])
         self.memory.update(state["memory"])

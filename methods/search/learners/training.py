@@ -1,28 +1,15 @@
-"""What learners share: batches of one split, optimisers, a step of descent, accuracy."""
+"""What learners share: optimisers, a step of descent, and the measurement of one split."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from math import cos, pi
-from typing import Any, Protocol
+from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from methods.search.settings import Settings
 from methods.search.step import Alpha, gradients
-
-
-class Batches(Protocol):
-    """One split of the training images, in batches. `suite.data.sets.Loader` is one."""
-
-    def __len__(self) -> int:
-        """Steps an epoch."""
-
-    def batch(self, epoch: int, step: int) -> tuple[Tensor, Tensor]:
-        """Augmented images [N, C, H, W] and labels [N]: a pure function of (epoch, step)."""
-
-    def all(self, batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """All batches of the split, in stored order, without augmentation."""
+from methods.search.task import Batches, Task
 
 
 def cosine_annealing(start: float, end: float, share: float) -> float:
@@ -85,14 +72,14 @@ def descend(optimiser: torch.optim.Optimizer, along: Sequence[Tensor], clip: flo
 
 
 @torch.no_grad()
-def accuracy(forward: Any, batches: Batches, batch_size: int) -> tuple[float, float]:
-    """Mean cross-entropy and accuracy (%) of `forward(images, number)` over one split."""
-    loss: Tensor | float = 0.0  # summed on the device, as are the hits: no batch waits for the host
-    hits: Tensor | int = 0
+def measure(forward: Any, batches: Batches, batch_size: int, task: Task) -> tuple[float, float]:
+    """Mean loss and metric of `forward(images, number)` over one split, by `task`."""
+    loss: Tensor | float = 0.0  # summed on the device, as is the tally: no batch waits for the host
+    tally: Tensor | float = 0.0
     count = 0
-    for number, (images, labels) in enumerate(batches.all(batch_size)):
-        logits = forward(images, number)
-        loss = loss + F.cross_entropy(logits, labels, reduction="sum").double()
-        hits = hits + (logits.argmax(1) == labels).sum()
-        count += len(labels)
-    return float(loss) / count, 100 * int(hits) / count
+    for number, (images, targets) in enumerate(batches.all(batch_size)):
+        outputs = forward(images, number)
+        loss = loss + task.loss(outputs, targets, reduction="sum").double()
+        tally = tally + task.tally(outputs, targets).double()
+        count += len(targets)
+    return float(loss) / count, task.score(float(tally), count)

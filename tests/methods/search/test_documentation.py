@@ -12,8 +12,8 @@ from methods.search.options import Option
 from methods.search.piece_forms import describe
 from methods.search.pieces import FORMS, Pieces
 from methods.search.settings import COMMON
-from suite.plan import OF_TRIALS
-from suite.protocol import RETRAINING
+from suite.evaluation import RETRAINING
+from suite.trial_options import OF_TRIALS
 
 DOCS = Path(__file__).parents[3] / "docs"
 CARDS = {path.stem for path in (DOCS / "methods").glob("*.md")}

@@ -51,7 +51,7 @@ def test_a_file_of_the_guide_runs(tmp_path: Path, block: int, name: str, option:
 
 
 def test_the_guide_has_no_file_that_no_test_runs() -> None:
-    assert len(BLOCKS) == 2
+    assert len(BLOCKS) == 3
 
 
 def test_the_guides_command_is_the_commands(outside: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,8 +10,8 @@ import pytest
 from methods.search.options import Option, declared, layered, setting
 from methods.search.settings import Settings
 from spaces.common.errors import InputError
+from suite.evaluation import Evaluation
 from suite.plan import plan
-from suite.protocol import Evaluation
 
 RATE = Option("rate", 0.5, "A rate.", above=0, at_most=1)
 COUNT = Option("count", 3, "A count.", at_least=1)

@@ -29,8 +29,8 @@ def view_of(step: Step, **changes: Any) -> View:
         "weights": weights,
         "before": None,
         "step": step,
-        "discrete_accuracy": 50.0,
-        "accuracy": lambda weights: 75.0,
+        "discrete_score": 50.0,
+        "score": lambda weights: 75.0,
     }
     return View(**{**usual, **changes})
 
@@ -259,8 +259,8 @@ def test_cells_by_hand(text: str, skips: float, none: float, parametric: int, de
             weights={},
             before=None,
             step=None,
-            discrete_accuracy=0.0,
-            accuracy=lambda weights: 0.0,
+            discrete_score=0.0,
+            score=lambda weights: 0.0,
         )
     )
     assert found == {"skips.cell": skips, "none.cell": none, "parametric.cell": parametric, "depth.cell": depth}
@@ -292,5 +292,5 @@ def test_gap_is_zero_once_the_weights_are_an_architecture(make_search: Callable[
     row = list(make_search("darts-1st", "nats-tss", probes=[Watched(get_probe("gap")), Watched(spy)]))[-1]
     assert row["probe.gap.gap"] == row["probe.gap.before"] - row["discrete_accuracy"]
     last = views[-1]
-    assert last.accuracy(last.weights) == row["probe.gap.before"]
-    assert last.accuracy(last.space.encode(last.genotype)) == last.discrete_accuracy
+    assert last.score(last.weights) == row["probe.gap.before"]
+    assert last.score(last.space.encode(last.genotype)) == last.discrete_score

@@ -18,12 +18,10 @@ SMALL = {"methods": ("random",), "spaces": ("nats-tss",), "seeds": range(1)}
 
 
 @pytest.fixture(scope="module")
-def small(tmp_path_factory, study, space_of, few_exhibits):
+def small(tmp_path_factory, study, space_of):
     """A report of one trial, to be copied by tests of the folder that it is written to."""
     out = tmp_path_factory.mktemp("small") / "report"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("reports.render.catalogue", few_exhibits)
-        build(Results.of(*study(**SMALL)), out, space_of=space_of)
+    build(Results.of(*study(**SMALL)), out, space_of=space_of)
     return out
 
 
@@ -213,7 +211,7 @@ def test_a_failed_report_leaves_the_earlier_one(tmp_path, monkeypatch, study, sp
     def fail(*_):
         raise RuntimeError("no LaTeX today")
 
-    monkeypatch.setattr("reports.latex.latex.tabular", fail)
+    monkeypatch.setattr("reports.latex.latex.latex_table", fail)
     with pytest.raises(RuntimeError):
         build(Results.of(*study(**SMALL)), out, space_of=space_of)
     assert (out / "index.html").read_bytes() == before

@@ -97,7 +97,7 @@ def test_two_blocks_of_three_methods_could_not_have_told():
     assert not found.enough
     assert "the smallest p that Friedman's test can give is 0.17" in statements(found)[0]
     assert "with 3 methods that takes 3 blocks" in statements(found)[0]
-    assert ranking_figures.critical_difference(found, "s", "c.") is None
+    assert ranking_figures.critical_difference_diagram(found, "s", "c.") is None
 
 
 def test_ranks_that_could_not_be_told_apart_are_called_that():
@@ -182,7 +182,7 @@ def test_profile_is_the_share_at_least_so_high(clear):
 
 
 def test_profiles_are_drawn_as_they_are(clear):
-    drawn = ranking_figures.profiles(clear, "across", "some conditions")
+    drawn = ranking_figures.performance_profiles(clear, "across", "some conditions")
     axes = drawn.figure.axes[0]
     assert len(axes.lines) == 3
     for method, line in zip(clear.methods, axes.lines, strict=True):
@@ -197,7 +197,7 @@ def test_profiles_are_drawn_as_they_are(clear):
 
 def test_critical_difference_diagram_shows_ranks_and_bars(nasty):
     found = rank_methods(values(methods=("a", "b", "c", nasty), effect=0.6))
-    drawn = ranking_figures.critical_difference(found, "across", "some conditions")
+    drawn = ranking_figures.critical_difference_diagram(found, "across", "some conditions")
     axes = drawn.figure.axes[0]
     words = " ".join(text.get_text() for text in axes.texts)
     for name, rank in zip(found.methods, found.frame["rank"], strict=True):
@@ -221,7 +221,7 @@ def test_names_stay_on_the_diagram():
     found = rank_methods(
         values(methods=("a", "b", "c [alpha.lr = 0.0003, inner.momentum = 0.9, inner.weight_decay = 0.003]"))
     )
-    drawn = ranking_figures.critical_difference(found, "across", "c.")
+    drawn = ranking_figures.critical_difference_diagram(found, "across", "c.")
     figure = drawn.figure
     figure.draw_without_rendering()
     width, height = figure.get_size_inches() * figure.dpi

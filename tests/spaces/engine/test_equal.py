@@ -2,6 +2,7 @@
 
 import copy
 from contextlib import nullcontext
+from itertools import product
 from statistics import median
 from typing import Any
 
@@ -13,7 +14,11 @@ from hypothesis import strategies as st
 from spaces import IMAGE_SPACES
 from spaces.cells.operations import frozen_statistics
 
-SPACES = sorted(IMAGE_SPACES)
+ALL_SPACES = sorted(IMAGE_SPACES)
+SPACES = [
+    pytest.param(space, marks=[] if space in ("nats-tss", "darts", "s4") else pytest.mark.slow) for space in ALL_SPACES
+]
+"""The others restrict the operations of `darts`."""
 
 SIZES = st.fixed_dictionaries(
     {
@@ -76,7 +81,7 @@ def test_outputs_gradients_and_statistics(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("space", SPACES)
+@pytest.mark.parametrize("space", ALL_SPACES)
 @settings(max_examples=60, deadline=None, derandomize=True)
 @given(sizes=SIZES, options=OPTIONS, mode=MODES, table=st.booleans(), data=st.data())
 def test_outputs_gradients_and_statistics_at_more_sizes_and_depths(
@@ -86,13 +91,22 @@ def test_outputs_gradients_and_statistics_at_more_sizes_and_depths(
     equals(pair, agree, space, sizes, options, mode, table, cells)
 
 
-@pytest.mark.parametrize("channels", [4, 8, 12, 16, pytest.param(24, marks=pytest.mark.slow), 32])
-@pytest.mark.parametrize("space", ["nats-tss", "darts"])
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+LANES = [
+    pytest.param(*case, marks=[] if common else pytest.mark.slow)
+    for case in product(
+        ["native", "portable"], [torch.float32, torch.float64], ["nats-tss", "darts"], [4, 8, 12, 16, 24, 32]
+    )
+    for kernels, dtype, space, channels in [case]
+    for common in [kernels == "native" and channels != 24 and (space == "nats-tss" or dtype == torch.float32)]
+]
+"""Plain torch has the same code for every number of channels."""
+
+
+@pytest.mark.parametrize(("kernels", "dtype", "space", "channels"), LANES, indirect=["kernels"])
 def test_every_number_of_lanes(
-    pair: Any, agree: Any, kernels: str, space: str, channels: int, dtype: torch.dtype
+    pair: Any, agree: Any, kernels: str, dtype: torch.dtype, space: str, channels: int
 ) -> None:
-    """The kernels take 4, 8 or 16 channels at once, as many as divide them, and have code of their own for a few."""
+    """The C++ kernels take 4, 8 or 16 channels at once, and have separate code for some numbers of channels."""
     both = pair(space, channels=channels, batch=2, size=(9, 11), affine=True)
     for net in both.nets:
         net.to(dtype)
@@ -102,8 +116,14 @@ def test_every_number_of_lanes(
     agree(*(both.gradients(net) for net in both.nets), within=1e-9 if exact else 0.05)
 
 
-@pytest.mark.parametrize("size", [(1, 1), (2, 1), (1, 3), (2, 2), (3, 4), (4, 4)])
-@pytest.mark.parametrize("space", ["nats-tss", "darts", "s4"])
+SMALLEST = [
+    pytest.param(space, size, marks=[] if space == "nats-tss" or (space, size) in common else pytest.mark.slow)
+    for common in [[("darts", (1, 1)), ("darts", (3, 4)), ("s4", (2, 1))]]
+    for space, size in product(["nats-tss", "darts", "s4"], [(1, 1), (2, 1), (1, 3), (2, 2), (3, 4), (4, 4)])
+]
+
+
+@pytest.mark.parametrize(("space", "size"), SMALLEST)
 def test_the_smallest_images(pair: Any, agree: Any, kernels: str, space: str, size: tuple[int, int]) -> None:
     """Down to cells of a single pixel, whose tensors' strides say nothing."""
     both = pair(space, channels=4, batch=12, size=size, affine=True)

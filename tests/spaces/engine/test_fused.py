@@ -40,7 +40,14 @@ def loops() -> None:
 
 
 @pytest.mark.usefixtures("loops")
-@pytest.mark.parametrize(("dtype", "within"), [(torch.float64, 1e-13), (torch.float32, 2e-6)], ids=str)
+@pytest.mark.parametrize(
+    ("dtype", "within"),
+    [
+        (torch.float64, 1e-13),
+        pytest.param(torch.float32, 2e-6, marks=pytest.mark.slow),
+    ],  # the interpreter takes seconds
+    ids=str,
+)
 def test_every_piece_is_what_float64_gives_on_the_cpu(dtype: torch.dtype, within: float) -> None:
     names = set()
     plain = (case(torch_kernels) for _, case in self_test.cases(HERE, dtype))

@@ -132,7 +132,7 @@ def test_on_a_cpu_an_operations_pooling_is_torchs_own() -> None:
     assert operations.pool_input(x) is x
 
 
-@pytest.mark.parametrize("space", ["nats-tss", "darts", "s1"])
+@pytest.mark.parametrize("space", ["nats-tss", "s1", pytest.param("darts", marks=pytest.mark.slow)])
 def test_gradients_of_a_supernet_are_right(pair: Any, agree: Any, monkeypatch: pytest.MonkeyPatch, space: str) -> None:
     """In plain torch, which is what a GPU without Triton has; the truth is the reference's, outside the stand-in."""
     monkeypatch.setattr(fused_cell, "kernels_for", lambda x: torch_kernels)
@@ -166,7 +166,7 @@ class Pooled(nn.Module):
 
 
 @pytest.mark.usefixtures("accelerator")
-@pytest.mark.parametrize("space", ["nats-tss", "darts"])
+@pytest.mark.parametrize("space", ["nats-tss", pytest.param("darts", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("unknown", [False, True], ids=["known", "unknown"])
 def test_gradients_that_are_differentiated_once_more_are_right(
     pair: Any, agree: Any, monkeypatch: pytest.MonkeyPatch, space: str, unknown: bool
