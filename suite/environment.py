@@ -30,9 +30,15 @@ def device_name(kind: str) -> str:
     return f"cuda: {torch.cuda.get_device_name()}"
 
 
-def engine_name(engine: str, precision: str, device: str, *, graphs: bool = False) -> str:
-    """What computed the supernets, in words, with the kernels of the fast engine that are here."""
-    return _engine(engine, precision, device) + (", CUDA graphs where passes allow" if graphs else "")
+def engine_name(
+    engine: str, precision: str, device: str, *, graphs: bool = False, computed_by: str | None = None
+) -> str:
+    """What computes supernets, in words: `computed_by` says so of one (`Supernet.computed_by`).
+
+    Without it, what such a choice of engine gives on this machine.
+    """
+    words = computed_by or _engine(engine, precision, device)
+    return words + (", CUDA graphs where passes allow" if graphs else "")
 
 
 def _engine(engine: str, precision: str, device: str) -> str:
@@ -40,11 +46,9 @@ def _engine(engine: str, precision: str, device: str) -> str:
         return "reference, bf16 autocast"
     if engine == "reference":
         return "reference, fp32"
-    from spaces.engine.cpp_kernels import cpp_kernels
-    from spaces.engine.triton_kernels import triton_kernels
+    from spaces.engine.kernel_choice import kernels_in_words
 
-    kernels, language = (cpp_kernels.library(), "C++") if device == "cpu" else (triton_kernels.library(), "Triton")
-    return f"fast, fp32, {f'in plain torch: {kernels}' if isinstance(kernels, str) else f'with {language} kernels'}"
+    return f"fast, fp32, {kernels_in_words(device)}"
 
 
 @cache

@@ -1,27 +1,26 @@
-"""Batch norm that is never materialised: its mean and deviation go into the coefficients of a node's sum.
+"""Batch norm without an image of its own: mean and deviation become part of the coefficients of a node's sum.
 
 A node is Σ w (γ (Y - m) s + β) over the values Y that reach it, with m the mean and s = (var + ε)^-½ of each channel:
-one sum of the Y with coefficients A = w γ s, and a constant. Back from the node's gradient g, with q = Σ g and
+one sum of the Y with coefficients A = w γ s, and a constant. For the node's gradient g, with q = Σ g and
 d = Σ g Y over the N pixels of the batch, and p = (d - m q) s:
 
     ∂L/∂w = Σ_c (γ p + β q)      ∂L/∂γ = w p      ∂L/∂β = w q
     ∂L/∂Y = A g + B Y + K   with   B = -A s p / N,   K = -A q / N - B m
 
-and B = K = 0 where m and s are running statistics. The kernels compute these: `coefficients`, `normalising` and
-`slopes`, in plain torch in `portable_statistics.py`, which the C++ family uses too, in Triton in
-`statistics_kernels.py`.
+and B = K = 0 where m and s are running statistics. The kernels compute these (`forward_coefficients`,
+`normalization`, `backward_coefficients`): in plain torch in `torch_statistics.py`, which the C++ family uses too, and
+in Triton in `statistics_kernels.py`.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from types import ModuleType
 from typing import Self
 
 import torch
 from torch import Tensor
 
 from spaces.cells.operations import BatchNorm
-from spaces.engine.torch_statistics import Norms
+from spaces.engine.kernels import Kernels, Norms
 
 
 @dataclass
@@ -36,7 +35,7 @@ class Statistics:
 
     @classmethod
     def of(cls, norms: Sequence[BatchNorm | None], columns: Tensor, channels: int, *, of_batch: bool) -> Self:
-        """Rows for these norms (None: no batch norm), to be written; running statistics unless `of_batch`.
+        """Rows for these norms (None: no batch norm): to be written if `of_batch`, else the running statistics.
 
         `columns` are ε and whether there is a norm, `[2, rows, 1]`.
         """
@@ -51,18 +50,18 @@ class Statistics:
         return made
 
     def written(self, rows: Sequence[int]) -> tuple[list[Tensor], list[Tensor]] | tuple[None, None]:
-        """Where mean and variance of rows `[C]` each are to be written; None where running statistics stand there."""
+        """The rows `[C]` to write mean and variance to; None if they hold running statistics."""
         return (
             ([self.mean[row] for row in rows], [self.variance[row] for row in rows]) if self.of_batch else (None, None)
         )
 
-    def measure(self, kernels: ModuleType, rows: Sequence[int], y: Tensor) -> None:
-        """Write the moments of `y` to each of `rows`, if they are wanted."""
+    def measure(self, kernels: Kernels, rows: Sequence[int], y: Tensor) -> None:
+        """Write the moments of `y` to each of `rows`, if the batch's own are used."""
         if self.of_batch:
             kernels.moments(y, *self.written(rows))
 
     def norms(self, rows: slice) -> Norms:
-        """What these rows say."""
+        """These rows."""
         return Norms(self.mean[rows], self.variance[rows], self.eps[rows], self.through[rows])
 
 

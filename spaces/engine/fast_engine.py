@@ -9,8 +9,11 @@ from torch.func import functional_call
 
 from spaces.cells.mixed_cell import AUXILIARY, ByReference, CellWeights, MixedCell, MixedEdge
 from spaces.cells.operations import frozen_statistics, in_mode, pool_input
-from spaces.engine.fused_cell import Fused, Job
-from spaces.engine.plan import Plan, read
+from spaces.engine.cell_passes import CellCall
+from spaces.engine.cell_plan import CellPlan, plan_cell
+from spaces.engine.fused_cell import FusedCell
+from spaces.engine.kernel_choice import kernels_in_words
+from spaces.engine.op_groups.groups import Module
 
 KEPT_PLANS = 16
 """Plans cached for a cell. A method that samples operations has a plan for each sample."""
@@ -20,10 +23,10 @@ class FastEngine:
     """Computes a mixed cell as one differentiable function; implements `spaces.cells.mixed_cell.CellEngine`."""
 
     def __init__(self) -> None:
-        self._plans: dict[tuple[object, ...], Plan] = {}
+        self._plans: dict[tuple[object, ...], CellPlan] = {}
 
     @property
-    def plans(self) -> list[Plan]:
+    def plans(self) -> list[CellPlan]:
         """The cached plans."""
         return list(self._plans.values())
 
@@ -41,12 +44,28 @@ class FastEngine:
             with cell.random.again(draws), in_mode(cell, training), frozen_statistics(cell):
                 return functional_call(ByReference(cell), replaced, (states, held))
 
-        job = Job(plan, len(inputs), cell.stride, cell.joined, weights.auxiliary, reference)
+        call = CellCall(plan, len(inputs), cell.stride, cell.joined, weights.auxiliary, reference)
         parameters = chain.from_iterable(plan.parameters())
-        output: Tensor = Fused.apply(job, *inputs, weights.table, *parameters)
+        output: Tensor = FusedCell.apply(call, *inputs, weights.table, *parameters)
         return output
 
-    def _plan(self, cell: MixedCell, weights: CellWeights) -> Plan:
+    def kernels(self, cell: MixedCell, like: Tensor) -> str:
+        """In words, the kernels that compute `cell` for inputs of the device and data type of `like`."""
+        return kernels_in_words(like.device.type, like.dtype, cell.channels)
+
+    def unknown(self, cell: MixedCell) -> list[str]:
+        """The names of the operations of `cell` that no kernel computes: their own modules do, as in the reference."""
+        names: list[str] = []
+        operations = []
+        for edge in cell.edges:
+            assert isinstance(edge, MixedEdge)
+            operations.append(list(enumerate(edge.values(), len(names))))
+            names += edge
+        plan = plan_cell(cell.incoming, operations, ())
+        left = (term for term in plan.terms if term.group >= 0 and isinstance(plan.groups[term.group], Module))
+        return sorted({names[term.place] for term in left})
+
+    def _plan(self, cell: MixedCell, weights: CellWeights) -> CellPlan:
         beside = weights.auxiliary is not None
         key = (weights.active, beside)
         if key not in self._plans:
@@ -58,7 +77,7 @@ class FastEngine:
                 assert isinstance(module, MixedEdge)
                 found = [(edge * width + column, module[weights.operations[column]]) for column in columns]
                 operations.append([*found, (-1, module[AUXILIARY])] if beside else found)
-            self._plans[key] = plan = read(cell.incoming, operations, cell.node_norms or ())  # type: ignore[arg-type]
+            self._plans[key] = plan = plan_cell(cell.incoming, operations, cell.node_norms or ())  # type: ignore[arg-type]
             names = {id(parameter): name for name, parameter in cell.named_parameters()}
             plan.names = [names[id(parameter)] for parameter in chain.from_iterable(plan.parameters())]
         return self._plans[key]

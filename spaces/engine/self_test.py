@@ -1,21 +1,26 @@
-"""Whether kernels on a device compute what float64 gives on the CPU: asked before they are trusted with a search.
+"""The self-test of a family of kernels on a device, against plain torch in float64 on the CPU, before a search uses it.
 
-Nothing that the device itself computes is taken for the truth: its own torch may be wrong (`operations.pool_input`).
+Nothing that the device itself computes serves as the reference: its own torch may be wrong (`operations.pool_input`).
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from types import ModuleType
 
 import torch
 from torch import Tensor
 
 from spaces.common.streams import generator
 from spaces.engine import torch_kernels
-from spaces.engine.torch_kernels import Form, Half, Weighed
-from spaces.engine.torch_statistics import Norms, Passed, Slope
+from spaces.engine.kernels import (
+    BackwardCoefficients,
+    DepthwiseShape,
+    Kernels,
+    NormGradients,
+    Norms,
+    SeparableStage,
+    WeightedImages,
+)
 
-Kernels = ModuleType
 Case = Callable[[Kernels], list[Tensor]]
 
 CHANNELS, SIZE, WITHIN = 24, (3, 9, 7), 1e-4
@@ -23,14 +28,14 @@ PIXELS = 3 * 9 * 7
 
 
 def disagreement(kernels: Kernels, device: torch.device, dtype: torch.dtype = torch.float32) -> str:
-    """The name of the first piece that `kernels` do not compute on `device` as `compared` expects; "" if there is none.
+    """The name of the first function whose results on `device` are wrong; "" if all are right.
 
-    An error is that of float32 beside the largest element of a result.
+    The tolerance is that of float32, relative to the largest element of a result.
     """
     for name, results, exact in compared(kernels, device, dtype):
         for found, expected in zip(results, exact, strict=True):
             apart = (found.cpu().double() - expected).abs().max()
-            if not apart <= WITHIN * expected.abs().max():  # what is not a number differs
+            if not apart <= WITHIN * expected.abs().max():  # NaN is wrong, too
                 return name
     return ""
 
@@ -38,11 +43,11 @@ def disagreement(kernels: Kernels, device: torch.device, dtype: torch.dtype = to
 def compared(
     kernels: Kernels, device: torch.device, dtype: torch.dtype
 ) -> Iterator[tuple[str, list[Tensor], list[Tensor]]]:
-    """Of every piece its name, what `kernels` compute of it on `device`, and plain torch in float64 on the CPU.
+    """For every case: the function's name, the results of `kernels` on `device`, and those of float64 on the CPU.
 
-    Both are given the same numbers, those of `dtype`. TF32 is off meanwhile.
+    Both get the same numbers, rounded to `dtype`. TF32 is off meanwhile.
     """
-    exact = cases(torch.device("cpu"), torch.float64, drawn=dtype)
+    exact = cases(torch.device("cpu"), torch.float64, rounded=dtype)
     for (name, case), (_, same) in zip(cases(device, dtype), exact, strict=True):
         with full_precision():
             found = case(kernels)
@@ -51,7 +56,7 @@ def compared(
 
 @contextmanager
 def full_precision() -> Iterator[None]:
-    """In this block float32 is multiplied as float32: TF32, in which a GPU may do it, has ten bits of it."""
+    """In this block float32 products are exact to float32: a GPU may otherwise use TF32, which has ten bits."""
     backends = torch.backends.cudnn.conv, torch.backends.cuda.matmul  # type: ignore[attr-defined]
     before = [backend.fp32_precision for backend in backends]
     try:
@@ -63,16 +68,16 @@ def full_precision() -> Iterator[None]:
             backend.fp32_precision = precision
 
 
-def cases(device: torch.device, dtype: torch.dtype, drawn: torch.dtype | None = None) -> Iterator[tuple[str, Case]]:
-    """Every piece by name, on small images whose sides no tile divides, some of them slices of wider ones.
+def cases(device: torch.device, dtype: torch.dtype, rounded: torch.dtype | None = None) -> Iterator[tuple[str, Case]]:
+    """Cases of every function by name, on small images whose sides no tile divides, some of them slices of wider ones.
 
-    What is given to the pieces is first rounded to `drawn`, or to `dtype`.
+    The inputs are first rounded to `rounded`, or to `dtype`.
     """
     source = generator(0, "proof of kernels")
 
     def numbers(*shape: int) -> Tensor:
         exact = torch.randn(shape, generator=source, dtype=torch.float64, device="cpu")
-        return exact.to(drawn or dtype).to(device, dtype)
+        return exact.to(rounded or dtype).to(device, dtype)
 
     def image() -> Tensor:
         return numbers(*SIZE, CHANNELS)
@@ -84,18 +89,18 @@ def cases(device: torch.device, dtype: torch.dtype, drawn: torch.dtype | None = 
         made = torch.zeros(2, count, CHANNELS, dtype=torch.float64, device=device)
         return list(made[0].unbind()), list(made[1].unbind())
 
-    def grad_output() -> Slope:
-        return Slope(*numbers(3, CHANNELS).unbind())
+    def coefficients_of_norm() -> BackwardCoefficients:
+        return BackwardCoefficients(*numbers(3, CHANNELS).unbind())
 
     def norms(rows: int) -> Norms:
         return Norms(*(each[:rows] for each in (mean, variance, columns[3], torch.ones_like(columns[3]))))
 
     terms = [image() if number % 2 else part() for number in range(19)]
     g, x, coefficients, bias = part(), part(), numbers(19, CHANNELS), numbers(CHANNELS)
-    kernel1, kernel3, apiece = numbers(CHANNELS, CHANNELS, 1, 1), numbers(CHANNELS, CHANNELS, 3, 3), grad_output()
+    kernel1, kernel3, by = numbers(CHANNELS, CHANNELS, 1, 1), numbers(CHANNELS, CHANNELS, 3, 3), coefficients_of_norm()
     pointwise = numbers(4, CHANNELS, CHANNELS, 1, 1)
     depthwise = {size: numbers(CHANNELS, 1, size, size) for size in (3, 5)}
-    three = [grad_output() for _ in range(3)]
+    three = [coefficients_of_norm() for _ in range(3)]
     mean, variance, *learnt = numbers(4, 19, CHANNELS).double().unbind()
     variance, columns = variance.square() + 0.1, numbers(4, 19, 1).double().abs()
     down = [-(-side // 2) for side in SIZE[1:]]
@@ -120,27 +125,32 @@ def cases(device: torch.device, dtype: torch.dtype, drawn: torch.dtype | None = 
 
     yield "moments", moments
 
-    def weighed(scale: Tensor, shift: Tensor) -> Case:
-        """A node's sum and what comes back, where norms learn a scale and a shift or a column stands for them."""
+    def of_node(scale: Tensor, shift: Tensor) -> Case:
+        """A node's sum and its backward pass, where norms learn a scale and a shift or a column stands for them."""
 
         def case(kernels: Kernels) -> list[Tensor]:
             sums, given = kernels.reduce(g, terms)[0], (columns[0], scale, shift)
-            passed = kernels.slopes(norms(19), sums, *given, PIXELS, dtype, learnt=scale.shape[1] > 1)
-            return [*kernels.coefficients(norms(19), *given, dtype), *flat(passed)]
+            found = kernels.backward_coefficients(norms(19), sums, *given, PIXELS, dtype, learnt=scale.shape[1] > 1)
+            return [*kernels.forward_coefficients(norms(19), *given, dtype), *flat(found)]
 
         return case
 
-    yield "slopes", weighed(*learnt)
-    yield "slopes", weighed(columns[1], columns[2])
+    yield "backward_coefficients", of_node(*learnt)
+    yield "backward_coefficients", of_node(columns[1], columns[2])
     yield (
-        "slopes",
+        "backward_coefficients",
         lambda kernels: flat(
-            kernels.slopes(norms(1), kernels.reduce(g, terms[:1])[0], None, None, None, PIXELS, dtype, learnt=False)
+            kernels.backward_coefficients(
+                norms(1), kernels.reduce(g, terms[:1])[0], None, None, None, PIXELS, dtype, learnt=False
+            )
         ),
     )
-    yield "normalising", lambda kernels: [*kernels.normalising(norms(3), None, None, dtype)]
-    yield "normalising", lambda kernels: [*kernels.normalising(norms(3), *coefficients[:6].chunk(2), dtype)]
-    yield "joined", lambda kernels: [*kernels.joined(three)]
+    yield "normalization", lambda kernels: [*kernels.normalization(norms(3), None, None, dtype)]
+    yield (
+        "normalization",
+        lambda kernels: [*kernels.normalization(norms(3), coefficients[:3], coefficients[3:6], dtype)],
+    )
+    yield "summed_coefficients", lambda kernels: [*kernels.summed_coefficients(three)]
     yield "rectify", lambda kernels: [kernels.rectify(x)]
 
     def rectified_back(kernels: Kernels) -> list[Tensor]:
@@ -167,53 +177,65 @@ def cases(device: torch.device, dtype: torch.dtype, drawn: torch.dtype | None = 
         kinds = [kernel3, kernel1, kernel3]
         values, _ = kernels.dense(x, kinds, means, variances)
         gx = x.clone()
-        passed = {"whole": Weighed([g], [bias]), "means": Weighed([], []), "accumulate": True}
-        known = {"second": None, "products": [None] * 3, "of_weights": True}
-        found = kernels.dense_backward([g, terms[1], g], values, [apiece] * 3, x, kinds, gx, **passed, **known)
-        return [*values, *means, *variances, gx, *found]
+        found = kernels.dense_backward(
+            [g, terms[1], g], values, [by] * 3, x, kinds, gx, second=None, products=[None] * 3,
+            whole=WeightedImages([g], [bias]), means=WeightedImages([], []), accumulate=True, of_weights=True,
+        )  # fmt: skip
+        return [*values, *means, *variances, gx, *given(found)]
 
     yield "dense", dense
 
     def separable(kernels: Kernels) -> list[Tensor]:
-        """Second halves, each of an image of its own; with the slopes of the norms before them."""
-        forms = [Form(3, 1, 1), Form(5, 1, 1), Form(3, 1, 1)]
-        halves = [
-            Half(terms[n], coefficients[n], bias, depthwise[form.kernel], pointwise[n], form)
+        """Second stages, each of an image of its own; with the backward pass of the norms before them."""
+        forms = [DepthwiseShape(3, 1, 1), DepthwiseShape(5, 1, 1), DepthwiseShape(3, 1, 1)]
+        stages = [
+            SeparableStage(terms[n], coefficients[n], bias, depthwise[form.kernel], pointwise[n], form)
             for n, form in enumerate(forms)
         ]
         means, variances = statistics(3)
-        values, gx = kernels.separable(halves, means, variances), [torch.empty_like(x) for _ in forms]
-        sums, found = kernels.separable_backward([g, x, g], values, [apiece] * 3, halves, gx, weights=True)
-        passed = kernels.slopes(norms(3), sums, None, coefficients[:3], None, PIXELS, dtype, learnt=True)
-        return [*values, *means, *variances, *gx, added(sums), *found, *flat(passed)]
+        values, gx = kernels.separable(stages, means, variances), [torch.empty_like(x) for _ in forms]
+        sums, found = kernels.separable_backward([g, x, g], values, [by] * 3, stages, gx, weights=True)
+        assert sums is not None
+        of_norms = kernels.backward_coefficients(
+            norms(3), sums, None, coefficients[:3], None, PIXELS, dtype, learnt=True
+        )
+        return [*values, *means, *variances, *gx, added(sums), *given(found), *flat(of_norms)]
 
     yield "separable", separable
 
-    def first_halves(stride: int) -> Case:
-        """Of one image, to which all gradients are added."""
+    def first_stages(stride: int) -> Case:
+        """First stages, of one image, to which all gradients are added."""
 
         def case(kernels: Kernels) -> list[Tensor]:
-            forms = [Form(size, dilation, stride) for size, dilation in ((3, 1), (5, 2), (3, 2), (5, 2))]
-            halves = [Half(x, None, None, depthwise[form.kernel], pointwise[n], form) for n, form in enumerate(forms)]
-            values, gx = kernels.separable(halves, None, None), x.clone()
+            forms = [DepthwiseShape(size, dilation, stride) for size, dilation in ((3, 1), (5, 2), (3, 2), (5, 2))]
+            stages = [
+                SeparableStage(x, None, None, depthwise[form.kernel], pointwise[n], form)
+                for n, form in enumerate(forms)
+            ]
+            values, gx = kernels.separable(stages, None, None), x.clone()
             gradients = [g, x, g, x] if stride == 1 else smaller * 2
-            _, found = kernels.separable_backward(gradients, values, [apiece] * 4, halves, gx, weights=True)
-            return [*values, gx, *found]
+            _, found = kernels.separable_backward(gradients, values, [by] * 4, stages, gx, weights=True)
+            return [*values, gx, *given(found)]
 
         return case
 
-    yield "separable", first_halves(1)
-    yield "separable", first_halves(2)
+    yield "separable", first_stages(1)
+    yield "separable", first_stages(2)
 
 
 def added(sums: Tensor) -> Tensor:
-    """Sums `[rows, C]`, or those of tiles `[tiles, rows, C]`, in all."""
+    """Sums `[rows, C]`; those of tiles `[tiles, rows, C]` are added up."""
     return sums.reshape(-1, *sums.shape[-2:]).sum(0)
 
 
-def flat(passed: Passed) -> list[Tensor]:
-    """Its tensors: all A, all B, all K, and the gradients that there are."""
+def given(tensors: Sequence[Tensor | None]) -> list[Tensor]:
+    """Those that are not None."""
+    return [tensor for tensor in tensors if tensor is not None]
+
+
+def flat(norms: NormGradients) -> list[Tensor]:
+    """The tensors: all A, all B, all K, and the gradients."""
     return [
-        *(torch.stack(each) for each in zip(*passed.slopes, strict=True)),
-        *(x for x in passed[1:] if x is not None),
+        *(torch.stack(each) for each in zip(*norms.coefficients, strict=True)),
+        *given(norms[1:]),
     ]

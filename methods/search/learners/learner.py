@@ -52,6 +52,9 @@ class Learner(Protocol):
     def roles(self) -> Mapping[str, Role]:
         """What each parameter of `alpha()` decides, by its name."""
 
+    def computed_by(self) -> str | None:
+        """What computes the supernet, in words (`Supernet.computed_by`); None if there is no supernet."""
+
     def step(self, epoch: int, number: int, train: Batch, valid: Batch) -> tuple[Tensor, Tensor]:
         """Take one step; returns the training batch's loss and `Task.tally` (scalars) before it."""
 

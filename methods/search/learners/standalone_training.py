@@ -51,6 +51,10 @@ class DerivedLearner(ABC):
         self.net.eval()
         return measure(forward, self.setup.valid, self.setup.settings.batch_size, self.setup.task)
 
+    def computed_by(self) -> str | None:
+        """None: there is no supernet."""
+        return None
+
     @abstractmethod
     def genotype(self) -> Genotype:
         """The architecture that the search would return now."""

@@ -78,6 +78,10 @@ class SupernetLearner:
         self.alpha_optimiser = alpha_optimiser(self._alpha, s)
         self.memory.clear()
 
+    def computed_by(self) -> str:
+        """What computes the supernet of this stage."""
+        return self.net.computed_by()
+
     def step(self, epoch: int, number: int, train: Batch, valid: Batch) -> tuple[Tensor, Tensor]:
         """One weight step and, if the schedule says so, one alpha step, in the order that the recipe declares.
 

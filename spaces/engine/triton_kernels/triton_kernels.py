@@ -1,7 +1,7 @@
-"""The pieces of a fast cell on NVIDIA GPUs: in Triton what is bound by memory; dense convolutions are torch's.
+"""The kernels for NVIDIA GPUs: Triton for what is bound by memory, torch for dense convolutions.
 
-The interface is that of `portable.py`; the kernels stand in `image_kernels.py` and `statistics_kernels.py`, and Triton
-compiles them as they are called.
+They implement `Kernels`; the kernels are in `image_kernels.py`, `depthwise_kernels.py` and `statistics_kernels.py`,
+and Triton compiles them when they are first called.
 """
 
 import os
@@ -9,41 +9,42 @@ import sys
 from collections.abc import Iterator, Sequence
 from functools import cache
 from types import SimpleNamespace
+from typing import cast
 
 import torch
 from torch import Tensor
 
 from spaces.engine import self_test, torch_kernels
-from spaces.engine.torch_kernels import (
-    Half,
+from spaces.engine.kernels import (
+    BackwardCoefficients,
+    Kernels,
+    SeparableStage,
     Value,
-    Weighed,
-    convolution_backward,
-    pixels,
-    planes,
-    spacing,
-    spacings,
-    stacks,
+    WeightedImages,
+    channels_first,
+    channels_last,
+    pixel_stride,
+    pixel_strides,
 )
-from spaces.engine.torch_statistics import Slope
-from spaces.engine.triton_kernels.triton_launch import TERMS, compiled, on_tiles, parts, some
-from spaces.engine.triton_kernels.triton_statistics import coefficients as coefficients  # the rest of the family
-from spaces.engine.triton_kernels.triton_statistics import joined as joined
+from spaces.engine.torch_kernels import convolution_backward, stacks
+from spaces.engine.triton_kernels.triton_launch import TERMS, chunks, compiled, on_tiles, partial_sums
+from spaces.engine.triton_kernels.triton_statistics import backward_coefficients as backward_coefficients  # the rest
+from spaces.engine.triton_kernels.triton_statistics import forward_coefficients as forward_coefficients
 from spaces.engine.triton_kernels.triton_statistics import moments as moments
 from spaces.engine.triton_kernels.triton_statistics import moments_of, tap_sums
-from spaces.engine.triton_kernels.triton_statistics import normalising as normalising
-from spaces.engine.triton_kernels.triton_statistics import slopes as slopes
+from spaces.engine.triton_kernels.triton_statistics import normalization as normalization
+from spaces.engine.triton_kernels.triton_statistics import summed_coefficients as summed_coefficients
 
-OLDEST = (8, 0)  # the compute capability from which on the kernels are known to compile
+NAME = "Triton"
+OLDEST = (8, 0)  # the lowest compute capability for which the kernels are known to compile
 AT_ONCE = TERMS  # see `torch_kernels.AT_ONCE`
 
 
 @cache
 def library() -> SimpleNamespace | str:
-    """The kernels for this process's GPU, or in words why there are none.
+    """The kernels for this process's GPU, or the reason why there are none.
 
-    At the first call the GPU has to prove them: what they compute there must be what float64 gives on the CPU. It
-    compiles them where that was not yet done.
+    The first call compiles them and runs the self-test: their results must be those of float64 on the CPU.
     """
     if os.environ.get("DARTBOARD_KERNELS") == "portable":
         return "DARTBOARD_KERNELS=portable"
@@ -54,26 +55,30 @@ def library() -> SimpleNamespace | str:
     if isinstance(kernels := compiled(), str):
         return kernels
     try:
-        wrong = self_test.disagreement(sys.modules[__name__], torch.device("cuda"))
-    except Exception as error:  # of Triton's compiler, of the C compiler that it wants, of the driver
+        wrong = self_test.disagreement(cast(Kernels, sys.modules[__name__]), torch.device("cuda"))
+    except Exception as error:  # of Triton's compiler, of the C compiler that it needs, of the driver
         return f"Triton failed: {type(error).__name__}: {str(error).strip().partition(chr(10))[0]}"
     return f"Triton's {wrong} on this GPU is not what float64 gives on the CPU" if wrong else kernels
 
 
-def covers(x: Tensor) -> bool:
-    """Whether these kernels can be used on images like `x` [N, H, W, C]."""
-    return x.device.type == "cuda" and x.dtype in (torch.float32, torch.float64) and not isinstance(library(), str)
+def obstacle(device: str, dtype: torch.dtype, channels: int) -> str:
+    """See `Kernels.obstacle`."""
+    if device != "cuda":
+        return f"no Triton kernels for {device}"
+    if isinstance(found := library(), str):
+        return found
+    return "" if dtype in (torch.float32, torch.float64) else f"no Triton kernels for {dtype}"
 
 
 def reduce(g: Tensor, terms: Sequence[Value]) -> tuple[Tensor, list[Tensor | None]]:
-    """See `torch_kernels.reduce`. All values are stored here."""
+    """See `Kernels.reduce`. All values are stored here."""
     if not terms:
         return torch_kernels.reduce(g, terms)[0][None], []
-    sums = parts(g, 1 + len(terms))
-    for each in some(len(terms)):
+    sums = partial_sums(g, 1 + len(terms))
+    for each in chunks(len(terms)):
         images = tuple(terms[each])
-        where = (images, spacings(images), sums, 1 + each.start, 1 + len(terms))
-        on_tiles("reduce", g, g, spacing(g), *where, WITH_G=each.start == 0)
+        where = (images, pixel_strides(images), sums, 1 + each.start, 1 + len(terms))
+        on_tiles("reduce", g, g, pixel_stride(g), *where, WITH_G=each.start == 0)
     return sums, [None] * len(terms)
 
 
@@ -85,35 +90,35 @@ def combine(
     *,
     accumulate: bool = False,
 ) -> None:
-    """See `torch_kernels.combine`."""
+    """See `Kernels.combine`."""
     if not terms:
         torch_kernels.combine(terms, coefficients, bias, out, accumulate=accumulate)
-    for each in some(len(terms)):
+    for each in chunks(len(terms)):
         images, first = tuple(terms[each]), each.start == 0
-        where = (tuple(coefficients[each]), bias if first else None, out, spacing(out))
+        where = (tuple(coefficients[each]), bias if first else None, out, pixel_stride(out))
         biased, added = first and bias is not None, accumulate or not first
-        on_tiles("combine", out, images, spacings(images), *where, BIASED=biased, ADDED=added)
+        on_tiles("combine", out, images, pixel_strides(images), *where, BIASED=biased, ADDED=added)
 
 
 def rectify(x: Tensor) -> Tensor:
-    """See `torch_kernels.rectify`."""
+    """See `Kernels.rectify`."""
     out = x.new_empty(x.shape)
-    on_tiles("rectify", x, x, spacing(x), out)
+    on_tiles("rectify", x, x, pixel_stride(x), out)
     return out
 
 
 def rectify_backward(grad_output: Tensor, x: Tensor, gx: Tensor) -> None:
-    """See `torch_kernels.rectify_backward`."""
+    """See `Kernels.rectify_backward`."""
     _rectify_backward([grad_output], x, gx)
 
 
-def _rectify_backward(slopes: Sequence[Tensor], x: Tensor, gx: Tensor) -> None:
-    given = tuple(grad_output.contiguous() for grad_output in slopes)
-    on_tiles("rectify_backward", x, given, x, spacing(x), gx, spacing(gx))
+def _rectify_backward(grad_outputs: Sequence[Tensor], x: Tensor, gx: Tensor) -> None:
+    given = tuple(grad_output.contiguous() for grad_output in grad_outputs)
+    on_tiles("rectify_backward", x, given, x, pixel_stride(x), gx, pixel_stride(gx))
 
 
 def pool(x: Tensor, stride: int, *, largest: bool) -> Tensor:
-    """See `torch_kernels.pool`."""
+    """See `Kernels.pool`."""
     images, height, width, channels = x.shape
     out = x.new_empty(images, -(-height // stride), -(-width // stride), channels)
     _pool(x, out, out, None, stride, largest)
@@ -124,29 +129,29 @@ def _pool(x: Tensor, over: Tensor, out: Tensor | None, which: Tensor | None, str
     """The windows of `over` [N, H', W', C]: their maximum or mean to `out`, or the maximum's place to `which`."""
     sizes = {"height": x.shape[1], "width": x.shape[2], "down": over.shape[1], "across": over.shape[2]}
     what = {"STRIDE": stride, "LARGEST": largest, "PLACES": which is not None}
-    on_tiles("pool", over, x, spacing(x), out, which, **sizes, **what)
+    on_tiles("pool", over, x, pixel_stride(x), out, which, **sizes, **what)
 
 
 def pool_backward(grad_output: Tensor, x: Tensor, pooled: Tensor, stride: int, gx: Tensor, *, largest: bool) -> None:
-    """See `torch_kernels.pool_backward`."""
+    """See `Kernels.pool_backward`."""
     which = None
     if largest:
         which = torch.empty(pooled.shape, dtype=torch.int8, device=x.device)
         _pool(x, pooled, None, which, stride, largest)
     sizes = {"height": x.shape[1], "width": x.shape[2], "down": pooled.shape[1], "across": pooled.shape[2]}
-    where = (grad_output.contiguous(), which, gx, spacing(gx))
+    where = (grad_output.contiguous(), which, gx, pixel_stride(gx))
     on_tiles("pool_backward", gx, *where, **sizes, STRIDE=stride, LARGEST=largest)
 
 
 def mean(x: Tensor) -> Tensor:
-    """See `torch_kernels.mean`."""
+    """See `Kernels.mean`."""
     return pool(x, 1, largest=False)
 
 
 def dense(
     x: Tensor, weights: Sequence[Tensor], means: Sequence[Tensor] | None, variances: Sequence[Tensor] | None
 ) -> tuple[list[Tensor], Tensor | None]:
-    """See `torch_kernels.dense`."""
+    """See `Kernels.dense`."""
     out, second = torch_kernels.dense(x, weights, None, None)
     if means is not None and variances is not None:
         moments_of(out, means, variances)
@@ -156,19 +161,19 @@ def dense(
 def dense_backward(
     gradients: Sequence[Tensor],
     values: Sequence[Tensor],
-    slopes: Sequence[Slope],
+    coefficients: Sequence[BackwardCoefficients],
     x: Tensor,
     weights: Sequence[Tensor],
     gx: Tensor,
     *,
     second: Tensor | None,
     products: Sequence[Tensor | None],
-    whole: Weighed,
-    means: Weighed,
+    whole: WeightedImages,
+    means: WeightedImages,
     accumulate: bool,
     of_weights: bool,
 ) -> list[Tensor | None]:
-    """See `torch_kernels.dense_backward`."""
+    """See `Kernels.dense_backward`."""
     combine(*whole, None, gx, accumulate=accumulate)
     if not weights:  # and no `means`, as all values are stored here
         return []
@@ -178,10 +183,12 @@ def dense_backward(
     for places, stacked in stacks(weights):
         back = x.new_empty(*x.shape[:-1], len(stacked))
         gs, ys = ([each[place] for place in places] for each in (gradients, values))
-        _through_norm(gs, ys, [slopes[place] for place in places], back.chunk(len(places), -1))
+        _through_norm(gs, ys, [coefficients[place] for place in places], back.chunk(len(places), -1))
         form = (1, [stacked.shape[-1] // 2] * 2, 1, 1)  # stride, padding, dilation, groups
-        of_x, of_stacked, _ = convolution_backward(planes(back), planes(rectified), stacked, *form, of_weights)
-        of_rectified.append(pixels(of_x))
+        of_x, of_stacked, _ = convolution_backward(
+            channels_first(back), channels_first(rectified), stacked, *form, of_weights
+        )
+        of_rectified.append(channels_last(of_x))
         if of_stacked is not None:
             for place, of_weight in zip(places, of_stacked.chunk(len(places)), strict=True):
                 found[place] = of_weight
@@ -190,21 +197,24 @@ def dense_backward(
 
 
 def _through_norm(
-    gradients: Sequence[Tensor], values: Sequence[Tensor], slopes: Sequence[Slope], outs: Sequence[Tensor]
+    gradients: Sequence[Tensor],
+    values: Sequence[Tensor],
+    coefficients: Sequence[BackwardCoefficients],
+    outs: Sequence[Tensor],
 ) -> None:
-    """A g + B y + K of each member to its out, all of which have one spacing."""
-    for each in some(len(values)):
+    """A g + B y + K of each member to its out; all outs have one pixel stride."""
+    for each in chunks(len(values)):
         gs, ys, into = (tuple(of[each]) for of in (gradients, values, outs))
-        where = (*zip(*slopes[each], strict=True), into, spacing(into[0]))
-        on_tiles("through_norm", ys[0], gs, spacings(gs), ys, spacings(ys), *where, members=len(gs))
+        where = (*zip(*coefficients[each], strict=True), into, pixel_stride(into[0]))
+        on_tiles("through_norm", ys[0], gs, pixel_strides(gs), ys, pixel_strides(ys), *where, members=len(gs))
 
 
 def separable(
-    halves: Sequence[Half], means: Sequence[Tensor] | None, variances: Sequence[Tensor] | None
+    stages: Sequence[SeparableStage], means: Sequence[Tensor] | None, variances: Sequence[Tensor] | None
 ) -> list[Tensor]:
-    """See `torch_kernels.separable`."""
-    middle = _depthwise(halves)
-    matrices = _matrices(halves)
+    """See `Kernels.separable`."""
+    middle = _depthwise(stages)
+    matrices = _matrices(stages)
     found = torch.bmm(middle.flatten(1, 3), matrices.mT).view(middle.shape)
     out = list(found.unbind())
     if means is not None and variances is not None:
@@ -215,35 +225,35 @@ def separable(
 def separable_backward(
     gradients: Sequence[Tensor],
     values: Sequence[Tensor],
-    slopes: Sequence[Slope],
-    halves: Sequence[Half],
+    coefficients: Sequence[BackwardCoefficients],
+    stages: Sequence[SeparableStage],
     gx: Tensor | Sequence[Tensor],
     *,
     weights: bool,
 ) -> tuple[Tensor | None, list[Tensor | None]]:
-    """See `torch_kernels.separable_backward`."""
+    """See `Kernels.separable_backward`."""
     back = values[0].new_empty(len(values), *values[0].shape)
-    _through_norm(gradients, values, slopes, back.unbind())
-    of_middle = torch.bmm(back.flatten(1, 3), _matrices(halves)).view(back.shape)
-    sums = None if isinstance(gx, Tensor) else parts(halves[0].x, 2 * len(halves))
-    found: list[Tensor | None] = [None] * (2 * len(halves))
+    _through_norm(gradients, values, coefficients, back.unbind())
+    of_middle = torch.bmm(back.flatten(1, 3), _matrices(stages)).view(back.shape)
+    sums = None if isinstance(gx, Tensor) else partial_sums(stages[0].x, 2 * len(stages))
+    found: list[Tensor | None] = [None] * (2 * len(stages))
     if weights:
-        products = torch.bmm(back.flatten(1, 3).mT, _depthwise(halves).flatten(1, 3))
-        found[1::2] = [of.view_as(half.pointwise) for of, half in zip(products, halves, strict=True)]
-    for places, what in _alike(halves):
-        members = [halves[place] for place in places]
+        products = torch.bmm(back.flatten(1, 3).mT, _depthwise(stages).flatten(1, 3))
+        found[1::2] = [of.view_as(stage.pointwise) for of, stage in zip(products, stages, strict=True)]
+    for places, what in _by_form(stages):
+        members = [stages[place] for place in places]
         passed, kernels = tuple(of_middle[place] for place in places), _kernels(members)
-        if isinstance(gx, Tensor):  # which all of them read the ReLU of the same x for
+        if isinstance(gx, Tensor):  # all of them read the ReLU of the same x
             x, form = members[0].x, {key: what[key] for key in what if key != "NORMED"}
-            on_tiles("depthwise_back", x, passed, kernels, x, spacing(x), gx, spacing(gx), **form)
+            on_tiles("depthwise_back", x, passed, kernels, x, pixel_stride(x), gx, pixel_stride(gx), **form)
         else:
             assert sums is not None
             rows = tuple(sums[:, 2 * place :] for place in places)
-            where = (*_inputs(members), tuple(gx[place] for place in places), rows, 2 * len(halves))
+            where = (*_inputs(members), tuple(gx[place] for place in places), rows, 2 * len(stages))
             on_tiles("depthwise_back_each", members[0].x, passed, kernels, *where, members=len(places), **what)
         if weights:
             taps = members[0].form.kernel ** 2
-            each = parts(passed[0], taps * len(places))
+            each = partial_sums(passed[0], taps * len(places))
             where = (passed, *_inputs(members), each)
             on_tiles("depthwise_weights", passed[0], *where, members=len(places), **what)
             for place, of_kernel in zip(places, tap_sums(each, taps, kernels[0]), strict=True):
@@ -251,23 +261,23 @@ def separable_backward(
     return sums, found
 
 
-def _depthwise(halves: Sequence[Half]) -> Tensor:
-    """What stands between the depthwise and the pointwise kernels: `[halves, N, H', W', C]`."""
-    x, stride = halves[0].x, halves[0].form.stride
+def _depthwise(stages: Sequence[SeparableStage]) -> Tensor:
+    """The output of the depthwise convolutions: `[stages, N, H', W', C]`."""
+    x, stride = stages[0].x, stages[0].form.stride
     images, height, width, channels = x.shape
-    out = x.new_empty(len(halves), images, -(-height // stride), -(-width // stride), channels)
-    for places, what in _alike(halves):
-        members, outs = [halves[place] for place in places], tuple(out[place] for place in places)
+    out = x.new_empty(len(stages), images, -(-height // stride), -(-width // stride), channels)
+    for places, what in _by_form(stages):
+        members, outs = [stages[place] for place in places], tuple(out[place] for place in places)
         where = (*_inputs(members), _kernels(members), outs)
         on_tiles("depthwise", out[0], *where, members=len(places), **what)
     return out
 
 
-def _alike(halves: Sequence[Half]) -> Iterator[tuple[list[int], dict[str, int]]]:
-    """The places of halves of one form, as many as a launch takes, and what their kernels have to know of it."""
-    height, width = halves[0].x.shape[1:3]
-    for form in dict.fromkeys(half.form for half in halves):
-        places = [place for place, half in enumerate(halves) if half.form == form]
+def _by_form(stages: Sequence[SeparableStage]) -> Iterator[tuple[list[int], dict[str, int]]]:
+    """The places of stages of one form, as many as a launch takes, and the arguments that describe the form."""
+    height, width = stages[0].x.shape[1:3]
+    for form in dict.fromkeys(stage.form for stage in stages):
+        places = [place for place, stage in enumerate(stages) if stage.form == form]
         sizes = {
             "height": height,
             "width": width,
@@ -275,20 +285,20 @@ def _alike(halves: Sequence[Half]) -> Iterator[tuple[list[int], dict[str, int]]]
             "across": -(-width // form.stride),
         }
         what = {"SIZE": form.kernel, "DILATION": form.dilation, "STRIDE": form.stride}
-        for each in some(len(places)):
-            yield places[each], {**sizes, **what, "NORMED": halves[0].scale is not None}
+        for each in chunks(len(places)):
+            yield places[each], {**sizes, **what, "NORMED": stages[0].scale is not None}
 
 
-def _inputs(halves: Sequence[Half]) -> tuple[object, ...]:
-    """What the halves read: images, their spacings, scales and shifts."""
-    xs, scales, shifts = zip(*(half[:3] for half in halves), strict=True)
-    return xs, spacings(xs), *((scales, shifts) if scales[0] is not None else (None, None))
+def _inputs(stages: Sequence[SeparableStage]) -> tuple[object, ...]:
+    """The inputs of the stages: images, their pixel strides, scales and shifts."""
+    xs, scales, shifts = zip(*(stage[:3] for stage in stages), strict=True)
+    return xs, pixel_strides(xs), *((scales, shifts) if scales[0] is not None else (None, None))
 
 
-def _kernels(halves: Sequence[Half]) -> tuple[Tensor, ...]:
-    return tuple(half.depthwise.contiguous() for half in halves)
+def _kernels(stages: Sequence[SeparableStage]) -> tuple[Tensor, ...]:
+    return tuple(stage.depthwise.contiguous() for stage in stages)
 
 
-def _matrices(halves: Sequence[Half]) -> Tensor:
-    """The pointwise kernels, `[halves, C, C]`."""
-    return torch.stack([half.pointwise.flatten(1) for half in halves])
+def _matrices(stages: Sequence[SeparableStage]) -> Tensor:
+    """The pointwise kernels, `[stages, C, C]`."""
+    return torch.stack([stage.pointwise.flatten(1) for stage in stages])

@@ -1,7 +1,7 @@
-"""What is known of an image's channels, on NVIDIA GPUs: moments, and what batch norm makes of them, in Triton.
+"""Statistics of an image's channels in Triton, for NVIDIA GPUs: moments, and batch norm's coefficients.
 
-The interface is that of `portable.py`. What a batch sums up to is handed on as its tiles' sums, which the kernel that
-wants them adds up.
+It implements a part of `Kernels`. Sums over a batch stay sums of tiles, which the kernel that
+reads them adds up.
 """
 
 from collections.abc import Sequence
@@ -9,63 +9,64 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from spaces.engine.torch_kernels import spacings
-from spaces.engine.torch_statistics import Norms, Passed, Slope
+from spaces.engine.kernels import BackwardCoefficients, NormGradients, Norms, pixel_strides
 from spaces.engine.triton_kernels.triton_launch import (
     MERGED,
+    chunks,
     on_channels,
     on_rows,
     on_tiles,
-    parts,
+    partial_sums,
     pixel_count,
-    some,
     tile,
 )
 
 
 def moments(y: Tensor, means: Sequence[Tensor], variances: Sequence[Tensor]) -> None:
-    """See `portable.moments`."""
+    """See `Kernels.moments`."""
     _moments([y], means, variances)
 
 
 def moments_of(ys: Sequence[Tensor], means: Sequence[Tensor], variances: Sequence[Tensor]) -> None:
     """The mean and variance of each of `ys`, all of one shape."""
-    for each in some(len(ys)):
+    for each in chunks(len(ys)):
         _moments(ys[each], means[each], variances[each])
 
 
 def _moments(ys: Sequence[Tensor], means: Sequence[Tensor], variances: Sequence[Tensor]) -> None:
-    """Of one of `ys` to all places, or of each to one."""
+    """Those of the one image to all places, or of each of several to its own."""
     y, count = ys[0], len(ys)
-    found = parts(y, 2 * count)
-    on_tiles("moments", y, tuple(ys), spacings(ys), found, members=count)
+    found = partial_sums(y, 2 * count)
+    on_tiles("moments", y, tuple(ys), pixel_strides(ys), found, members=count)
     sizes = {"pixels": pixel_count(y), "P": tile(y.shape[-1])[0], "TILES": MERGED}
     where = (found, tuple(means), tuple(variances), len(found), count)
     on_channels("merge", y, *where, members=count, SAME=count == 1, **sizes)
 
 
-def coefficients(
+def forward_coefficients(
     norms: Norms, weights: Tensor, scale: Tensor, shift: Tensor, dtype: torch.dtype
 ) -> tuple[Tensor, Tensor]:
-    """See `portable.coefficients`."""
+    """See `Kernels.forward_coefficients`."""
     rows, channels = norms.mean.shape
     out = norms.mean.new_empty(rows + 1, channels, dtype=dtype)
     where = (norms.mean, norms.variance, norms.eps, out, rows)
     width = scale.shape[1]
-    on_channels("coefficients", out, weights, scale, shift, width, *where, WIDE=width > 1)
+    on_channels("forward_coefficients", out, weights, scale, shift, width, *where, WIDE=width > 1)
     return out[:-1], out[-1]
 
 
-def normalising(norms: Norms, scale: Tensor | None, shift: Tensor | None, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-    """See `portable.normalising`."""
+def normalization(
+    norms: Norms, scale: Tensor | None, shift: Tensor | None, dtype: torch.dtype
+) -> tuple[Tensor, Tensor]:
+    """See `Kernels.normalization`."""
     rows, channels = norms.mean.shape
     out = norms.mean.new_empty(2, rows, channels, dtype=dtype)
     where = (norms.mean, norms.variance, norms.eps, scale, shift, out, rows)
-    on_channels("normalising", out, *where, members=rows, AFFINE=scale is not None)
+    on_channels("normalization", out, *where, members=rows, AFFINE=scale is not None)
     return out[0], out[1]
 
 
-def slopes(
+def backward_coefficients(
     norms: Norms,
     sums: Tensor,
     weights: Tensor | None,
@@ -75,8 +76,8 @@ def slopes(
     dtype: torch.dtype,
     *,
     learnt: bool,
-) -> Passed:
-    """See `portable.slopes`. The sums are those of tiles."""
+) -> NormGradients:
+    """See `Kernels.backward_coefficients`. Takes the sums of tiles."""
     rows, channels = norms.mean.shape
     out = sums.new_empty(rows, 3, channels, dtype=dtype)
     of_weights = sums.new_empty(rows) if weights is not None else None
@@ -84,23 +85,23 @@ def slopes(
     width = scale.shape[1] if scale is not None else 1
     where = (*norms, count, out, of_weights, *of_norms)
     on_rows(
-        "slopes", sums, sums, len(sums), sums.shape[1], weights, scale, shift, width, *where,
+        "backward_coefficients", sums, sums, len(sums), sums.shape[1], weights, scale, shift, width, *where,
         rows=rows, SHARED=sums.shape[1] == 1 + rows, WEIGHED=weights is not None, SCALED=scale is not None,
         LEARNT=learnt, WIDE=width > 1, TILES=MERGED,
     )  # fmt: skip
-    return Passed([Slope(*each.unbind()) for each in out], of_weights, *of_norms)
+    return NormGradients([BackwardCoefficients(*each.unbind()) for each in out], of_weights, *of_norms)
 
 
-def joined(slopes: Sequence[Slope]) -> tuple[Tensor, Tensor]:
-    """See `portable.joined`."""
-    one = slopes[0].constant
-    out = one.new_empty(len(slopes) + 2, len(one))
-    on_channels("joined", out, *zip(*slopes, strict=True), out)
+def summed_coefficients(coefficients: Sequence[BackwardCoefficients]) -> tuple[Tensor, Tensor]:
+    """See `Kernels.summed_coefficients`."""
+    one = coefficients[0].constant
+    out = one.new_empty(len(coefficients) + 2, len(one))
+    on_channels("summed_coefficients", out, *zip(*coefficients, strict=True), out)
     return out[:-1], out[-1]
 
 
 def tap_sums(sums: Tensor, taps: int, like: Tensor) -> Tensor:
-    """The gradients of depthwise kernels `like` one, of their tiles' sums `[tiles, members · taps, C]`."""
+    """The gradients of depthwise kernels shaped `like` one, from the sums of tiles `[tiles, members · taps, C]`."""
     rows = sums.shape[1]
     out = like.new_empty(rows // taps, *like.shape)
     on_channels("tap_sums", sums, sums, out, len(sums), rows, members=rows, TAPS=taps, TILES=MERGED)

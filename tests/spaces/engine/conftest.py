@@ -1,4 +1,4 @@
-"""One supernet under both engines on one batch, and how close two computations of it have to be."""
+"""A supernet under both engines on one batch, and the tolerance within which their results agree."""
 
 import os
 from collections.abc import Callable, Iterator, Mapping
@@ -63,7 +63,7 @@ class Pair:
     def normalises_rounding(self) -> bool:
         """Whether some batch norm is given a channel that is constant but for rounding, which it would blow up.
 
-        What comes of it is no number to compare: a ReLU behind it passes whatever rounding has made positive.
+        Such results cannot be compared: a ReLU behind it passes whatever rounding has made positive.
         """
         found = []
 
@@ -166,12 +166,12 @@ def agree() -> Callable[..., None]:
     return check
 
 
-@pytest.fixture(scope="module", params=["native", "portable"])
+@pytest.fixture(scope="module", params=["C++", "plain torch"])
 def kernels(request: pytest.FixtureRequest) -> Iterator[str]:
     """Every image by one family of kernels, as far as the family has it."""
-    if request.param == "native" and isinstance(cpp_kernels.library(), str):
+    if request.param == "C++" and isinstance(cpp_kernels.library(), str):
         pytest.skip(str(cpp_kernels.library()))
     with pytest.MonkeyPatch.context() as patch:
-        if request.param == "portable":
+        if request.param == "plain torch":
             patch.setattr(fused_cell, "kernels_for", lambda x: torch_kernels)
         yield request.param

@@ -143,7 +143,7 @@ def test_one_value_a_channel_is_refused_by_both(pair: Any) -> None:
     "space", ["nats-tss", *(pytest.param(name, marks=pytest.mark.slow) for name in ("s4", "darts"))]
 )
 def test_ten_steps_of_sgd_and_adam(pair: Any, agree: Any, kernels: str, space: str) -> None:
-    both = pair(space, channels=5 if kernels == "portable" else 8, batch=4, affine=True, skip_dropout=0.2)
+    both = pair(space, channels=5 if kernels == "plain torch" else 8, batch=4, affine=True, skip_dropout=0.2)
     ends = []
     for net in both.nets:
         alpha = {kind: table.clone().requires_grad_() for kind, table in both.weights.items()}

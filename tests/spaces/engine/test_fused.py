@@ -62,8 +62,8 @@ def test_every_piece_is_what_float64_gives_on_the_cpu(dtype: torch.dtype, within
         name for name, piece in vars(torch_kernels).items() if callable(piece) and hasattr(triton_kernels, name)
     ]
     pieces = {
-        "moments", "reduce", "combine", "rectify", "rectify_backward", "pool", "dense", "separable", "slopes",
-        "normalising", "joined",
+        "moments", "reduce", "combine", "rectify", "rectify_backward", "pool", "dense", "separable",
+        "backward_coefficients", "normalization", "summed_coefficients",
     }  # fmt: skip
     assert pieces == names <= set(of_kernels)
 
@@ -151,7 +151,7 @@ def reason(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
         found = triton_kernels.library()
         assert isinstance(found, str)
         assert engine_name("fast", "fp32", "cuda") == f"fast, fp32, in plain torch: {found}"
-        assert not triton_kernels.covers(torch.empty(1, 1, 1, 16, device="meta"))
+        assert triton_kernels.obstacle("cuda", torch.float32, 16) == found
         return found
 
     yield ask
@@ -225,7 +225,7 @@ def test_every_kernel_compiles_for_gpus_that_are_not_here(capability: str, tmp_p
     assert ran.returncode == 0, ran.stderr
     made = json.loads(ran.stdout)[capability]
     assert set(made) == {
-        "coefficients", "combine", "depthwise", "depthwise_back", "depthwise_back_each", "depthwise_weights", "joined",
-        "merge", "moments", "normalising", "pool", "pool_backward", "rectify", "rectify_backward", "reduce", "slopes",
-        "tap_sums", "through_norm",
+        "backward_coefficients", "combine", "depthwise", "depthwise_back", "depthwise_back_each", "depthwise_weights",
+        "forward_coefficients", "merge", "moments", "normalization", "pool", "pool_backward", "rectify",
+        "rectify_backward", "reduce", "summed_coefficients", "tap_sums", "through_norm",
     }  # fmt: skip

@@ -9,7 +9,8 @@ from torch import Tensor
 from spaces.common.streams import generator
 from spaces.engine import torch_kernels
 from spaces.engine.cpp_kernels import cpp_kernels
-from spaces.engine.torch_kernels import Mean, Pointwise, Slope, Value, Weighed, evaluate
+from spaces.engine.kernels import BackwardCoefficients, Mean, Pointwise, Value, WeightedImages
+from spaces.engine.torch_kernels import evaluate
 
 pytestmark = pytest.mark.skipif(isinstance(cpp_kernels.library(), str), reason=str(cpp_kernels.library()))
 
@@ -84,13 +85,11 @@ def test_convolutions_and_what_comes_back(
     channels = shape[-1]
     x, weights = draw.image(shape), [draw(channels, channels, size, size) for size in sizes]
     gradients = [draw.image(shape) for _ in sizes]
-    slopes = [Slope(*draw(3, channels).unbind()) for _ in sizes]
+    coefficients = [BackwardCoefficients(*draw(3, channels).unbind()) for _ in sizes]
     if not of_batch:
-        slopes = [
-            Slope(grad_output.of_gradient, torch.zeros(channels), torch.zeros(channels)) for grad_output in slopes
-        ]
-        slopes = [Slope(*(part.double() for part in grad_output)) for grad_output in slopes]
-    whole, means = (Weighed([draw.image(shape) for _ in range(n)], [*draw(n, channels)]) for n in (3, 2))
+        zero = torch.zeros(channels, dtype=torch.float64)
+        coefficients = [BackwardCoefficients(by.of_gradient, zero, zero) for by in coefficients]
+    whole, means = (WeightedImages([draw.image(shape) for _ in range(n)], [*draw(n, channels)]) for n in (3, 2))
     before = draw.image(shape)
     outcomes: list[Any] = []
     for kernels in (cpp_kernels, torch_kernels):
@@ -101,7 +100,7 @@ def test_convolutions_and_what_comes_back(
         products = [kernels.reduce(g, [term])[1][0] for g, term in zip(gradients, terms, strict=True)]
         gx = before.clone()
         grads = kernels.dense_backward(
-            gradients, values, slopes, x, weights, gx, second=second, products=products, whole=whole, means=means,
+            gradients, values, coefficients, x, weights, gx, second=second, products=products, whole=whole, means=means,
             accumulate=True, of_weights=True,
         )  # fmt: skip
         outcomes.append([*map(evaluate, terms), *moments, gx, *grads])

@@ -7,14 +7,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import typer
 from rich.console import Console
-from typer.testing import CliRunner, Result
 
-from suite import commands
-from suite.executors.local import Event, run_all
+from suite.executors.local import Event
 from suite.plan import Plan, plan
-from suite.study import expand, read
 from suite.terminal import progress as module
 from suite.terminal.progress import progress
 
@@ -101,26 +97,9 @@ def test_a_bar_only_where_one_can_be_drawn(plans, monkeypatch, file, term, drawn
         assert re.search(r"darts-1st nats-tss digits s0 done.*11/22", text)
 
 
-@pytest.mark.own_engine
-@pytest.mark.parametrize("jobs", [1, 2])
-def test_every_trial_begins_once_and_ends_once(tiny_study: Path, tmp_path: Path, jobs: int) -> None:
-    tiny_study.write_text(tiny_study.read_text().replace("seeds = [0]", "seeds = [0, 1]"))
-    plans = expand(read(tiny_study), tiny_study, tmp_path).plans
-    events: list[Event] = []
-    assert not run_all(plans, tmp_path / "runs", tmp_path, jobs=jobs, on_event=events.append)
-    for index in range(4):
-        mine = [event[1:] for event in events if event[0] == index]
-        assert mine[0] == ("search", 0, 4)
-        assert [phase for phase, *_ in mine].count("done") == 1
-
-
-def dartboard(*arguments: str | Path) -> Result:
-    app = typer.Typer(pretty_exceptions_enable=False)
-    commands.register(app)
-    return CliRunner().invoke(app, [str(argument) for argument in arguments])
-
-
-def test_a_run_in_a_pipe_shows_signs_of_life_and_its_document_alone(tiny_study: Path, tmp_path: Path) -> None:
+def test_a_run_in_a_pipe_shows_signs_of_life_and_its_document_alone(
+    dartboard, tiny_study: Path, tmp_path: Path
+) -> None:
     result = dartboard("run", tiny_study, "--out", tmp_path / "runs", "--jobs", "1", "--json")
     assert result.exit_code == 0, result.output
     assert json.loads(result.stdout)["run_now"] == 2
@@ -134,7 +113,7 @@ def test_a_run_in_a_pipe_shows_signs_of_life_and_its_document_alone(tiny_study: 
     assert lines[0].startswith("darts-1st on nats-tss, npz:")
 
 
-def test_a_search_in_a_pipe_shows_signs_of_life(tiny_npz: Path, tmp_path: Path) -> None:
+def test_a_search_in_a_pipe_shows_signs_of_life(dartboard, tiny_npz: Path, tmp_path: Path) -> None:
     command = ["search", "random", "--dataset", f"npz:{tiny_npz}", "--out", tmp_path, "--set", "epochs=1"]
     command += ["--set", "batch_size=8", "--set", "evaluate.epochs=1", "--json"]
     first, again = dartboard(*command), dartboard(*command)

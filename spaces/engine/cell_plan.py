@@ -1,4 +1,4 @@
-"""What a fast cell has to compute: the reference cell's modules, read once for a set of live operations."""
+"""The plan of a cell: the reference cell's modules, read once for a set of active operations."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -9,38 +9,38 @@ import torch
 from torch import Tensor, nn
 
 from spaces.cells.operations import BatchNorm, DroppedSkip, FactorizedReduce, Noise
-from spaces.engine.op_groups import Convolutions, Group, Module, Pooling, Reductions
-from spaces.engine.separable import Halves, Separable
+from spaces.engine.op_groups.groups import Convolutions, Group, Module, Pooling, Reductions
+from spaces.engine.op_groups.separable import Separable, SeparableConvolution
 
 Wiring = Mapping[int, Sequence[tuple[int, int]]]
 """Target node -> its incoming edges, as (number, source)."""
 
 Operations = Sequence[Sequence[tuple[int, nn.Module]]]
-"""For each edge its live operations: the place of its weight in the cell's flat table (-1: none), and the module."""
+"""For each edge its active operations: the place of the weight in the cell's flat table (-1: none), and the module."""
 
 
 class Term(NamedTuple):
-    """What one operation of one edge adds to a node."""
+    """The contribution of one operation of one edge to a node."""
 
     source: int
     place: int  # of its weight in the flat table; -1: the auxiliary weight
-    module: nn.Module | None  # what passes the source's state on or draws; None: a group computes it
+    module: nn.Module | None  # an identity, or a module that draws random numbers; None: a group computes the term
     group: int = -1
     member: int = -1
 
 
-class Placed(NamedTuple):
-    """What a plan says in numbers, on one device."""
+class PlanTensors(NamedTuple):
+    """The constants of a plan, on one device."""
 
     places: Tensor  # of the terms' weights in the flat table, int64 `[terms]`
-    takers: Tensor  # for each weight of the flat table its term, or their number where it has none: int64 `[weights]`
+    term_of_weight: Tensor  # for each weight of the flat table its term, or the number of terms: int64 `[weights]`
     columns: Tensor  # ε of each row's batch norm, and 1 where there is one: float64 `[2, rows, 1]`
-    normed: Tensor  # the rows of statistics that a batch norm wants, int64
-    plain: tuple[Tensor, Tensor]  # scales and shifts of terms that learn none: 1 and 0, float64 `[terms, 1]`
+    normed: Tensor  # the rows of statistics that have a batch norm, int64
+    unit: tuple[Tensor, Tensor]  # scales and shifts of terms that learn none: 1 and 0, float64 `[terms, 1]`
 
 
 @dataclass
-class Plan:
+class CellPlan:
     """Terms, the groups that compute them, and the norms of the statistics' rows.
 
     The first rows are the terms', node by node; then those of batch norms within an operation and behind a node.
@@ -52,7 +52,7 @@ class Plan:
     norms: list[BatchNorm | None] = field(default_factory=list)
     node_rows: list[int] = field(default_factory=list)
     names: list[str] = field(default_factory=list)  # of the parameters, within the cell
-    _placed: dict[torch.device, Placed] = field(default_factory=dict)
+    _tensors: dict[torch.device, PlanTensors] = field(default_factory=dict)
 
     @cached_property
     def node_of(self) -> list[int]:
@@ -60,8 +60,8 @@ class Plan:
         return [place for place, rows in enumerate(self.nodes) for _ in range(rows.start, rows.stop)]
 
     @cached_property
-    def passed(self) -> dict[int, list[int]]:
-        """For each source the terms that pass its state on."""
+    def identities(self) -> dict[int, list[int]]:
+        """For each source the terms that are its own state (a skip-connection, dropped or not)."""
         found: dict[int, list[int]] = {}
         for row, term in enumerate(self.terms):
             if term.group < 0 and not isinstance(term.module, Noise):
@@ -70,7 +70,7 @@ class Plan:
 
     @cached_property
     def groups_of(self) -> dict[int, list[int]]:
-        """For each source its groups: first that of its convolutions, if it has any."""
+        """For each source its groups; that of its convolutions, if any, comes first."""
         found: dict[int, list[int]] = {}
         for number in sorted(range(len(self.groups)), key=lambda n: not isinstance(self.groups[n], Convolutions)):
             found.setdefault(self.groups[number].source, []).append(number)
@@ -83,29 +83,32 @@ class Plan:
 
     @cached_property
     def normed(self) -> list[int]:
-        """The rows of statistics that a batch norm wants."""
+        """The rows of statistics that have a batch norm."""
         return [row for row, norm in enumerate(self.norms) if norm is not None]
 
-    def on(self, device: torch.device, weights: int) -> Placed:
-        """For a flat table of so many `weights`. Moved to a device once: a copy of each call would wait for it."""
-        if device not in self._placed:
-            takers = [len(self.terms)] * weights
+    def on(self, device: torch.device, weights: int) -> PlanTensors:
+        """The constants on `device`, for a flat table of so many `weights`.
+
+        They are copied to a device once, since every copy waits for the device.
+        """
+        if device not in self._tensors:
+            term_of_weight = [len(self.terms)] * weights
             for row, term in enumerate(self.terms):
                 if term.place >= 0:
-                    takers[term.place] = row
+                    term_of_weight[term.place] = row
             eps = [0.0 if norm is None else norm.eps for norm in self.norms]
-            there = [float(norm is not None) for norm in self.norms]
-            self._placed[device] = Placed(
+            normalised = [float(norm is not None) for norm in self.norms]
+            self._tensors[device] = PlanTensors(
                 torch.tensor([term.place % (weights + 1) for term in self.terms], dtype=torch.int64, device=device),
-                torch.tensor(takers, dtype=torch.int64, device=device),
-                torch.tensor([eps, there], dtype=torch.float64, device=device)[..., None],
+                torch.tensor(term_of_weight, dtype=torch.int64, device=device),
+                torch.tensor([eps, normalised], dtype=torch.float64, device=device)[..., None],
                 torch.tensor(self.normed, dtype=torch.int64, device=device),
                 (
                     torch.ones(len(self.terms), 1, dtype=torch.float64, device=device),
                     torch.zeros(len(self.terms), 1, dtype=torch.float64, device=device),
                 ),
             )
-        return self._placed[device]
+        return self._tensors[device]
 
     @cached_property
     def affine(self) -> list[int]:
@@ -114,7 +117,7 @@ class Plan:
         return [row for row in rows if (norm := self.norms[row]) is not None and norm.affine]
 
     def parameters(self) -> list[list[Tensor]]:
-        """Each group's, then the terms' scales, then their shifts: read now, since they may be replaced for a call."""
+        """Each group's, then the terms' scales, then their shifts; read at every call, which may have replaced them."""
         norms = [norm for row in self.affine if (norm := self.norms[row]) is not None]
         return [
             *(group.parameters() for group in self.groups),
@@ -123,13 +126,13 @@ class Plan:
         ]
 
 
-def read(wiring: Wiring, operations: Operations, node_norms: Iterable[BatchNorm]) -> Plan:
+def plan_cell(wiring: Wiring, operations: Operations, node_norms: Iterable[BatchNorm]) -> CellPlan:
     """The plan for these operations on these edges."""
-    plan = Plan()
+    plan = CellPlan()
     shared: dict[tuple[object, ...], int] = {}
 
     def join(key: tuple[object, ...], group: Group) -> tuple[int, int]:
-        """The number of the group under `key`, or of a new one, and the new member's place in it."""
+        """Add the next term to the group under `key`, or to `group` if there is none: its number, the term's place."""
         if key not in shared:
             shared[key] = len(plan.groups)
             plan.groups.append(group)
@@ -137,13 +140,13 @@ def read(wiring: Wiring, operations: Operations, node_norms: Iterable[BatchNorm]
         plan.groups[number].rows.append(len(plan.terms))
         return number, len(plan.groups[number].rows) - 1
 
-    def separated(source: int, halves: Halves, norm: BatchNorm) -> tuple[int, int]:
-        """As `join`; with those before it unless another group came between, so that gradients add up in order."""
+    def join_separable(source: int, member: SeparableConvolution, norm: BatchNorm) -> tuple[int, int]:
+        """As `join`, in the latest separable group unless another group came since: gradients then add up in order."""
         others = sum(group.source == source and not isinstance(group, Separable) for group in plan.groups)
         at = join(("separable", source, others, norm.affine), Separable(source))
         group = plan.groups[at[0]]
         assert isinstance(group, Separable)
-        group.members.append(halves)
+        group.members.append(member)
         return at
 
     for incoming in wiring.values():
@@ -152,34 +155,34 @@ def read(wiring: Wiring, operations: Operations, node_norms: Iterable[BatchNorm]
             for place, module in operations[number]:
                 norm: BatchNorm | None = None
                 at: tuple[int, int] | None = None
-                match parts(module):
+                match submodules(module):
                     case [nn.Identity() | DroppedSkip() | Noise()]:
                         pass
-                    case [FactorizedReduce() as halving]:
-                        at = join(("halving", source), Reductions(source))
+                    case [FactorizedReduce() as reduction]:
+                        at = join(("reduction", source), Reductions(source))
                         group = plan.groups[at[0]]
                         assert isinstance(group, Reductions)
-                        group.modules.append(halving)
-                        norm = halving.norm  # type: ignore[assignment]
-                    case [nn.MaxPool2d() | nn.AvgPool2d() as pool, *rest] if standard(pool, rest):
+                        group.modules.append(reduction)
+                        norm = reduction.norm  # type: ignore[assignment]
+                    case [nn.MaxPool2d() | nn.AvgPool2d() as pool, *rest] if is_standard_pooling(pool, rest):
                         norm = rest[0] if rest else None  # type: ignore[assignment]
                         largest, stride = isinstance(pool, nn.MaxPool2d), int(pool.stride)  # type: ignore[arg-type]
                         key = ("pool", source, largest, stride, norm is None)
                         at = join(key, Pooling(source, largest=largest, stride=stride, normed=norm is not None))
-                    case [nn.ReLU(), nn.Conv2d() as convolution, BatchNorm() as norm] if plain(convolution):
+                    case [nn.ReLU(), nn.Conv2d() as convolution, BatchNorm() as norm] if is_dense(convolution):
                         at = join(("convolution", source), Convolutions(source))
                         group = plan.groups[at[0]]
                         assert isinstance(group, Convolutions)
                         group.convolutions.append(convolution)
-                    case [nn.ReLU(), nn.Conv2d() as d, nn.Conv2d() as p, BatchNorm() as norm] if separable(d, p):
-                        at = separated(source, Halves(((d, p),)), norm)
+                    case [nn.ReLU(), nn.Conv2d() as d, nn.Conv2d() as p, BatchNorm() as norm] if is_separable(d, p):
+                        at = join_separable(source, SeparableConvolution(((d, p),)), norm)
                     case [
                         nn.ReLU(), nn.Conv2d() as d, nn.Conv2d() as p, BatchNorm() as inner,
                         nn.ReLU(), nn.Conv2d() as e, nn.Conv2d() as q, BatchNorm() as norm,
-                    ] if separable(d, p) and separable(e, q):  # fmt: skip
-                        at = separated(source, Halves(((d, p), (e, q)), inner), inner)
+                    ] if is_separable(d, p) and is_separable(e, q):  # fmt: skip
+                        at = join_separable(source, SeparableConvolution(((d, p), (e, q)), inner), inner)
                     case _:
-                        norm = None  # a pattern above may have bound it before its guard said no
+                        norm = None  # a pattern above may have bound it before its guard failed
                         at = join((module,), Module(source, module=module))
                 plan.norms.append(norm)
                 plan.terms.append(Term(source, place, module) if at is None else Term(source, place, None, *at))
@@ -187,40 +190,40 @@ def read(wiring: Wiring, operations: Operations, node_norms: Iterable[BatchNorm]
     for group in plan.groups:
         if isinstance(group, Separable):
             group.first_between = len(plan.norms)
-            plan.norms += [halves.between for halves in group.members if halves.between is not None]
+            plan.norms += [member.between for member in group.members if member.between is not None]
     for norm in node_norms:
         plan.node_rows.append(len(plan.norms))
         plan.norms.append(norm)
     return plan
 
 
-def parts(module: nn.Module) -> list[nn.Module]:
+def submodules(module: nn.Module) -> list[nn.Module]:
     """The modules of a sequence, or the module alone."""
     return list(module) if isinstance(module, nn.Sequential) else [module]
 
 
-def plain(convolution: nn.Conv2d) -> bool:
-    """Whether a convolution is a dense one that keeps size and channels, of kernel 1 or 3, without bias."""
+def is_dense(convolution: nn.Conv2d) -> bool:
+    """Whether a convolution is a dense one of kernel 1 or 3, without bias, that keeps size and channels."""
     one = convolution.kernel_size[0] in (1, 3) and convolution.stride == convolution.dilation == (1, 1)
-    return one and convolution.groups == 1 and keeping(convolution)
+    return one and convolution.groups == 1 and keeps_shape(convolution)
 
 
-def separable(depthwise: nn.Conv2d, pointwise: nn.Conv2d) -> bool:
+def is_separable(depthwise: nn.Conv2d, pointwise: nn.Conv2d) -> bool:
     """Whether two convolutions are a depthwise one of kernel 3 or 5 and a pointwise one."""
     each = depthwise.kernel_size[0] in (3, 5) and depthwise.groups == depthwise.in_channels
-    return each and keeping(depthwise) and pointwise.kernel_size == (1, 1) and plain(pointwise)
+    return each and keeps_shape(depthwise) and pointwise.kernel_size == (1, 1) and is_dense(pointwise)
 
 
-def keeping(c: nn.Conv2d) -> bool:
-    """Whether a square convolution without bias keeps the channels and, at stride 1, the size, by zeros around it."""
+def keeps_shape(c: nn.Conv2d) -> bool:
+    """Whether a square convolution without bias keeps the channels and, at stride 1, the size, by zero padding."""
     (size, _), (dilation, _), (stride, _) = c.kernel_size, c.dilation, c.stride
     pad = dilation * (size // 2)
     form = (c.out_channels, c.kernel_size, c.dilation, c.stride, c.padding, c.padding_mode, c.bias)
     return form == (c.in_channels, (size,) * 2, (dilation,) * 2, (stride,) * 2, (pad,) * 2, "zeros", None)
 
 
-def standard(pool: nn.MaxPool2d | nn.AvgPool2d, rest: Sequence[nn.Module]) -> bool:
-    """Whether a pooling is the one that the kernels know: 3 x 3, its padding of 1 not counted, at most a norm after."""
+def is_standard_pooling(pool: nn.MaxPool2d | nn.AvgPool2d, rest: Sequence[nn.Module]) -> bool:
+    """Whether the kernels know a pooling: 3 x 3, its padding of 1 not counted, and at most a batch norm after it."""
     if [type(module) for module in rest] not in ([], [BatchNorm]):
         return False
     if isinstance(pool, nn.AvgPool2d):

@@ -90,7 +90,7 @@ def test_seeds_can_be_asked_for():
     assert study.with_seeds(3).trials[0].seeds == [0, 1, 2]
 
 
-BY_HAND = Path(__file__).parents[1] / "by_hand.toml"
+BY_HAND = Path(__file__).parents[2] / "by_hand.toml"
 EXHIBIT = f"""{BY_HAND.read_text(encoding="utf-8")}
 [[trials]]
 methods = ["random"]
@@ -149,7 +149,7 @@ def test_run_and_report_hand_on_an_exhibit_of_ones_own(tmp_path, monkeypatch):
     own.write_text(EXHIBIT, encoding="utf-8")
     shown = []
 
-    def build(records, histories, out, *, own, **_):
+    def build(results, out, *, own, **_):
         shown.append([exhibit.name for exhibit in own])
         return out / "index.html"
 

@@ -11,9 +11,8 @@ from suite.exhibits.solved import solved
 
 
 @pytest.fixture
-def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr(disk_cache, "user_cache_path", lambda name: tmp_path / name)
-    return tmp_path / "dartboard" / "solved"
+def cache(brief_solutions: Path) -> Path:
+    return brief_solutions
 
 
 def test_the_solvable_model_is_solved_once_and_read_back_to_the_bit(
