@@ -43,7 +43,7 @@ class Criterion:
 
     def enough(self, idle: int, edges: int) -> bool:
         """Are so many idle ones of so many edges enough?"""
-        # Counted, not divided: 3 of 5 is 0.6 whatever a float makes of it.
+        # With a tolerance, so that 3 of 5 edges reach 0.6 in floating point.
         return idle >= self.idle * edges - 1e-9
 
     def base_rate(self, space: Any) -> float:

@@ -18,12 +18,10 @@ SMALL = {"methods": ("random",), "spaces": ("nats-tss",), "seeds": range(1)}
 
 
 @pytest.fixture(scope="module")
-def small(tmp_path_factory, study, space_of, few_exhibits):
+def small(tmp_path_factory, study, space_of):
     """A report of one trial, to be copied by tests of the folder that it is written to."""
     out = tmp_path_factory.mktemp("small") / "report"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("reports.render.catalogue", few_exhibits)
-        build(Results.of(*study(**SMALL)), out, space_of=space_of)
+    build(Results.of(*study(**SMALL)), out, space_of=space_of)
     return out
 
 
