@@ -29,7 +29,7 @@ def test_command_line_prints_the_papers_point() -> None:
     assert [found[key] for key in ("alpha", "w", "y")] == pytest.approx([1.053, 1.018, 0.947], abs=1e-3)
 
 
-@pytest.mark.parametrize("draw", range(3))
+@pytest.mark.parametrize("draw", range(2))
 def test_command_line_reaches_the_closed_form_for_any_penalties(draw: int) -> None:
     """λ > 1/2 and β > 3/2 drawn at random over two orders of magnitude; RARTS, section III-D."""
     exponents = torch.rand(2, generator=torch.Generator().manual_seed(draw), dtype=torch.float64)

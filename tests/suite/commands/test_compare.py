@@ -58,22 +58,19 @@ WIDE = HEADER + "".join(
 )
 
 
-def _printed(monkeypatch, capsys, path, width, terminal):
-    """What `compare` prints on a console so wide that is a terminal, or is none."""
-    monkeypatch.setattr("suite.terminal.tables.console", Console(width=width, force_terminal=terminal, no_color=True))
-    compare.compare(path)
-    return re.sub(r"\x1b\[[0-9;]*m", "", capsys.readouterr().out)
-
-
 @pytest.mark.parametrize("terminal", [True, False])
 def test_no_number_and_no_heading_is_cut(csv, monkeypatch, capsys, terminal):
-    path = csv(WIDE)
-    document = {}
-    monkeypatch.setattr(compare, "emit", lambda found, as_json, show: (document.update(found), show()))
+    emitted = []
+    monkeypatch.setattr(compare, "emit", lambda found, as_json, show: emitted.append((found, show)))
+    compare.compare(csv(WIDE))
+    ((document, show),) = emitted
+    (group,) = document["groups"]
     for width in (20, 40, 60, 80, 200):
-        shown = _printed(monkeypatch, capsys, path, width, terminal)
+        console = Console(width=width, force_terminal=terminal, no_color=True)
+        monkeypatch.setattr("suite.terminal.tables.console", console)
+        show()
+        shown = re.sub(r"\x1b\[[0-9;]*m", "", capsys.readouterr().out)
         squeezed = "".join(shown.split())
-        (group,) = document["groups"]
         for row in group["pairs"]:
             assert "".join(f"{signed(row['low'])} to {signed(row['high'])}".split()) in squeezed
         for name in ("Verdict", "Difference", "TOST", "(Holm)", "Convention", "Expected"):
