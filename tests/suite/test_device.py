@@ -275,5 +275,5 @@ def test_weights_on_the_host_spare_what_they_leave_out(pretended: Callable[[], A
     with pretended():
         found = net.to("cuda")(images.to("cuda"), weights)
     torch.testing.assert_close(found.host, expected, rtol=1e-4, atol=1e-5)
-    plans = [plan for cell in net.modules() if isinstance(cell, MixedCell) for plan in cell._plans.values()]
+    plans = [plan for cell in net.modules() if isinstance(cell, MixedCell) for plan in cell.plans]
     assert {len(plan.terms) for plan in plans} == {2}
