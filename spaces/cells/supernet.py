@@ -234,24 +234,23 @@ class Supernet(nn.Module, ABC):
         return found
 
     @property
-    def beside(self) -> float | None:
+    def active_auxiliary_weight(self) -> float | None:
         """The weight of the auxiliary skip-connections; None if they are not computed."""
         return (self.auxiliary_weight or None) if self.config.auxiliary_skip else None
 
     def weighed(
-        self, tables: Mapping[str, Tensor], active: ActiveColumns, beside: Tensor | float | None = None
+        self, tables: Mapping[str, Tensor], active: ActiveColumns, auxiliary: Tensor | float | None = None
     ) -> Cells:
         """The weights of each cell, from tables on the device of the images.
 
-        `beside` is the weight of the auxiliary skip-connections if it may change between passes, as a tensor.
+        `auxiliary` is the weight of the auxiliary skip-connections if it may change between passes, as a tensor.
         """
-        auxiliary = self.beside if beside is None else beside
+        weight = self.active_auxiliary_weight if auxiliary is None else auxiliary
         found = {}
         for kind, each in active.items():
             per_cell = tables[kind].reshape(-1, *self._present[kind].shape).unbind()
             cells = [
-                CellWeights(self.operations, table, edges, auxiliary)
-                for table, edges in zip(per_cell, each, strict=True)
+                CellWeights(self.operations, table, edges, weight) for table, edges in zip(per_cell, each, strict=True)
             ]
             found[kind] = cells * (self.cells_of[kind] // len(cells))
         return found
