@@ -6,8 +6,12 @@ from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
+import pytest
+import typer
 from PIL import Image
+from typer.testing import CliRunner
 
+from suite import commands
 from suite.data.entry import DatasetEntry, OfficialFile
 
 from .conftest import ROOT, blocks
@@ -69,19 +73,22 @@ assert (record["settings"]["augment.crop"], record["settings"]["augment.flip"]) 
 """)
 
 
-def test_own_images_are_searched_without_code(tmp_path: Path, python: Callable[[str], str]) -> None:
+def test_own_images_are_searched_without_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    exec(ARRAYS, {})
     random = np.random.default_rng(0)
     [layout] = blocks(PAGE, "text")
     folder, *files = layout.split()
     for file in files:
-        path = tmp_path / "away" / folder / file
+        path = tmp_path / folder / file
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(random.integers(0, 256, (20, 20, 3), dtype=np.uint8)).save(path)
-    python(f"""
-exec({ARRAYS!r})
-for line in {LINES[:2]!r}:
-    assert "accuracy" in dartboard(line + " {SMALL} --set batch_size=2 --set evaluate.batch_size=4")
-""")
+    app = typer.Typer()
+    commands.register(app)
+    for line in LINES[:2]:
+        arguments = f"{line} {SMALL} --set batch_size=2 --set evaluate.batch_size=4"
+        result = CliRunner().invoke(app, arguments.split())
+        assert result.exit_code == 0, result.output
 
 
 def test_the_entrys_files_are_those_of_torchvision() -> None:
