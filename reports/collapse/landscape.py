@@ -13,7 +13,7 @@ from reports.records.blocks import Block
 from spaces.common.errors import InputError
 from spaces.nats.genotype import NatsGenotype
 
-DATASETS = {
+TABULAR_DATASETS = {
     "cifar10": ("cifar10.test.200", "cifar10-valid.valid.12"),
     "cifar100": ("cifar100.test.200", "cifar100.valid.12"),
     "imagenet16-120": ("imagenet16-120.test.200", "imagenet16-120.valid.12"),
@@ -48,10 +48,10 @@ def accuracies(composed: pd.DataFrame, dataset: str) -> "tuple[pd.Series[float],
 
     Raises `InputError` where the table lacks one of them.
     """
-    for column in DATASETS[dataset]:
+    for column in TABULAR_DATASETS[dataset]:
         if column not in composed or composed[column].isna().any():
             raise InputError(f"the tabular benchmark lacks numbers of {column}: import the whole table for a landscape")
-    test, validation = (composed[column].astype(float) for column in DATASETS[dataset])
+    test, validation = (composed[column].astype(float) for column in TABULAR_DATASETS[dataset])
     return test, validation
 
 
@@ -117,7 +117,7 @@ def results(composed: pd.DataFrame, found: Sequence[Block]) -> pd.DataFrame:
     """
     rows = []
     for block in found:
-        if block.evaluation != "tabular" or block.dataset not in DATASETS:
+        if block.evaluation != "tabular" or block.dataset not in TABULAR_DATASETS:
             continue
         for (label, epochs), group in block.records.groupby(["label", "epochs"], sort=True):
             places = [percentile(composed, block.dataset, value) for value in group["accuracy"]]

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import pandas as pd
 
 from reports.collapse import landscape
-from reports.collapse.landscape import DATASETS, OPERATIONS
+from reports.collapse.landscape import OPERATIONS, TABULAR_DATASETS
 from reports.figures.axes import METHOD_COLOURS, METHOD_DASHES, finish_axes, legend
 from reports.figures.report_figure import ReportFigure
 from reports.records.results import Results
@@ -41,7 +41,7 @@ def gather(table: pd.DataFrame, results: Results) -> Landscape | None:
     """
     composed = landscape.composition(table)
     found = landscape.results(composed, results.blocks)
-    datasets = [dataset for dataset in DATASETS if dataset in set(found["dataset"])]
+    datasets = [dataset for dataset in TABULAR_DATASETS if dataset in set(found["dataset"])]
     if not datasets:
         return None
     return Landscape(

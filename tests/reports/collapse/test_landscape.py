@@ -25,7 +25,7 @@ def table() -> pd.DataFrame:
     cells = list(product(OPERATIONS, repeat=6))
     test = [90.0 - 2 * c.count("skip_connect") - 5 * c.count("none") - (c[0] == "skip_connect") for c in cells]
     frame = pd.DataFrame({"architecture": [str(NatsGenotype(cell)) for cell in cells]})
-    for columns in landscape.DATASETS.values():
+    for columns in landscape.TABULAR_DATASETS.values():
         frame[columns[0]], frame[columns[1]] = test, np.array(test) - 10
     return frame
 
