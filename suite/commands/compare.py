@@ -79,7 +79,7 @@ def compare(
     rankings = [CrossBlockRanking.of(values) for values in protocols]
     document = {
         "source": str(source),
-        "margin": margin,
+        "margin": protocols[0].margin if margin is None else margin,
         "declared": said,
         "warnings": warnings,
         "groups": [group.document() for group in groups],

@@ -129,6 +129,7 @@ class CrossBlockRanking:
 def compare_spaces(
     conditions: str, values: "DataFrame", baseline: str | None, margin: float | None
 ) -> list[SpaceComparison]:
+    """The statistics of each space and data set in `values`, which ran under the same `conditions`."""
     from reports.records.blocks import BASELINE
     from reports.sentences.comparisons import with_statements
     from reports.statistics import comparison
@@ -167,6 +168,7 @@ def _uncompared(methods: int) -> str:
 
 
 def print_statements(statements: list[str]) -> None:
+    """Print sentences, a line each, and an empty line."""
     for words in statements:
         console.print(words, markup=False, highlight=False)
     console.print()
