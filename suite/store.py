@@ -26,7 +26,7 @@ IDENTITY = ("key", "method", "space", "dataset", "seed", "protocol")
 
 
 class Record(BaseModel):
-    """What a finished trial leaves. Percentages are 0 … 100; `docs/architecture.md` says what each column means.
+    """What a finished trial leaves. Percentages are 0 … 100; `docs/records.md` says what each column means.
 
     `score` is the number that the trial is for, `metric` says what it measures. Of an accuracy, `accuracy` is the same.
     """
@@ -132,7 +132,7 @@ def read_records(runs: Path) -> Iterator[tuple[Path, Record]]:
 
 
 def load_frames(runs: Path) -> tuple["DataFrame", "DataFrame"]:
-    """All records and all histories below `runs` as two data frames (`docs/architecture.md` lists the columns).
+    """All records and all histories below `runs` as two data frames (`docs/records.md` lists the columns).
 
     Raises `InputError` as `read_records`, where there are none, and where a trial stands there twice.
     """

@@ -43,7 +43,7 @@ class Criterion:
 
     def enough(self, idle: int, edges: int) -> bool:
         """Are so many idle ones of so many edges enough?"""
-        # Counted, not divided: 3 of 5 is 0.6 whatever a float makes of it.
+        # With a tolerance, so that 3 of 5 edges reach 0.6 in floating point.
         return idle >= self.idle * edges - 1e-9
 
     def base_rate(self, space: Any) -> float:
@@ -55,11 +55,11 @@ class Criterion:
         return sum(chance for idle, chance in enumerate(chances) if self.enough(idle, len(chances) - 1))
 
     def words(self) -> str:
-        """The definition in a sentence, for whatever stands below a table."""
+        """The definition in words."""
         return (
-            f"A search has collapsed if at least {100 * self.idle:g} % of the edges of the cell that it returns (the "
-            f"normal cell, where there are two kinds) hold {', '.join(IDLE[:-1])} or {IDLE[-1]}; it did so at the "
-            "first epoch from which on all its architectures were like that."
+            f"A search has collapsed if at least {100 * self.idle:g} % of the edges of the returned cell (the normal "
+            f"cell, if there are two kinds) have {', '.join(IDLE[:-1])} or {IDLE[-1]}. Its onset is the first epoch "
+            "from which on all its architectures meet this criterion."
         )
 
 
@@ -101,7 +101,7 @@ def _unknown(record: dict[Any, Any]) -> dict[str, Any]:
         **_named(record),
         "verdict": UNKNOWN,
         **dict.fromkeys(("onset", "epochs", "idle", "edges", "best_epoch"), nan),
-        "evidence": "It has no history, so nothing is known of its course.",
+        "evidence": "It has no history, so whether it collapsed is unknown.",
     }
 
 
@@ -225,14 +225,13 @@ def statements(shares: pd.DataFrame) -> list[str]:
 
 
 def _statement(row: dict[Any, Any]) -> str:
-    onset = f", in the median at epoch {row['onset']:g}" if row["collapsed"] else ""
+    onset = f", with a median onset at epoch {row['onset']:g}" if row["collapsed"] else ""
     if not row["n"]:
-        return f"{row['label']}: no trial has a history, so nothing is known."
-    chance = "" if isnan(row["base"]) else f"; of random architectures {100 * row['base']:.1f} % would count as such"
+        return f"{row['label']}: no trial has a history, so whether searches collapsed is unknown."
+    chance = "" if isnan(row["base"]) else f"; {100 * row['base']:.1f} % of random architectures meet the criterion"
     rest = f" ({row['unknown']} more without history)" if row["unknown"] else ""
     seen = f"{row['collapsed']} of {counted(row['n'], 'trial')}"
     return (
         f"{row['label']}: {seen} collapsed{onset}{rest}; "
-        f"with so many, a true share from {100 * row['low']:.0f} to {100 * row['high']:.0f} % is in keeping with that "
-        f"(95 % interval){chance}."
+        f"95 % interval of the share {100 * row['low']:.0f} to {100 * row['high']:.0f} %{chance}."
     )

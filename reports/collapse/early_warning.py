@@ -185,24 +185,24 @@ def statements(scored: pd.DataFrame, called: pd.DataFrame) -> list[str]:
     if scored.empty:
         said.append(
             "No probe is scored: that takes a trial that collapsed and one that stayed healthy, of the same space, "
-            "data set and scale, watched at the same epoch before."
+            "data set and scale, both with probes at the same epoch before the collapse."
         )
     else:
         best = pooled(scored).iloc[0]
         said.append(
             f"{best['probe']} ranks best, {counted(best['lead'], 'epoch')} ahead: area "
             f"{best['auc']:.2f} over {counted(best['cases'], 'collapse')} and {counted(best['pairs'], 'pair')}. "
-            f"It is the best of {len(pooled(scored))} that were tried, which flatters it."
-            + (f" With fewer than {ENOUGH} collapses chance alone does as well." if best["cases"] < ENOUGH else "")
+            f"It is the best of {len(pooled(scored))} tried, so its area is biased upwards."
+            + (f" With fewer than {ENOUGH} collapses chance alone can rank as well." if best["cases"] < ENOUGH else "")
         )
         outside = left_out(scored)
         if outside.empty:
-            said.append("Only one study has a collapse to compare, so no probe is tested where it was not chosen.")
+            said.append("Only one study has a collapse to compare, so no probe is tested on another study.")
         for row in outside.to_dict("records"):
-            where = f"{row['auc']:.2f} over {counted(row['pairs'], 'pair')}" if row["pairs"] else "not measured there"
+            where = f"{row['auc']:.2f} over {counted(row['pairs'], 'pair')}" if row["pairs"] else "not measured"
             said.append(
                 f"Chosen on the other studies (area {row['chosen_auc']:.2f}), {row['probe']} "
-                f"{counted(row['lead'], 'epoch')} ahead has on {row['study']}: {where}."
+                f"{counted(row['lead'], 'epoch')} ahead, on {row['study']}: {where}."
             )
     return said + [_rule(row) for row in called.to_dict("records")]
 
@@ -210,15 +210,14 @@ def statements(scored: pd.DataFrame, called: pd.DataFrame) -> list[str]:
 def _rule(row: dict[Any, Any]) -> str:
     """What a row of `alarms` says."""
     if not row["trials"]:
-        return f"The rule {row['rule']} cannot be judged: no trial has what it reads, {row['reads']}."
+        return f"The rule {row['rule']} cannot be judged: no trial has the data that it reads, {row['reads']}."
     if row["collapsed"]:
-        began = "it began" if row["collapsed"] == 1 else "they began"
-        called = f"called {row['warned']} of {counted(row['collapsed'], 'collapse')} before {began}"
-        called += f", in the median {counted(row['lead'], 'epoch')} ahead" if row["warned"] else ""
+        called = f"raised an alarm before the onset of {row['warned']} of {counted(row['collapsed'], 'collapse')}"
+        called += f", a median of {counted(row['lead'], 'epoch')} ahead" if row["warned"] else ""
     else:
-        called = "had no collapse to call"
+        called = "had no collapse to detect"
     if row["healthy"]:
         silent = f", and gave a false alarm in {row['false']} of {counted(row['healthy'], 'healthy trial')}."
     else:
-        silent = "; no trial was healthy, so nothing is known of false alarms."
+        silent = "; no trial was healthy, so its rate of false alarms is unknown."
     return f"The rule {row['rule']} {called}{silent}"

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from reports.figures import cell_drawing
 from reports.figures.axes import Style, curves, styles
 from reports.figures.report_figure import ReportFigure
-from reports.figures.svg_charts import weight_grid
+from reports.figures.svg_charts import small_charts, weight_grid
 from reports.records.blocks import Block, slug
 from reports.sentences.numbers import sentence
 from reports.sentences.numbers import two_decimals as number
@@ -32,6 +32,10 @@ def _architecture_columns(metric: Metric) -> dict[str, tuple[str, str]]:
             "inherited",
         ),
     }
+
+
+MOST_PANELS = 32
+"""Entries of an architecture parameter that are drawn one by one."""
 
 
 def cell_name(kind: str) -> str:
@@ -139,6 +143,32 @@ def weight_panels(
         caption,
         alt,
         weight_rows(epochs.tolist(), values, edges, operations),
+    )
+
+
+def parameter_panels(
+    block: Block, trial: dict[str, Any], history: pd.DataFrame, name: str, entries: Sequence[str]
+) -> ReportFigure:
+    """One trial's architecture parameter `name` over epochs, a small panel for each of its entries.
+
+    `history` has its flat lists under `alpha.<name>`. Of more than `MOST_PANELS` entries, the least, the median and the
+    largest are drawn.
+    """
+    ordered = history.sort_values("epoch")
+    values = np.array([np.asarray(row, dtype=float) for row in ordered[f"alpha.{name}"]])
+    if values.shape[1] > MOST_PANELS:
+        lines = dict(zip(("least", "median", "largest"), np.quantile(values, (0, 0.5, 1), axis=1), strict=True))
+    else:
+        lines = dict(zip(entries, values.T, strict=True))
+    epochs = ordered["epoch"].to_numpy(dtype=float)
+    title = f"{trial['label']}, seed {trial['seed']}, {name}"
+    ends = ", ".join(f"{entry} {number(line[-1])}" for entry, line in lines.items())
+    return ReportFigure(
+        small_charts(epochs.tolist(), lines, mark=np.nan),
+        f"{block.slug}-parameter-{slug(str(trial['key']))}-{slug(name)}",
+        f"{block.title}, {title}: the architecture parameter over epochs. {sentence(block.conditions)}",
+        f"{title}; in the last epoch: {ends}.",
+        pd.DataFrame({"epoch": epochs.astype(int), **lines}),
     )
 
 

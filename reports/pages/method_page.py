@@ -14,8 +14,6 @@ from reports.tables import tables
 from reports.tables.collapse_tables import SHARES
 from reports.tables.tables import Column, Row, Table, named_rows
 
-NOT_RUN = "It was not run here."
-
 
 @dataclass(frozen=True)
 class MethodPage:

@@ -1,4 +1,4 @@
-"""What the first page and the list of trials say: a few columns of what the pages behind them say in full."""
+"""The tables of the first page and the list of trials: some columns of the tables on the other pages."""
 
 import pandas as pd
 
@@ -52,7 +52,7 @@ def trials(sections: list[Section], collapse: Collapse) -> Table:
 
 
 def summary(records: pd.DataFrame) -> str:
-    """How much there is, in a line."""
+    """The numbers of trials, methods, spaces, data sets and seeds, in a line."""
     counts = [
         (len(records), "trial"),
         (records["method"].nunique(), "method"),

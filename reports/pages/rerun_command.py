@@ -7,6 +7,7 @@ from math import gcd
 from typing import Any
 
 from reports.tables.tables import Row
+from spaces.common.metric import IMAGE_CLASSIFICATION
 
 OWN = "settings"
 """What a record's `origin` calls whoever set a value on the command line or in a study."""
@@ -24,6 +25,8 @@ def search_command(record: Row) -> str:
     words = ["dartboard", "search", str(record["method"])]
     for option in ("space", "dataset", "seed", "protocol"):
         words += [f"--{option}", str(record[option])]
+    if _task(record) != IMAGE_CLASSIFICATION:
+        words += ["--task", _task(record)]
     for name in given(record):
         words += ["--set", f"{name}={_value(record['settings'][name])}"]
     words += ["--device", str(record["device"]).partition(":")[0]]
@@ -62,12 +65,18 @@ def doubts(record: Row, known: bool) -> list[str]:
     """What may keep the command from giving the same trial; `known`: the method is one of the registry."""
     words = []
     if not isinstance(record.get("origin"), Mapping):
-        words.append("The record does not say who set its settings: any that were given for it are missing here.")
+        words.append("The record does not say which settings were given for the trial, so the command lacks them.")
     if not known:
-        words.append(f"{record['method']} is a method from outside: name its file, path/to/file.py:NAME, instead.")
+        words.append(f"{record['method']} is not a registered method: give its file, path/to/file.py:NAME, instead.")
+    if _task(record) != IMAGE_CLASSIFICATION:
+        words.append(f"{_task(record)} is a task of your own: give its file, path/to/file.py, instead.")
     if str(record["dataset"]).startswith(("npz:", "folder:")):
-        words.append(f"{record['dataset']} lay outside: give its path, which a record does not keep.")
+        words.append(f"{record['dataset']} is a data set of your own: give its path, which the record does not hold.")
     return words
+
+
+def _task(record: Row) -> str:
+    return str(record.get("task", IMAGE_CLASSIFICATION))
 
 
 def _value(value: Any) -> str:

@@ -86,7 +86,7 @@ class Pages:
     def __init__(self, site: Site, exports: Exports) -> None:
         self.site, self.exports = site, exports
         self._html = _environment(autoescape=True)
-        script = (TEMPLATES / "site.js").read_text(encoding="utf-8").strip()
+        script = (TEMPLATES / "static" / "site.js").read_text(encoding="utf-8").strip()
         self._html.filters["address"] = lambda path: quote(path, safe="/+.#")
         self._html.globals |= {
             "site": site,

@@ -1,5 +1,6 @@
 """One trial, gathered for its page: every field of its record in groups, its cell, its curves, its weights."""
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,6 +16,7 @@ from reports.pages import rerun_command
 from reports.records.blocks import Block, SpaceOf, slug
 from reports.sentences.numbers import sentence, two_decimals
 from reports.tables.tables import Column, Row, Table
+from spaces.cells.genotype import Genotype
 from spaces.common.errors import InputError
 
 LOSSES = {"train_loss": "training", "valid_loss": "architecture split"}
@@ -90,7 +92,19 @@ def draw(block: Block, record: Row, history: pd.DataFrame, space_of: SpaceOf) ->
         else:
             cell = search_figures.cell_name(kind)
             found.missing.append(f"No weights of the {cell} were recorded for {record['label']}.")
+    for name, own in (record.get("parameters") or {}).items():
+        if own["of"] != "operations" and _recorded(history, f"alpha.{name}"):
+            entries = _entries(own, genotype)
+            found.weights.append(search_figures.parameter_panels(block, record, history, name, entries))
     return found
+
+
+def _entries(parameter: Mapping[str, Any], genotype: Genotype) -> list[str]:
+    """What the entries of an architecture parameter are called: edges by their nodes, others by their number."""
+    edges, count = genotype.possible_edges(), math.prod(parameter["shape"])
+    if parameter["of"] == "inputs" and count == len(edges):
+        return [f"edge {source} to {target}" for source, target in edges]
+    return [f"entry {number}" for number in range(count)]
 
 
 def _recorded(history: pd.DataFrame, column: str) -> bool:

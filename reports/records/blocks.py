@@ -28,9 +28,8 @@ MARGIN = 0.5
 """Values of a metric in % within plus or minus this many percentage points count as equally good."""
 
 NOISE = {"tabular": "search noise", "retrained": "search and retraining noise"}
-"""What the spread of accuracies over seeds is of: a table gives an architecture one value, so only the search varies;
-where each search is retrained once, both vary and cannot be told apart.
-"""
+"""The cause of the spread of accuracies over seeds. A table gives an architecture one value, so only the search varies;
+if each search is retrained once, both vary and cannot be separated."""
 UNITS = {"accuracy": PERCENT, "skip_share": FRACTION}
 """The records' columns that are bounded, and what bounds them; a block's own metric says itself."""
 SAME = ["space", "dataset", "protocol", "scale", "evaluation", "dataset_digest", "task", "metric"]

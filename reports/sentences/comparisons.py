@@ -50,7 +50,7 @@ def statement(row: Mapping[str, Any]) -> str:
             f"({tested}, over {row['family']})."
         )
         if row["smallest_p_holm"] > ALPHA:
-            said += " So few seeds could not have passed it."
+            said += " With so few seeds no result could have been significant."
     else:
         word = "better" if verdict == BETTER else "worse"
         side = "higher" if row["difference"] > 0 else "lower"
@@ -107,29 +107,27 @@ def _ties(row: Mapping[str, Any]) -> str:
 def _impossible(row: Mapping[str, Any]) -> str:
     sizes = _sizes(row)
     if isnan(row["p"]):
-        return f"{sizes}: that allows no test, so no difference could have been declared."
+        return f"{sizes}: that allows no test, so no difference could have been significant."
     smallest = f"{sizes}: the smallest p this test can give is {p_value(row['smallest_p'])}"
     if row["smallest_p"] <= ALPHA:
         smallest += f", {p_value(row['smallest_p_holm'])} after Holm over {row['family']}"
-    beside = "" if isnan(row["t_p"]) else f" The t test, which takes values for normal, has {p_is(row['t_p'])}."
-    return f"{smallest}, so no difference could have been declared.{beside}"
+    beside = "" if isnan(row["t_p"]) else f" The t test, which assumes normal values, has {p_is(row['t_p'])}."
+    return f"{smallest}, so no difference could have been significant.{beside}"
 
 
 def _planned(row: Mapping[str, Any]) -> str:
-    """What so many seeds could have shown, and how many it takes; for a significant difference nothing."""
+    """The detectable difference and the number of seeds needed; empty for a significant difference."""
     if row["verdict"] in (BETTER, WORSE) or isnan(row["detectable"]):
         return ""
     power = f"{POWER:.0%}".replace("%", " %")
     able = not isinf(row["detectable"])
-    could = f"At this spread a true difference of {two_decimals(row['detectable'])} is found with {power} power"
+    could = f"At this spread a true difference of {two_decimals(row['detectable'])} is detected with {power} power"
     if not row["difference"]:
         return f"{could}." if able else ""
     takes = f"more than {MOST:,}".replace(",", "\u202f") if isinf(row["n_needed"]) else f"{row['n_needed']:.0f}"
     if able:
-        return f"{could}; one as large as that seen takes {takes} seeds of each."
-    return (
-        f"At this spread it takes {takes} seeds of each to find a difference as large as that seen with {power} power."
-    )
+        return f"{could}; the observed difference takes {takes} seeds of each."
+    return f"At this spread it takes {takes} seeds of each to detect the observed difference with {power} power."
 
 
 def _equivalent(row: Mapping[str, Any]) -> str:
@@ -142,7 +140,7 @@ def _equivalent(row: Mapping[str, Any]) -> str:
         return f"They are equivalent {within} (TOST, Holm {p_is(row['tost_p_holm'])})."
     if row["attainable_margin"] > row["margin"]:
         return (
-            f"Equivalence {within} could not have been shown: at this spread the margin would have to be at least "
+            f"Equivalence {within} could not have been shown: at this spread it takes a margin of at least "
             f"±{two_decimals(row['attainable_margin'])}."
         )
     return f"Equivalence {within} is not shown (TOST, Holm {p_is(row['tost_p_holm'])})."

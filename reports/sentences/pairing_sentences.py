@@ -7,8 +7,8 @@ from spaces.common.plural import counted
 
 
 def statements(frame: pd.DataFrame) -> list[str]:
-    """Of rows of `reports.statistics.comparison.compare`: what paired methods share, and whether that paid; nothing
-    if none are.
+    """Of rows of `reports.statistics.comparison.compare`: what paired methods share, and what pairing gained; nothing
+    if none are paired.
 
     One sentence for each distinct thing that is shared.
     """
@@ -17,17 +17,17 @@ def statements(frame: pd.DataFrame) -> list[str]:
 
 
 def _statement(shared: str, rows: pd.DataFrame) -> str:
-    said = f"Methods are paired by seed, as trials of one seed share {shared}."
+    said = f"Methods are paired by seed, because trials of one seed share {shared}."
     measured = rows[rows["width"].notna()]
     if measured.empty:
-        return f"{said} Whether that paid cannot be told of so few seeds."
+        return f"{said} With so few seeds the gain of pairing cannot be measured."
     paid, count = int((measured["width"] < 1).sum()), len(measured)
     over = "correlation over seeds" if count == 1 else "correlations over seeds"
     wide = "interval" if count == 1 else "intervals"
     if count == 1:
-        verdict = "It paid" if paid else "It did not pay"
+        verdict = "Pairing narrowed the interval" if paid else "Pairing did not narrow the interval"
     else:
-        verdict = f"It paid in {paid} of {counted(count, 'comparison')}"
+        verdict = f"Pairing narrowed the interval in {paid} of {counted(count, 'comparison')}"
     return (
         f"{said} {verdict}: {over} {_range(measured['correlation'])}, {wide} {_range(measured['width'])} times as wide "
         "as unpaired."

@@ -70,11 +70,11 @@ def _ranks(rankings: Rankings) -> list[str]:
     if friedman.smallest > ALPHA:
         return [
             f"{over}: the smallest p that Friedman's test can give is {p_value(friedman.smallest)}, so no difference "
-            f"of ranks could have been declared; that takes {_blocks_needed(methods)} blocks of so many methods."
+            f"of ranks could have been significant; with {methods} methods that takes {_blocks_needed(methods)} blocks."
         ]
     if friedman.p > ALPHA:
         return [f"The methods do not rank significantly differently ({tested})."]
-    said = [f"The methods do not rank alike ({tested})."]
+    said = [f"The methods rank significantly differently ({tested})."]
     apart = pairs[pairs["nemenyi_p"] <= ALPHA]
     mean_rank = dict(zip(frame["method"], frame["rank"], strict=True))
     said += [
@@ -82,14 +82,14 @@ def _ranks(rankings: Rankings) -> list[str]:
         f"{two_decimals(mean_rank[pair['baseline']])} (Nemenyi {p_is(pair['nemenyi_p'])})."
         for pair in apart.to_dict("records")
     ]
-    told = f"differ by less than the critical difference of {two_decimals(critical)}"
+    rank = f"differ by less than the critical difference of {two_decimals(critical)}"
     if critical > methods - 1:
-        said.append(f"No two of {over} could have been told apart: all ranks {told}.")
+        said.append(f"No two of {over} could have differed significantly: all mean ranks {rank}.")
     elif len(apart) < len(pairs):
         rest = len(pairs) - len(apart)
-        some = "The other pair is not" if rest == 1 else f"The other {rest} of {len(pairs)} pairs are not"
-        word = "No pair of methods is" if rest == len(pairs) else some
-        said.append(f"{word} told apart: their mean ranks {told}.")
+        some = "The other pair does not" if rest == 1 else f"The other {rest} of {len(pairs)} pairs do not"
+        word = "No pairs of methods" if rest == len(pairs) else some
+        said.append(f"{word} differ significantly: their mean ranks {rank}.")
     return said
 
 

@@ -1,4 +1,4 @@
-"""How large a difference is, told by how often one method beats the other: free of units and of distributions."""
+"""Effect sizes from how often one method beats the other, free of units and of assumptions on distributions."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Whether two methods are equally good: a claim of its own, which "no significant difference" does not support."""
+"""Whether two methods are equally good: a separate claim, which "no significant difference" does not support."""
 
 from dataclasses import dataclass
 
@@ -28,7 +28,7 @@ def tost(estimate: Estimate, margin: float) -> Equivalence:
     reach = estimate.reach(1 - 2 * ALPHA)
     within = abs(estimate.difference) + reach
     if not estimate.error:
-        # Without spread there is no t. The difference is what it is, and no probability says more.
+        # Without spread there is no t statistic, so no p.
         return Equivalence(float("nan"), within, reach)
     p = float(stats.t.sf((margin - abs(estimate.difference)) / estimate.error, estimate.freedom))
     return Equivalence(p, within, reach)

@@ -1,4 +1,4 @@
-"""Whether two methods are paired by seed, which what their values share decides, and whether that paid."""
+"""Whether two methods are paired by seed, which depends on what their values share, and what pairing gained."""
 
 from dataclasses import dataclass
 from math import nan
@@ -10,13 +10,14 @@ from reports.statistics.significance import LEVEL, Values, estimate
 from reports.statistics.values.frame import NOTHING
 
 FEWEST = 3
-"""Pairs below which a correlation is 1 or -1 whatever the values."""
+"""The fewest pairs for which a correlation is not always 1 or -1."""
 
 
 @dataclass(frozen=True)
 class Gain:
-    """What pairing did: the correlation of the paired values (Pearson's), and the paired interval's width as a multiple
-    of the unpaired one's. Below 1 it paid. NaN for fewer than `FEWEST` pairs, or without spread.
+    """Pearson's correlation of the paired values, and the paired interval's width divided by the unpaired one's.
+
+    A width below 1 is a gain. Both are NaN for fewer than `FEWEST` pairs, or without spread.
     """
 
     correlation: float
@@ -38,10 +39,10 @@ def paired(ours: pd.DataFrame, theirs: pd.DataFrame) -> bool:
 
 
 def gain(first: Values, second: Values) -> Gain:
-    """What pairing two samples [n] did."""
+    """The gain of pairing two samples [n]."""
     if len(first) < FEWEST or not np.ptp(first) or not np.ptp(second):
         return UNKNOWN
-    # Of values of unit size, as squares of the smallest ones underflow.
+    # Scaled to unit size, because squares of very small values underflow.
     ours, theirs = ((sample - sample.mean()) / np.abs(sample - sample.mean()).max() for sample in (first, second))
     reach, apart = (estimate(first, second, way).reach(LEVEL) for way in (True, False))
     return Gain(float(np.corrcoef(ours, theirs)[0, 1]), reach / apart)

@@ -1,7 +1,7 @@
-"""What a number of seeds could have shown, and how many it takes.
+"""The difference that a number of seeds can detect, and the number of seeds that a difference needs.
 
-Both rest on the spread that was seen, which few seeds know poorly: at n = 3 the true standard deviation may be half or
-six times the sample's. They are for planning, not for judging the result once more.
+Both depend on the observed spread, which a few seeds estimate poorly: at n = 3 the true standard deviation may be half
+or six times the sample's. They are for planning, not for a second judgement of the result.
 """
 
 from math import comb, inf, isnan, nan, sqrt
@@ -13,14 +13,14 @@ from reports.statistics.significance import RESAMPLES, Estimate
 
 POWER = 0.8
 MOST = 10_000
-"""Beyond so many seeds the number needed is not told: nobody will run them."""
+"""The largest number of seeds that `needed` returns."""
 
 
 def detectable(estimate: Estimate, sizes: tuple[int, int], paired: bool, alpha: float) -> float:
-    """The smallest true difference that a t test at `alpha` finds with probability `POWER`, at the spread seen.
+    """The smallest true difference that a t test at `alpha` finds with probability `POWER`, at the observed spread.
 
-    `sizes` are the numbers of values of the two samples. `inf` where a permutation test of that size cannot reach
-    `alpha` whatever the values, NaN where there is no spread to reckon with.
+    `sizes` are the numbers of values of the two samples. `inf` if a permutation test of that size cannot reach `alpha`
+    for any values, NaN without spread.
     """
     if isnan(estimate.error) or not estimate.error:
         return nan
@@ -38,10 +38,10 @@ def detectable(estimate: Estimate, sizes: tuple[int, int], paired: bool, alpha: 
 
 
 def needed(estimate: Estimate, sizes: tuple[int, int], paired: bool, alpha: float) -> float:
-    """How many seeds of each method find the difference seen with probability `POWER`, at the spread seen.
+    """How many seeds of each method find the difference seen with probability `POWER`, at the observed spread.
 
     No fewer than a permutation test needs to reach `alpha` at all. `inf` beyond `MOST` seeds or for a difference of
-    zero, NaN where there is no spread to reckon with.
+    zero, NaN without spread.
     """
     if isnan(estimate.error) or not estimate.error:
         return nan
@@ -50,7 +50,7 @@ def needed(estimate: Estimate, sizes: tuple[int, int], paired: bool, alpha: floa
     def enough(n: int) -> bool:
         return floor((n, n), paired) <= alpha and _power(effect, (n, n), paired, alpha) >= POWER
 
-    # Upwards, since the power far above what is enough is where the non-central t is hard to compute.
+    # Upwards, because the non-central t is hard to compute where the power is far above `POWER`.
     low, high = 1, 2
     while not enough(high):
         low, high = high, 2 * high

@@ -2,7 +2,7 @@
 
 Searches collapse in some seeds and not in others, so accuracies are far from normal and n is small: two tests
 permute instead of assuming a distribution, and enumerate every permutation as long as there are at most `RESAMPLES`.
-Student's and Welch's t stand beside them, for what only a mean, a standard deviation and n are known of.
+Student's and Welch's t tests serve samples of which only a mean, a standard deviation and n are known.
 """
 
 from dataclasses import dataclass
@@ -51,8 +51,9 @@ def sign_flip(differences: Values) -> Test:
 def relabel(first: Values, second: Values) -> Test:
     """Whether two unpaired samples [n], [m] are exchangeable: the labels are permuted in all (n + m choose n) ways.
 
-    The statistic is the difference of means. Chosen over Welch's t because at three seeds that leans on a normality
-    which collapsing searches break; what is tested is therefore "the same distribution", not only "the same mean".
+    The statistic is the difference of means. Preferred to Welch's t, which at three seeds relies on normal values;
+    collapsing searches are not normal. The null hypothesis is therefore "the same distribution", not only "the same
+    mean".
     Exact up to `RESAMPLES` ways, beyond that as `sign_flip`.
     """
     ways = comb(len(first) + len(second), len(first))
@@ -81,7 +82,7 @@ def ranks(first: Values, second: Values, paired: bool) -> float:
 
 @dataclass(frozen=True)
 class Summary:
-    """What a paper prints of a sample: its mean, its standard deviation (ddof = 1) and the number of values."""
+    """The mean, the standard deviation (ddof = 1) and the number of values of a sample, as papers print them."""
 
     mean: float
     std: float

@@ -87,8 +87,8 @@ MOST = 20
 def shares(block: Block, frame: pd.DataFrame, criterion: Criterion) -> Table:
     """The share of collapsed trials, a row a method."""
     caption = (
-        f"{block.title}, collapsed searches: {block.conditions}. {criterion.words()} Random cells: the share of the "
-        "space's random architectures that are like that."
+        f"{block.title}, collapsed searches: {block.conditions}. {criterion.words()} Random cells: the share of random "
+        "architectures of the space that meet this criterion."
     )
     return Table(frame, SHARES, caption, f"{block.slug}-collapse")
 
@@ -115,14 +115,15 @@ def warnings(pooled: pd.DataFrame, conditions: str) -> Table:
     """The probes that rank best; `conditions` are those of all blocks that were compared."""
     rest = f" The best {MOST} of {len(pooled)}." if len(pooled) > MOST else ""
     caption = (
-        "Early warning: the share of pairs, of a trial so many epochs before its collapse and one that is healthy for "
-        "longer, at the same epoch of the same space, data set and scale, that the probe ranks rightly; 0.5 is chance. "
-        f"Directions were fixed beforehand.{rest} {conditions}."
+        "Early warning: the area under the ROC curve, the share of pairs that the probe ranks correctly. A pair is "
+        "a trial the given number of epochs before its collapse, and a trial that stays healthy for longer, at the "
+        "same epoch of the same space, data set and scale; 0.5 is chance. Directions were fixed before any result was "
+        f"seen.{rest} {conditions}."
     )
     return Table(pooled.head(MOST), WARNINGS, caption, "collapse-warnings")
 
 
 def alarms(called: pd.DataFrame, conditions: str) -> Table:
-    """The published rules after the fact."""
-    caption = f"Published rules, read off the histories after the fact. {conditions}."
+    """The published stopping rules, applied to finished searches."""
+    caption = f"Published stopping rules, applied to the finished histories. {conditions}."
     return Table(called, ALARMS, caption, "collapse-rules")

@@ -13,7 +13,7 @@ from reports.sentences.numbers import p_value, signed, two_decimals
 from reports.statistics.power import MOST
 from reports.statistics.rankings import Rankings
 
-SCORES = "Rank 1 is best; a score says by how much a value is better than the block's mean."
+SCORES = "Rank 1 is the best; a score is how much a value is better than the block's mean."
 
 Row = dict[str, Any]
 NOTHING = "–"
@@ -83,18 +83,18 @@ def compared(frame: pd.DataFrame, caption: str, slug: str = "comparisons") -> Ta
     families = " and ".join(sorted(set(frame["family"])))
     better = " and ".join(sorted(set(frame["better"])))
     legend = (
-        f"p is Holm-corrected over {families}. A12, Cliff's δ and Improves say how often the method is "
-        f"better; {better} is better."
+        f"p is Holm-corrected over {families}. A12, Cliff's δ and Improves measure how often the "
+        f"method is better; {better} is better."
     )
     return Table(frame, COMPARISON, f"{caption}. {legend}", slug)
 
 
 def planned(frame: pd.DataFrame, caption: str, slug: str = "equivalence-and-power") -> Table:
-    """Rows of `compare` as a table of what could have been shown: equivalence and power."""
+    """Rows of `compare` as a table: equivalence and power."""
     legend = (
-        "Within: the smallest margin for which the data support equivalence, uncorrected; attainable: for which they "
-        "could have, had there been no difference. Shown from: the true difference found with 80 % power; seeds: how "
-        "many of each find the one seen."
+        "Within: the smallest margin for which the data support equivalence, uncorrected. Attainable: the smallest "
+        "margin they could have supported, had there been no difference. Shown from: the true difference detected "
+        "with 80 % power. Seeds: how many of each method detect the observed difference."
     )
     return Table(frame, PLANNED, f"{caption}. {legend}", slug)
 
@@ -120,9 +120,9 @@ def comparisons(block: Block, comparison: pd.DataFrame) -> list[Table]:
 def best(frame: pd.DataFrame, caption: str, slug: str = "bests") -> Table:
     """Rows of `reports.statistics.best_of_k.bests` as a table."""
     legend = (
-        "Expected: the best of so many that the searches' mean and standard deviation let expect, of normal values, or "
-        "of beta distributed ones where values are percentages or fractions; for the same k, exactly over all subsets "
-        "of the searches."
+        "Expected: the expected best of k, from the searches' mean and standard deviation (of a normal distribution; "
+        "of a beta distribution for percentages and fractions). Exact: the mean best over all subsets of k searches, "
+        "for the same k."
     )
     return Table(frame, BEST, f"{caption}. {legend}", slug)
 

@@ -1,4 +1,4 @@
-"""A searched cell: its edges with their operations, and how these are weighed, summed and computed."""
+"""A searched cell: its edges with their operations, the weights of these, and the engine that computes them."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -36,10 +36,10 @@ class MixedEdge(nn.ModuleDict):
 
 @dataclass(frozen=True)
 class CellWeights:
-    """How the operations of a cell are weighed: a table `[edges, operations]`, and which of it is computed at all.
+    """The weights of a cell's operations: a table `[edges, operations]`, of which the active columns are computed.
 
-    `live[edge]` are the columns of the table that are. Beside them each edge has its auxiliary skip-connection, with a
-    scalar for its weight, unless that is None.
+    `active[edge]` are these columns. Each edge also has its auxiliary skip-connection, weighed by a scalar, unless
+    `auxiliary` is None.
     """
 
     operations: tuple[str, ...]
@@ -50,11 +50,11 @@ class CellWeights:
     @cached_property
     def choices(self) -> list[Choice]:
         """For each edge the operations to compute, with their weights."""
-        # One unbind, not an index for each weight: the backward pass then gathers all gradients at once.
+        # One unbind and not an index for each weight, so that the backward pass gathers all gradients at once.
         scalars, width = self.table.flatten().unbind(), len(self.operations)
-        beside: Choice = {} if self.auxiliary is None else {AUXILIARY: self.auxiliary}
+        auxiliary: Choice = {} if self.auxiliary is None else {AUXILIARY: self.auxiliary}
         return [
-            {**{self.operations[column]: scalars[edge * width + column] for column in columns}, **beside}
+            {**{self.operations[column]: scalars[edge * width + column] for column in columns}, **auxiliary}
             for edge, columns in enumerate(self.active)
         ]
 
@@ -77,10 +77,10 @@ class CellEngine(Protocol):
 
 
 class MixedCell(nn.Module):
-    """The edges of a searched cell, between given input nodes and intermediate nodes that sum what reaches them.
+    """The edges of a searched cell, from input nodes to intermediate nodes, each the sum of its incoming edges.
 
-    `joined` says what the cell gives: all intermediate nodes side by side, or the last one. `node_norm` makes a norm
-    for each intermediate node, applied to its sum.
+    If `joined`, the output is all intermediate nodes, concatenated; else it is the last one. `node_norm` makes a norm
+    for each intermediate node, applied to its sum. `engine` names the engine in use, and `fast` is the fast engine.
     """
 
     def __init__(
@@ -115,31 +115,31 @@ class MixedCell(nn.Module):
         return self.fast.plans if self.fast else ()
 
     def mix(self, inputs: Sequence[Tensor], weights: CellWeights) -> Tensor:
-        """What the searched edges make of the input nodes, `[N, C or nodes · C, H, W]`."""
+        """The cell's output for these input nodes, `[N, C or nodes · C, H, W]`."""
         if self.engine == "fast" and not transformed() and not torch.is_autocast_enabled(inputs[0].device.type):
             assert self.fast is not None
             return self.fast.compute(self, inputs, weights)
         return self.join(self.nodes(inputs, weights.choices))
 
     def join(self, states: Sequence[Tensor]) -> Tensor:
-        """The cell's output, of the states of all its nodes."""
+        """The cell's output, from the states of all its nodes."""
         nodes = list(states[-len(self.incoming) :])
         return torch.cat(nodes, dim=1) if self.joined else nodes[-1]
 
     def nodes(self, inputs: Sequence[Tensor], choices: Sequence[Choice]) -> list[Tensor]:
-        """The states of all nodes, inputs first, under one choice an edge."""
+        """The states of all nodes, inputs first, for one choice per edge."""
         states = list(inputs)
         for place, incoming in enumerate(self.incoming.values()):
             sums = (self.edges[number](states[source], choices[number]) for number, source in incoming)
             terms = [term for term in sums if term is not None]
-            # Where nothing reaches a node, or only `none` does, it is zero.
+            # A node without incoming operations other than `none` is zero.
             state = reduce(torch.add, terms) if terms else torch.zeros_like(strided(inputs[0], self.stride))
             states.append(self.node_norms[place](state) if self.node_norms else state)
         return states
 
 
 class ByReference(nn.Module):
-    """A cell as the reference computes it, whatever its engine."""
+    """A cell computed by the reference engine, whatever its own."""
 
     def __init__(self, cell: MixedCell) -> None:
         super().__init__()
@@ -151,5 +151,5 @@ class ByReference(nn.Module):
 
 
 def transformed() -> bool:
-    """Whether a functional transform or forward-mode differentiation is under way, which a fused cell knows not of."""
+    """Whether a functional transform or forward-mode differentiation is active: the fast engine supports neither."""
     return torch._C._functorch.peek_interpreter_stack() is not None or forward_ad._current_level >= 0

@@ -31,7 +31,7 @@ class BatchNorm(nn.BatchNorm2d):
 
     def forward(self, x: Tensor) -> Tensor:
         """`x` normalised, same shape and layout."""
-        # On a CPU, if channels are innermost, torch accumulates a channel in one sum and loses half a digit.
+        # On a CPU, if channels are last, torch accumulates a channel in one sum and loses half a digit.
         layout = torch.contiguous_format
         if x.device.type == "cpu" and not x.is_contiguous():
             layout, x = torch.channels_last, x.contiguous()
@@ -135,14 +135,14 @@ POOLS_IN_ANY_LAYOUT = frozenset({"cpu"})
 def pool_input(x: Tensor) -> Tensor:
     """`x` [N, C, H, W] in a layout in which torch's pooling has the right gradient.
 
-    On CUDA, average pooling with padding has a wrong one where channels are innermost: pytorch/pytorch#188344, in torch
+    On CUDA, average pooling with padding has a wrong one if channels are last: pytorch/pytorch#188344, in torch
     2.11 and until July 2026. On a CPU every layout is right, and `x` is returned as it is.
     """
     return x if x.device.type in POOLS_IN_ANY_LAYOUT else standard_layout(x)
 
 
 def standard_layout(x: Tensor) -> Tensor:
-    """`x` [N, C, H, W] with channels outermost in memory, copied unless it lies so.
+    """`x` [N, C, H, W] with channels first in memory, copied unless it is.
 
     `Tensor.contiguous` does not ensure that. An image of one channel, or of one pixel, is contiguous whatever the
     stride of its channels says, and torch chooses a pooling's kernel by the strides.

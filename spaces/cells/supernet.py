@@ -1,8 +1,8 @@
 """What supernets share: a pure function of (images, weights), one module for each operation of each edge.
 
 A parameter's name says where it belongs, `cells.<cell>.edges.<edge>.<operation>.…`. Two engines compute the same
-function of the same parameters: `reference` computes a cell's operations one by one and adds them up as the papers
-write it, which is the definition; `fast` (`spaces.engine`) computes a whole cell at once.
+function of the same parameters: `reference`, the definition, computes a cell's operations one by one and adds them up
+as in the papers; `fast`, which `Space.supernet` installs, computes a whole cell at once.
 """
 
 from abc import ABC, abstractmethod
@@ -22,13 +22,13 @@ from spaces.cells.operations import BatchNorm, DroppedSkip, Norm, build
 from spaces.common.streams import NoiseStream
 
 BatchNormMode = Literal["running", "batch"]
-"""What `eval()` normalises by: running statistics kept in training, or always the batch's own."""
+"""The statistics that `eval()` normalises by: running ones, kept in training, or always the batch's own."""
 
 Precision = Literal["fp32", "bf16"]
-"""Of a pass: single precision throughout, or bfloat16 wherever torch's autocast has it."""
+"""The precision of a pass: single throughout, or bfloat16 wherever torch's autocast uses it."""
 
 Cells = Mapping[str, Sequence[CellWeights]]
-"""Kind -> how the operations of each of its cells are weighed."""
+"""Kind -> the weights of the operations of each of its cells."""
 
 ActiveColumns = Mapping[str, tuple[tuple[tuple[int, ...], ...], ...]]
 """Kind -> for each table of weights (one for all cells, or one a cell) and each edge, the columns that are computed."""
@@ -100,7 +100,7 @@ class Supernet(nn.Module, ABC):
 
     @property
     def engine(self) -> Engine:
-        """What computes the searched cells; both give the same function."""
+        """The engine that computes the searched cells; both compute the same function."""
         return self.config.engine
 
     @engine.setter
@@ -126,20 +126,20 @@ class Supernet(nn.Module, ABC):
             return f"reference, {precision}"
         engines = [(cell, cell.fast) for cell in cells if cell.fast]
         (usual, _), *others = Counter(fast.kernels(cell, like) for cell, fast in engines).most_common()
-        unknown = [names for cell, fast in engines if (names := fast.unknown(cell))]
+        unknown = [left for cell, fast in engines if (left := fast.unknown(cell))]
         parts = [
             f"fast, {precision}, {usual}",
             *(f"{count} of {len(cells)} cells {kernels}" for kernels, count in others),
         ]
         if unknown:
-            names = ", ".join(sorted({name for each in unknown for name in each}))
+            operations = ", ".join(sorted({name for each in unknown for name in each}))
             count = f"{len(unknown)} of {len(cells)} cells"
-            parts.append(f"{count} leave unknown operations to the reference engine: {names}")
+            parts.append(f"{count} leave unknown operations to the reference engine: {operations}")
         return "; ".join(parts)
 
     @property
     def precision(self) -> Precision:
-        """That of a pass; it does not change the parameters'."""
+        """The precision of a pass; the parameters keep their own."""
         return self.config.precision
 
     @precision.setter
@@ -174,13 +174,13 @@ class Supernet(nn.Module, ABC):
         device of the images or on the CPU. A weight of an operation that the edge lacks is ignored. An operation is
         not computed if its weight is a zero on the CPU that is not differentiated.
 
-        In bf16 the reference computes, even if the engine is `fast`. Raises `ValueError` for weights of another shape.
+        In bf16 the reference engine computes, even if `fast` is chosen. Raises `ValueError` for another shape.
         """
         return self.compute(images, self.read(weights, images.device))
 
     def compute(self, images: Tensor, cells: Cells) -> Tensor:
-        """What `forward` returns, for weights from `read`. No control flow depends on the values of a tensor."""
-        if self.engine == "fast" and not transformed():  # its cells have channels innermost
+        """The logits of `forward`, for weights from `read`. No control flow depends on the values of a tensor."""
+        if self.engine == "fast" and not transformed():  # its cells have channels last
             images = images.contiguous(memory_format=torch.channels_last)
         with torch.autocast(images.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
             logits = self.logits(images, cells)
@@ -234,24 +234,23 @@ class Supernet(nn.Module, ABC):
         return found
 
     @property
-    def beside(self) -> float | None:
+    def active_auxiliary_weight(self) -> float | None:
         """The weight of the auxiliary skip-connections; None if they are not computed."""
         return (self.auxiliary_weight or None) if self.config.auxiliary_skip else None
 
     def weighed(
-        self, tables: Mapping[str, Tensor], active: ActiveColumns, beside: Tensor | float | None = None
+        self, tables: Mapping[str, Tensor], active: ActiveColumns, auxiliary: Tensor | float | None = None
     ) -> Cells:
         """The weights of each cell, from tables on the device of the images.
 
-        `beside` is the weight of the auxiliary skip-connections if it may change between passes, as a tensor.
+        `auxiliary` is the weight of the auxiliary skip-connections if it may change between passes, as a tensor.
         """
-        auxiliary = self.beside if beside is None else beside
+        weight = self.active_auxiliary_weight if auxiliary is None else auxiliary
         found = {}
         for kind, each in active.items():
             per_cell = tables[kind].reshape(-1, *self._present[kind].shape).unbind()
             cells = [
-                CellWeights(self.operations, table, edges, auxiliary)
-                for table, edges in zip(per_cell, each, strict=True)
+                CellWeights(self.operations, table, edges, weight) for table, edges in zip(per_cell, each, strict=True)
             ]
             found[kind] = cells * (self.cells_of[kind] // len(cells))
         return found

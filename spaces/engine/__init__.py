@@ -1,10 +1,12 @@
-"""The fast engine: a searched cell as one function, computing what the reference cell does.
+"""The fast engine: computes a searched cell as one function, with the same result as the reference cell.
 
-- `plan`: which operations a cell has to compute, read off the reference cell's modules.
-- `groups`: the operations of one source node, computed together; `separable`: those of its separable convolutions.
-- `statistics`: batch norm as coefficients of a node's sum.
-- `cell`: forward and backward of a cell, for autograd.
-- `portable` and `portable_statistics`: the arithmetic in plain torch, on every device; `native` and `kernels/`: in C++
-  for CPUs; `fused`, `fused_statistics`, `launching`, `image_kernels` and `statistics_kernels`: in Triton for NVIDIA
-  GPUs, which `proof` puts to the test first.
+- `fast_engine`: what a supernet gives each of its cells; chooses the plan for the operations in use.
+- `cell_plan`: the operations that a cell has to compute, read from the reference cell's modules.
+- `fused_cell`: a cell as one autograd function; `cell_passes`: its forward and backward pass.
+- `op_groups/`: the operations of one source node that are computed together.
+- `batch_statistics`: batch norm as coefficients of a node's sum.
+- `kernels`: the interface of a family of kernels; `kernel_choice`: the one place that chooses a family.
+- `torch_kernels`, `torch_statistics`: the family in plain torch, for every device; `cpp_kernels/`: in C++ for CPUs;
+  `triton_kernels/`: in Triton for NVIDIA GPUs, which must first pass `self_test`.
+- `cuda_graphs`: a supernet's passes as CUDA graphs.
 """

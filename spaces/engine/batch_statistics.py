@@ -1,7 +1,7 @@
-"""Batch norm that is never materialised: its mean and deviation go into the coefficients of a node's sum.
+"""Batch norm without an image of its own: mean and deviation become part of the coefficients of a node's sum.
 
 A node is Σ w (γ (Y - m) s + β) over the values Y that reach it, with m the mean and s = (var + ε)^-½ of each channel:
-one sum of the Y with coefficients A = w γ s, and a constant. Back from the node's gradient g, with q = Σ g and
+one sum of the Y with coefficients A = w γ s, and a constant. For the node's gradient g, with q = Σ g and
 d = Σ g Y over the N pixels of the batch, and p = (d - m q) s:
 
     ∂L/∂w = Σ_c (γ p + β q)      ∂L/∂γ = w p      ∂L/∂β = w q
@@ -35,7 +35,7 @@ class Statistics:
 
     @classmethod
     def of(cls, norms: Sequence[BatchNorm | None], columns: Tensor, channels: int, *, of_batch: bool) -> Self:
-        """Rows for these norms (None: no batch norm), to be written; running statistics unless `of_batch`.
+        """Rows for these norms (None: no batch norm): to be written if `of_batch`, else the running statistics.
 
         `columns` are ε and whether there is a norm, `[2, rows, 1]`.
         """
@@ -50,7 +50,7 @@ class Statistics:
         return made
 
     def written(self, rows: Sequence[int]) -> tuple[list[Tensor], list[Tensor]] | tuple[None, None]:
-        """Where mean and variance of rows `[C]` each are to be written; None where running statistics stand there."""
+        """The rows `[C]` to write mean and variance to; None if they hold running statistics."""
         return (
             ([self.mean[row] for row in rows], [self.variance[row] for row in rows]) if self.of_batch else (None, None)
         )

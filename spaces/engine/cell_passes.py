@@ -9,9 +9,16 @@ from torch import Tensor
 from spaces.cells.operations import BatchNorm, DroppedSkip, Noise
 from spaces.engine.batch_statistics import Statistics, move_running
 from spaces.engine.cell_plan import CellPlan
-from spaces.engine.kernels import BackwardCoefficients, Kernels, NormGradients, Value, WeightedImages
-from spaces.engine.op_groups import Convolutions, GroupGradients, GroupInputs, GroupOutputs, Pooling
-from spaces.engine.torch_kernels import channels_first, channels_last
+from spaces.engine.kernels import (
+    BackwardCoefficients,
+    Kernels,
+    NormGradients,
+    Value,
+    WeightedImages,
+    channels_first,
+    channels_last,
+)
+from spaces.engine.op_groups.groups import Convolutions, GroupGradients, GroupInputs, GroupOutputs, Pooling
 
 
 @dataclass(frozen=True)

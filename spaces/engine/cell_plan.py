@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from spaces.cells.operations import BatchNorm, DroppedSkip, FactorizedReduce, Noise
-from spaces.engine.op_groups import Convolutions, Group, Module, Pooling, Reductions
-from spaces.engine.separable import Separable, SeparableConvolution
+from spaces.engine.op_groups.groups import Convolutions, Group, Module, Pooling, Reductions
+from spaces.engine.op_groups.separable import Separable, SeparableConvolution
 
 Wiring = Mapping[int, Sequence[tuple[int, int]]]
 """Target node -> its incoming edges, as (number, source)."""

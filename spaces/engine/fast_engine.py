@@ -13,7 +13,7 @@ from spaces.engine.cell_passes import CellCall
 from spaces.engine.cell_plan import CellPlan, plan_cell
 from spaces.engine.fused_cell import FusedCell
 from spaces.engine.kernel_choice import kernels_in_words
-from spaces.engine.op_groups import Module
+from spaces.engine.op_groups.groups import Module
 
 KEPT_PLANS = 16
 """Plans cached for a cell. A method that samples operations has a plan for each sample."""

@@ -9,8 +9,8 @@ from torch import Tensor
 
 from spaces.engine.cell_passes import BackwardPass, CellCall, CellTensors, ForwardResults, forward
 from spaces.engine.kernel_choice import kernels_for
-from spaces.engine.op_groups import GroupOutputs
-from spaces.engine.torch_kernels import channels_first, channels_last
+from spaces.engine.kernels import channels_first, channels_last
+from spaces.engine.op_groups.groups import GroupOutputs
 
 
 class FusedCell(torch.autograd.Function):

@@ -6,7 +6,7 @@ every precision. The C++ family is for CPUs, the Triton family for NVIDIA GPUs.
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, cast
 
 import torch
 from torch import Tensor
@@ -81,6 +81,29 @@ class NormGradients(NamedTuple):
     of_weights: Tensor | None
     of_scale: Tensor | None
     of_shift: Tensor | None
+
+
+def channels_first(x: Tensor) -> Tensor:
+    """`[N, H, W, C]` as `[N, C, H, W]`, which torch's operations take, without a copy."""
+    return x.permute(0, 3, 1, 2)
+
+
+def channels_last(x: Tensor) -> Tensor:
+    """`[N, C, H, W]` as `[N, H, W, C]`, which kernels take, contiguous."""
+    return x.permute(0, 2, 3, 1).contiguous()
+
+
+def pixel_stride(x: Tensor) -> int:
+    """The distance between two pixels of `x` [N, H, W, C], which may be a slice of wider images."""
+    if x.is_contiguous():
+        return x.shape[-1]
+    # The stride of a dimension of size 1 is arbitrary.
+    return next(x.stride(dimension) for dimension in (2, 1, 0) if x.shape[dimension] > 1)
+
+
+def pixel_strides(images: Sequence[Value]) -> tuple[int, ...]:
+    """Those of images that are all stored."""
+    return tuple(pixel_stride(cast(Tensor, image)) for image in images)
 
 
 class Kernels(Protocol):

@@ -1,11 +1,6 @@
-"""The pieces that a fast cell is made of, in plain torch: they run on every device, in every precision.
-
-Images are `[N, H, W, C]` here, channels innermost; a tensor may be a slice of the channels of a wider one. Statistics
-and sums over a batch are float64 `[C]`, or `[terms, C]`.
-"""
+"""The kernels in plain torch: they run on every device, in every precision. They implement `Kernels`."""
 
 from collections.abc import Iterator, Sequence
-from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -20,6 +15,8 @@ from spaces.engine.kernels import (
     SeparableStage,
     Value,
     WeightedImages,
+    channels_first,
+    channels_last,
 )
 from spaces.engine.torch_statistics import backward_coefficients as backward_coefficients  # the rest of the family
 from spaces.engine.torch_statistics import forward_coefficients as forward_coefficients
@@ -36,36 +33,13 @@ def obstacle(device: str, dtype: torch.dtype, channels: int) -> str:
 
 
 def evaluate(value: Value) -> Tensor:
-    """The image `[N, H, W, C]` that a value is."""
+    """A value as an image `[N, H, W, C]`, computed if it is not stored."""
     match value:
         case Pointwise(x, weight):
             return channels_last(F.conv2d(channels_first(rectify(x)), weight))
         case Mean(x):
             return pool(x, 1, largest=False)
     return value
-
-
-def channels_first(x: Tensor) -> Tensor:
-    """`[N, H, W, C]` as torch's operations want it, `[N, C, H, W]`, without a copy."""
-    return x.permute(0, 3, 1, 2)
-
-
-def channels_last(x: Tensor) -> Tensor:
-    """`[N, C, H, W]` as the pieces here want it, `[N, H, W, C]`, channels innermost."""
-    return x.permute(0, 2, 3, 1).contiguous()
-
-
-def pixel_stride(x: Tensor) -> int:
-    """The distance between two pixels of `x` [N, H, W, C], which may be a slice of wider images."""
-    if x.is_contiguous():
-        return x.shape[-1]
-    # The stride of a dimension of size 1 says nothing.
-    return next(x.stride(dimension) for dimension in (2, 1, 0) if x.shape[dimension] > 1)
-
-
-def pixel_strides(images: Sequence[Value]) -> tuple[int, ...]:
-    """Of images that are all stored."""
-    return tuple(pixel_stride(cast(Tensor, image)) for image in images)
 
 
 def moments(y: Tensor, means: Sequence[Tensor], variances: Sequence[Tensor]) -> None:
@@ -127,7 +101,7 @@ def pool(x: Tensor, stride: int, *, largest: bool) -> Tensor:
 def pool_backward(grad_output: Tensor, x: Tensor, pooled: Tensor, stride: int, gx: Tensor, *, largest: bool) -> None:
     """See `Kernels.pool_backward`."""
     with torch.enable_grad():
-        # With channels innermost, torch's own gradient is wrong on CUDA (`operations.pool_input`).
+        # With channels last, torch's own gradient is wrong on CUDA (`operations.pool_input`).
         leaf = standard_layout(channels_first(x.detach())).requires_grad_()
         (found,) = torch.autograd.grad(_pooled(leaf, stride, largest), leaf, channels_first(grad_output))
     channels_first(gx).add_(found)
@@ -192,7 +166,7 @@ def dense_backward(
 
 
 def stacks(weights: Sequence[Tensor]) -> Iterator[tuple[list[int], Tensor]]:
-    """The kernels of each size, one convolution's worth: their places and all of them together."""
+    """The weights of each kernel size: their places, and all of them concatenated for one convolution."""
     for size in sorted({weight.shape[-1] for weight in weights}):
         places = [place for place, weight in enumerate(weights) if weight.shape[-1] == size]
         yield places, torch.cat([weights[place] for place in places]) if len(places) > 1 else weights[places[0]]
@@ -262,12 +236,12 @@ def separated(x: Tensor, depthwise: Tensor, pointwise: Tensor, form: DepthwiseSh
 def separated_backward(
     back: Tensor, x: Tensor, depthwise: Tensor, pointwise: Tensor, form: DepthwiseShape, weights: bool
 ) -> tuple[Tensor, Tensor | None, Tensor | None]:
-    """The gradients of `separated` at x, and at both kernels if `weights` are asked for."""
+    """The gradients of `separated` at x, and at both kernels if those of the `weights` are requested."""
     padding = [form.dilation * (form.kernel // 2)] * 2
     middle = _depthwise(x, depthwise, form)
     of_middle, of_pointwise, _ = convolution_backward(channels_first(back), middle, pointwise, 1, [0, 0], 1, 1, weights)
     if form.stride == 1:
-        # The transpose of a depthwise convolution is one with its kernel flipped, which libraries do much faster.
+        # The transpose of a depthwise convolution is one with its kernel flipped, which libraries compute much faster.
         of_x = _depthwise(channels_last(of_middle), depthwise.flip(2, 3), form)
         _, of_depthwise, _ = convolution_backward(
             of_middle, channels_first(x), depthwise, 1, padding, form.dilation, x.shape[-1], weights, inputs=False
@@ -291,7 +265,7 @@ def convolution_backward(
     *,
     inputs: bool = True,
 ) -> tuple[Tensor, Tensor | None, Tensor | None]:
-    """The gradients of a convolution without bias at x and, if they are asked for, at its `weights`; then None."""
+    """The gradients of a convolution without bias: at x, at its kernel if `weights` are requested, and None."""
     if not inputs and not weights:
         return grad_output, None, None
     found: tuple[Tensor, Tensor | None, Tensor | None] = torch.ops.aten.convolution_backward(

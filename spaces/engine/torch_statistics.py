@@ -1,6 +1,6 @@
-"""What batch norm makes of the coefficients of a node's sum, and of the gradient behind it, in plain torch.
+"""Batch norm's coefficients in plain torch, for the forward and the backward pass.
 
-`statistics.py` has the mathematics. Statistics and sums over a batch are float64.
+`batch_statistics.py` has the mathematics. Statistics and sums over a batch are float64.
 """
 
 from collections.abc import Sequence
@@ -11,7 +11,8 @@ from torch import Tensor
 from spaces.engine.kernels import BackwardCoefficients, NormGradients, Norms
 
 
-def _spread(norms: Norms) -> Tensor:
+def _inverse_deviation(norms: Norms) -> Tensor:
+    """S = (var + ε)^-½ `[rows, C]`."""
     return (norms.variance + norms.eps).rsqrt()
 
 
@@ -19,7 +20,7 @@ def forward_coefficients(
     norms: Norms, weights: Tensor, scale: Tensor, shift: Tensor, dtype: torch.dtype
 ) -> tuple[Tensor, Tensor]:
     """See `Kernels.forward_coefficients`."""
-    found = weights * scale * _spread(norms)
+    found = weights * scale * _inverse_deviation(norms)
     bias = (weights * shift - found * norms.mean).sum(0)
     return found.to(dtype), bias.to(dtype)
 
@@ -28,7 +29,7 @@ def normalization(
     norms: Norms, scale: Tensor | None, shift: Tensor | None, dtype: torch.dtype
 ) -> tuple[Tensor, Tensor]:
     """See `Kernels.normalization`."""
-    factor = _spread(norms)
+    factor = _inverse_deviation(norms)
     offset = -norms.mean * factor
     if scale is not None and shift is not None:
         factor, offset = factor * scale, offset * scale + shift
@@ -48,12 +49,12 @@ def backward_coefficients(
 ) -> NormGradients:
     """See `Kernels.backward_coefficients`."""
     q, d = (sums[:1], sums[1:]) if len(sums) == 1 + len(norms.mean) else (sums[::2], sums[1::2])
-    spread, through = _spread(norms), norms.through / count
-    p = (d - norms.mean * q) * spread
-    of_gradient = spread
+    inverse, through = _inverse_deviation(norms), norms.through / count
+    p = (d - norms.mean * q) * inverse
+    of_gradient = inverse
     if scale is not None:
-        of_gradient = (scale if weights is None else weights * scale) * spread
-    of_value = -of_gradient * spread * p * through
+        of_gradient = (scale if weights is None else weights * scale) * inverse
+    of_value = -of_gradient * inverse * p * through
     constant = -of_gradient * q * through - of_value * norms.mean
     rows = torch.stack([of_gradient, of_value, constant], 1).to(dtype).flatten(0, 1).unbind()
     of_weights = (scale * p + shift * q).sum(1) if scale is not None and shift is not None else None

@@ -90,7 +90,7 @@ def read_csv(path: Path) -> "DataFrame":
     columns = [field.strip() for field in lines[0][1]]
     for column in columns:
         if columns.count(column) > 1:
-            raise InputError(f"{path}: column {column!r} is there twice: rename or remove one")
+            raise InputError(f"{path}: column {column!r} occurs twice: rename or remove one")
     for number, fields in lines[1:]:
         if len(fields) != len(columns):
             raise InputError(

@@ -30,10 +30,11 @@ def register(app: typer.Typer) -> None:
 def status(as_json: Json = False, data_root: DataRoot = None) -> None:
     """Show which data sets and tables are here, verified by checksum, and how to get the others."""
     from spaces.tabular.benchmark import BENCHMARKS
-    from suite.data import readers, root
+    from suite.data import root
+    from suite.data.registry import DATASETS
 
     folder = root.data_root(data_root)
-    rows = [_data_set(name, folder) for name in readers.FILES]
+    rows = [_data_set(name, folder) for name in DATASETS]
     rows += [_table(benchmark, folder) for benchmark in BENCHMARKS.values()]
 
     def show() -> None:
@@ -44,16 +45,16 @@ def status(as_json: Json = False, data_root: DataRoot = None) -> None:
 
 
 def _data_set(name: str, folder: Path) -> dict[str, Any]:
-    from suite.data import readers
+    from suite.data.registry import DATASETS
 
-    if not readers.present(name, folder):
-        return {"name": name, "state": "missing", "detail": readers.how_to_get(name)}
+    entry = DATASETS[name]
+    if not entry.present(folder):
+        return {"name": name, "state": "missing", "detail": entry.how_to_get}
     try:
-        readers.verify(name, folder)
+        entry.verify(folder)
     except InputError as error:
         return {"name": name, "state": "damaged", "detail": str(error)}
-    detail = "official files, MD5 verified" if name in readers.DOWNLOADED else "bundled with scikit-learn"
-    return {"name": name, "state": "here", "detail": detail}
+    return {"name": name, "state": "here", "detail": entry.provenance}
 
 
 def _table(benchmark: "TabularBenchmark", folder: Path) -> dict[str, Any]:
@@ -72,19 +73,20 @@ def _table(benchmark: "TabularBenchmark", folder: Path) -> dict[str, Any]:
 
 
 def fetch(
-    name: Annotated[str, typer.Argument(help="cifar10, cifar100 or svhn.")],
+    name: Annotated[str, typer.Argument(help="Its name; `dartboard data status` says which can be downloaded.")],
     as_json: Json = False,
     data_root: DataRoot = None,
 ) -> None:
     """Download the official files of a data set to the data root and verify them."""
     from spaces.common.errors import unknown
-    from suite.data import readers, root
+    from suite.data import root
+    from suite.data.registry import DATASETS
 
     folder = root.data_root(data_root)
-    if name not in readers.FILES:
-        raise unknown("data set", name, readers.FILES)
+    if name not in DATASETS:
+        raise unknown("data set", name, DATASETS)
     with redirect_stdout(sys.stderr):  # torchvision may print to stdout, which is for the result
-        readers.download(name, folder)
+        DATASETS[name].fetch(folder)
     row = _data_set(name, folder)
     said = f"{name}: {row['state']} ({row['detail']})"
     emit({"root": str(folder), **row}, as_json, lambda: console.print(said, markup=False, soft_wrap=True))

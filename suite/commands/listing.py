@@ -99,9 +99,9 @@ def _spaces() -> list[dict[str, Any]]:
 
 
 def _datasets() -> list[dict[str, Any]]:
-    from suite.data.sets import DATASETS
+    from suite.data.custom_datasets import descriptions
 
-    return [{"name": name, "what": text} for name, text in DATASETS.items()]
+    return [{"name": name, "what": text} for name, text in descriptions().items()]
 
 
 def _probes() -> list[dict[str, Any]]:

@@ -1,1 +1,1 @@
-"""Data sets: readers, splits, loaders."""
+"""Data sets: entries, readers, splits, batches."""

@@ -1,7 +1,7 @@
-"""Batches of images that live on the device as uint8: gathered, augmented and normalised there.
+"""Batches of images that stay on the device as uint8, where they are gathered, augmented and normalised.
 
-Every draw comes from a stream named by (seed, purpose, epoch, step) on the CPU and moves to the device afterwards,
-so a batch is the same on each device and can be asked for in any order.
+Random numbers are drawn on the CPU from a stream named by (seed, purpose, epoch, step) and copied to the device. So a
+batch is the same on every device, and batches can be requested in any order.
 """
 
 from collections.abc import Iterator, Sequence
@@ -16,12 +16,12 @@ from spaces.common.streams import generator
 
 @dataclass(frozen=True)
 class Augment:
-    """The standard augmentation of small images, drawn for each image on its own.
+    """The standard augmentation of small images, drawn independently for each image.
 
-    `crop`: pad by so many black pixels on each side and cut a window of the image's size out at random;
-    `flip`: mirror left and right with probability one half;
-    `cutout`: set a square of this side, centred anywhere in the image and clipped at its border, to the mean
-    (zero after normalising), as in DeVries and Taylor's Cutout; 0 for none.
+    - `crop`: the image is padded with this many black pixels on each side, and a random window of its size is cut out.
+    - `flip`: the image is mirrored left to right with probability 1/2.
+    - `cutout`: a square with this side, centred anywhere in the image and clipped at its border, is set to the mean,
+      which is zero after normalising (DeVries and Taylor, Cutout, 2017). 0: no cutout.
     """
 
     crop: int
@@ -30,7 +30,7 @@ class Augment:
 
     @property
     def words(self) -> str:
-        """What is done to an image, in words; ``none`` for nothing."""
+        """The augmentation in words; ``none`` if there is none."""
         steps = [f"random crop after padding by {counted(self.crop, 'pixel')}"] if self.crop else []
         steps += ["random flip of left and right"] if self.flip else []
         steps += [f"cutout of {counted(self.cutout, 'pixel')}"] if self.cutout else []
@@ -40,8 +40,8 @@ class Augment:
 class Loader:
     """Batches of `x` uint8 [N, C, H, W] and `y` int64 [N], both kept on `device`.
 
-    A batch is a pure function of (seed, purpose, epoch, step): each epoch is a permutation from the stream
-    (seed, purpose, "order", epoch), each batch's augmentation comes from (seed, purpose, "augment", epoch, step).
+    A batch is a pure function of (seed, purpose, epoch, step). The permutation of an epoch comes from the stream
+    (seed, purpose, "order", epoch), the augmentation of a batch from (seed, purpose, "augment", epoch, step).
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class Loader:
         device: torch.device | str = "cpu",
     ) -> None:
         if len(x) == 0 or batch_size < 1:
-            raise ValueError(f"a loader needs at least one image and one a batch, not {len(x)} and {batch_size}")
+            raise ValueError(f"a loader needs at least one image and a batch size of 1, not {len(x)} and {batch_size}")
         self.x = x.to(device)
         self.y = y.to(device)
         self.batch_size = batch_size
@@ -66,7 +66,7 @@ class Loader:
         self.purpose = purpose
         self.augment = augment
         self.device = self.x.device
-        # (x / 255 - mean) / std as one multiplication and one addition a pixel.
+        # (x / 255 - mean) / std takes one multiplication and one addition for each pixel.
         deviation = torch.tensor(std, dtype=torch.float64)
         average = torch.tensor(mean, dtype=torch.float64)
         self._scale = (1 / (255 * deviation)).float().view(1, -1, 1, 1).to(device)
@@ -75,11 +75,11 @@ class Loader:
         self._order = torch.empty(0, dtype=torch.int64)
 
     def __len__(self) -> int:
-        """Steps an epoch: only whole batches, or a single short one where there are fewer images than a batch."""
+        """Steps of an epoch: the number of full batches, or 1 if there are fewer images than a batch holds."""
         return max(1, len(self.x) // self.batch_size)
 
     def batch(self, epoch: int, step: int) -> tuple[Tensor, Tensor]:
-        """The images float32 [B, C, H, W], augmented and normalised, and the labels int64 [B] of one step."""
+        """The images float32 [B, C, H, W], augmented and normalised, and the labels int64 [B] of a step."""
         if not 0 <= step < len(self):
             raise IndexError(f"step {step} of an epoch of {len(self)} steps")
         chosen = self._permutation(epoch)[step * self.batch_size : (step + 1) * self.batch_size]
@@ -89,13 +89,13 @@ class Loader:
         return self._augmented(self.x[chosen], self.augment, stream), self.y[chosen]
 
     def all(self, batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """Every image once in stored order, normalised and not augmented; the last batch may be short."""
+        """Every image once, in stored order, normalised and not augmented. The last batch may be smaller."""
         for start in range(0, len(self.x), batch_size):
             end = start + batch_size
             yield self._normalise(self.x[start:end]), self.y[start:end]
 
     def _moved(self, drawn: Tensor) -> Tensor:
-        """To the device, which the host does not wait for."""
+        """A copy on the device. The host does not wait for it."""
         return drawn.to(self.device, non_blocking=True)
 
     def _permutation(self, epoch: int) -> Tensor:
@@ -109,7 +109,7 @@ class Loader:
 
     def _augmented(self, images: Tensor, augment: Augment, stream: torch.Generator) -> Tensor:
         count, channels, height, width = images.shape
-        # Crop and flip say, for each pixel of the result, which row and column of the image it shows.
+        # For each pixel of the result, the row and the column of the image that it is taken from.
         rows = torch.arange(height, device=self.device).expand(count, -1)
         columns = torch.arange(width, device=self.device).expand(count, -1)
         if augment.crop:

@@ -1,4 +1,4 @@
-"""Reader of a user's own arrays: one `.npz` file."""
+"""Reader of a user's own images as arrays in one `.npz` file."""
 
 import zipfile
 import zlib
@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from spaces.common.errors import InputError
 from spaces.common.plural import counted
+from suite.data.arrays import Arrays
 from suite.data.pixels import FITS, LOSSLESS, check_reach, check_varied, full_scale, in_unit_range, levels, squared
-from suite.data.readers import Arrays
 
 KEYS = (
     ("x_train", "y_train", "x_test", "y_test"),
@@ -21,15 +21,15 @@ MOST_CHANNELS = 4
 
 
 def read_npz(path: Path, fit: str = "") -> Arrays:
-    """The data set in the `.npz` file `path`, under one of the four names of `KEYS`.
+    """The data set in the `.npz` file `path`, which has the keys of one row of `KEYS`.
 
-    Images are [N, H, W, C] or [N, C, H, W] with at most four channels, or [N, H, W]; uint8, floats in [0, 1] (rounded
-    to 255 levels), or whole numbers, which are scaled by the fewest bits that hold all of them where eight are too
-    few. `fit`, a key of `FITS`, says how images that are not square are brought to squares (nothing said: padded, and
-    the notes say so). Labels are [N] or [N, 1], whole numbers that count the classes of y_train from 0 without a gap,
-    or text, whose classes are sorted; or [N, classes] with a single 1 a row. Other keys are left out, and named in
-    the source and in the notes.
-    Raises `InputError` naming the file and the key for anything else, and where all images of a part are flat.
+    Images are [N, H, W, C] or [N, C, H, W] with at most four channels, or [N, H, W]. They are uint8, floats in [0, 1]
+    (rounded to 255 levels), or whole numbers; if these exceed eight bits, they are scaled by the fewest bits that hold
+    all of them. `fit`, a key of `FITS`, is how images are made square (empty: they are padded, and the notes say so).
+    Labels are [N] or [N, 1], whole numbers that number the classes of y_train from 0 without a gap, or text, whose
+    classes are sorted; or [N, classes] with a single 1 in each row. Other keys are not read, and are named in the
+    source and in the notes.
+    Raises `InputError` that names the file and the key for anything else, and if every image of a part is constant.
     """
     keys, arrays, others = _read(path)
     x_train, x_test = (_layout(f"{path}: key {key!r}", arrays[key]) for key in (keys[0], keys[2]))
@@ -46,7 +46,7 @@ def read_npz(path: Path, fit: str = "") -> Arrays:
         x_train, x_test = (_squares(x, fit or LOSSLESS) for x in (x_train, x_test))
         source.append(words)
         if not fit:
-            notes.append(f"{words} (fit = {', '.join(FITS)} chooses)")
+            notes.append(f"{words} (fit = {', '.join(FITS)} changes it)")
     source += [depth] if depth else []
     if others:
         words = f"left out: {'key' if len(others) == 1 else 'keys'} {', '.join(others)}"
@@ -56,10 +56,10 @@ def read_npz(path: Path, fit: str = "") -> Arrays:
 
 
 def _read(path: Path) -> tuple[tuple[str, ...], dict[str, NDArray[Any]], list[str]]:
-    """The four names that the file goes by, its arrays under them, and the other names in it."""
+    """The four keys that the file uses, its arrays by key, and its other keys."""
     arrays: dict[str, NDArray[Any]] = {}
     try:
-        # Pickled objects inside the archive stay unread: they could run code.
+        # Pickled objects inside the archive are not read: they could run code.
         with np.load(path, allow_pickle=False) as archive:
             keys = max(KEYS, key=lambda names: sum(name in archive for name in names))
             for key in keys:
@@ -76,7 +76,7 @@ def _read(path: Path) -> tuple[tuple[str, ...], dict[str, NDArray[Any]], list[st
 
 
 def _layout(where: str, x: NDArray[Any]) -> NDArray[Any]:
-    """The images as [N, C, H, W], of whatever type they are."""
+    """The images as [N, C, H, W], their type unchanged."""
     if x.ndim not in (3, 4):
         raise InputError(f"{where} has shape {x.shape}: give images as [N, H, W, C], [N, C, H, W] or [N, H, W]")
     if 0 in x.shape:
@@ -85,7 +85,7 @@ def _layout(where: str, x: NDArray[Any]) -> NDArray[Any]:
         return x[:, None]
     _, first, second, last = x.shape
     ways = {"last": last <= MOST_CHANNELS, "first": first <= MOST_CHANNELS}
-    if all(ways.values()):  # of two that would do, the one with square images
+    if all(ways.values()):  # both layouts are possible: choose the one with square images
         ways = {"last": first == second, "first": second == last}
     if ways["last"] == ways["first"]:
         either = max(first, last) <= MOST_CHANNELS
@@ -99,7 +99,7 @@ def _layout(where: str, x: NDArray[Any]) -> NDArray[Any]:
 def _eight_bits(
     path: Path, keys: tuple[str, str], *parts: NDArray[Any]
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8], str]:
-    """Both parts as uint8, scaled alike, and how, in words (empty: they had eight bits)."""
+    """Both parts as uint8 with the same scale, and the scale in words (empty: they had eight bits)."""
     ranges = [_range(f"{path}: key {key!r}", x) for key, x in zip(keys, parts, strict=True)]
     top = full_scale(max((high for (_, high), x in zip(ranges, parts, strict=True) if x.dtype.kind in "iu"), default=0))
     if top > 255 and parts[0].dtype != parts[1].dtype:
@@ -119,7 +119,7 @@ def _eight_bits(
 
 
 def _range(where: str, x: NDArray[Any]) -> tuple[float, float]:
-    """The smallest and the largest pixel; raises `InputError` where they do not go with the type."""
+    """The smallest and the largest pixel. Raises `InputError` if the type does not allow them."""
     if x.dtype.kind not in "fiu":
         raise InputError(f"{where} has type {x.dtype}: give uint8, or floats in [0, 1]")
     if not np.isfinite(x).all():
@@ -133,7 +133,7 @@ def _range(where: str, x: NDArray[Any]) -> tuple[float, float]:
 
 
 def _squares(x: NDArray[np.uint8], fit: str) -> NDArray[np.uint8]:
-    """Images [N, C, H, W] brought to squares: of the shorter side if they are cropped, else of the longer."""
+    """Images [N, C, H, W] made square: the side is the shorter one if `fit` is `crop`, else the longer one."""
     from PIL import Image
 
     side = min(x.shape[2:]) if fit == "crop" else max(x.shape[2:])
@@ -144,7 +144,7 @@ def _squares(x: NDArray[np.uint8], fit: str) -> NDArray[np.uint8]:
 def _labels(
     path: Path, keys: tuple[str, ...], arrays: dict[str, NDArray[Any]], images: tuple[int, int]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], int]:
-    """The labels of both parts, counted from 0, and the number of classes."""
+    """The labels of both parts, numbered from 0, and the number of classes."""
     train, test = (
         _one_each(f"{path}: key {key!r}", arrays[key], count)
         for key, count in zip((keys[1], keys[3]), images, strict=True)
@@ -155,7 +155,7 @@ def _labels(
         names = np.unique(train)
         if len(strange := np.setdiff1d(test, names)):
             raise InputError(
-                f"{path}: key {keys[3]!r} has label {str(strange[0])!r}, which {keys[1]!r} has not: "
+                f"{path}: key {keys[3]!r} has label {str(strange[0])!r}, which {keys[1]!r} lacks: "
                 "drop or rename those images"
             )
         return np.searchsorted(names, train), np.searchsorted(names, test), len(names)
@@ -173,18 +173,18 @@ def _labels(
 
 
 def _one_each(where: str, y: NDArray[Any], images: int) -> NDArray[Any]:
-    """One label an image: int64 from 0, or text."""
+    """One label for each image: int64 from 0, or text."""
     if y.shape == (images, 1):
         y = y[:, 0]
     if y.ndim == 2 and len(y) == images and y.dtype.kind in "biuf":
         if not (((y == 0) | (y == 1)).all() and (y.sum(1) == 1).all()):
             raise InputError(
-                f"{where} has shape {y.shape} and not a single 1 a row: give one label an image, [{images}]"
+                f"{where} has shape {y.shape} but not one 1 a row: give one label for each image, [{images}]"
             )
         y = y.argmax(1)
     if y.shape != (images,):
         raise InputError(
-            f"{where} has shape {y.shape} for {counted(images, 'image')}: give one label an image, [{images}]"
+            f"{where} has shape {y.shape} for {counted(images, 'image')}: give one label for each image, [{images}]"
         )
     if y.dtype.kind == "S":
         y = np.char.decode(y, "utf-8", "backslashreplace")

@@ -1,4 +1,4 @@
-"""Reader of a folder of a user's own image files, by class."""
+"""Reader of a user's own image files in a folder for each class."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -13,9 +13,9 @@ import torch
 from spaces.common.errors import InputError, unknown
 from spaces.common.plural import counted
 from spaces.common.streams import generator
-from suite.data.custom_datasets import find
+from suite.data.arrays import Arrays
 from suite.data.pixels import FITS, LOSSLESS, Picture, eight_bits, read_picture
-from suite.data.readers import Arrays
+from suite.data.root import find
 
 FOLDER_SIZE = 64
 IMAGE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"})
@@ -43,7 +43,7 @@ def _options(spec: str) -> dict[str, Any]:
         if key not in _OPTIONS:
             raise unknown("option of folder:", key, _OPTIONS)
         if key in chosen:
-            raise InputError(f"folder:{spec}: option {key} stands there twice: give it once")
+            raise InputError(f"folder:{spec}: option {key} is given twice: give it once")
         option = _OPTIONS[key]
         try:
             chosen[key] = option.kind(text)
@@ -57,13 +57,13 @@ def _options(spec: str) -> dict[str, Any]:
 def read_folder(spec: str, root: Path, fit: str = "") -> Arrays:
     """The images under `DIR[?classes=K&fraction=F&seed=S&size=P]`, laid out as DIR/train/CLASS/* and DIR/val/CLASS/*.
 
-    Where there is no `val`, `test` is read. Each image becomes RGB with eight bits a channel, and P x P pixels (64):
-    `fit`, a key of `FITS`, says how a picture that is not square is brought to one (nothing said: padded, and the
-    notes say so). `classes` draws so many of the classes, `fraction` keeps that share of each class's training images
-    (at least one), both from `seed` (0); the test images of the drawn classes are kept whole. What is left out is
-    counted in the source and in the notes.
+    If there is no `val`, `test` is read. Each image becomes RGB with eight bits a channel and P x P pixels (64).
+    `fit`, a key of `FITS`, is how an image is made square (empty: it is padded, and the notes say so). `classes` is the
+    number of classes, drawn at random; `fraction` is the share of each class's training images, at least one, drawn at
+    random; both use `seed` (0). All test images of the drawn classes are kept. Images that are not read are counted in
+    the source and in the notes.
     Raises `InputError` for an unknown option, a missing folder, a class without images, an unreadable image, and a
-    part whose images are all flat.
+    part in which every image is constant.
     """
     given = _options(spec)
     size, seed = given.get("size", FOLDER_SIZE), given.get("seed", 0)
@@ -72,9 +72,7 @@ def read_folder(spec: str, root: Path, fit: str = "") -> Arrays:
     every = sorted(entry.name for entry in train.iterdir() if entry.is_dir() and not _hidden(entry))
     wanted = given.get("classes", len(every))
     if not 1 <= wanted <= len(every):
-        raise InputError(
-            f"{train} holds {counted(len(every), 'class', 'classes')}, not the {wanted} asked for: change classes="
-        )
+        raise InputError(f"{train} holds {counted(len(every), 'class', 'classes')}, not {wanted}: change classes=")
     names = _drawn(every, wanted, seed, "classes")
     parts: dict[Path, list[Picture]] = {}
     labels: list[list[int]] = []
@@ -88,7 +86,7 @@ def read_folder(spec: str, root: Path, fit: str = "") -> Arrays:
                 deeper = f", but {counted(count, 'image')} in folders below it" if count else ""
                 endings = ", ".join(sorted(IMAGE_SUFFIXES))
                 raise InputError(
-                    f"{part / name} holds no images ({endings}){deeper}: put some right into it, "
+                    f"{part / name} holds no images ({endings}){deeper}: put some into it, "
                     "or remove the class from both parts"
                 )
             kept = _drawn(files, max(1, round(len(files) * fraction)), seed, "fraction", name)
@@ -101,9 +99,9 @@ def read_folder(spec: str, root: Path, fit: str = "") -> Arrays:
     source = [f"folder {folder}", *shapes.values(), depths, f"left out: {left_out}" if left_out else ""]
     notes = []
     if "square" in shapes and not fit:
-        notes.append(f"{shapes['square']} (fit = {', '.join(FITS)} chooses)")
+        notes.append(f"{shapes['square']} (fit = {', '.join(FITS)} changes it)")
     if "size" in shapes and "size" not in given:
-        notes.append(f"{shapes['size']} (?size=P behind the folder's name chooses)")
+        notes.append(f"{shapes['size']} (?size=P after the folder's name changes it)")
     if left_out:
         notes.append(f"left out: {left_out}")
     y_train, y_test = (np.asarray(part, dtype=np.int64) for part in labels)
@@ -125,13 +123,13 @@ T = TypeVar("T")
 
 
 def _drawn(things: list[T], count: int, seed: int, *purpose: str) -> list[T]:
-    """`count` of `things`, drawn from the stream of `seed` and `purpose`, in their order."""
+    """`count` of `things`, drawn at random from the stream of `seed` and `purpose`, in their original order."""
     order = torch.randperm(len(things), generator=generator(seed, "folder", *purpose))
     return [things[index] for index in sorted(order[:count].tolist())]
 
 
 def _hidden(path: Path) -> bool:
-    """Hidden, as `.ipynb_checkpoints`, or the other half of a file (`._x.jpg`) that macOS writes."""
+    """Whether a file or folder is hidden, such as `.ipynb_checkpoints` or macOS's `._x.jpg`."""
     return path.name.startswith(".")
 
 
@@ -144,12 +142,12 @@ def _pictures(folder: Path) -> Iterator[Path]:
 
 
 def _below(folder: Path) -> int:
-    """How many pictures there are in `folder` and all folders below it."""
+    """How many image files there are in `folder` and all folders below it."""
     return sum(_is_picture(path) for path in folder.rglob("*"))
 
 
 def _shapes(read: Sequence[Picture], size: int, fit: str) -> dict[str, str]:
-    """What was done to the pictures' shapes: under "square" to those that are not, under "size" to their sides."""
+    """How the images' shapes were changed: "square" -> how they were made square, "size" -> the new size."""
     words = {}
     if odd := [picture for picture in read if picture.width != picture.height]:
         example = f"such as {odd[0].width} wide, {odd[0].height} high"
@@ -160,7 +158,7 @@ def _shapes(read: Sequence[Picture], size: int, fit: str) -> dict[str, str]:
 
 
 def _left_out(folder: Path, parts: tuple[Path, Path], classes: Sequence[str]) -> list[str]:
-    """What in the two parts and beside them is no picture of a class, counted, in words."""
+    """The files in and beside the two parts that are no image of a class, counted, in words."""
     hidden, others, loose, deeper = 0, Counter[str](), 0, 0
     unknown_classes: list[str] = []
     for part in parts:
@@ -186,9 +184,9 @@ def _left_out(folder: Path, parts: tuple[Path, Path], classes: Sequence[str]) ->
     if loose:
         words.append(f"{counted(loose, 'image')} outside a class's folder")
     if unknown_classes:
-        words.append(f"{', '.join(unknown_classes)}, which train has not")
+        words.append(f"{', '.join(unknown_classes)}, which train lacks")
     if parts[1].name == "val" and (unread := _below(folder / "test")):
-        words.append(f"{counted(unread, 'image')} in test, as there is val")
+        words.append(f"{counted(unread, 'image')} in test, because there is val")
     if hidden:
         words.append(counted(hidden, "hidden file or folder", "hidden files or folders"))
     if count := others.total():

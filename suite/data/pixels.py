@@ -1,6 +1,6 @@
-"""Pixels of a user's own images: brought to squares and to eight bits, whatever type and shape they come in.
+"""Pixels of a user's own images, of any type and shape, made square and converted to eight bits.
 
-A scale is one for a whole data set, never one an image, so that images keep their brightness relative to each other.
+One scale holds for the whole data set, so that images keep their brightness relative to each other.
 """
 
 import re
@@ -21,30 +21,32 @@ FITS = {
     "stretch": "stretched to squares",
     "crop": "cropped to their central squares",
 }
-"""Ways to bring an image to a square (the setting ``fit``), and what was done then, in words."""
+"""Ways to make an image square (values of the setting ``fit``) -> the result in words."""
 
 LOSSLESS = "pad"
-"""What is done where nobody has chosen: it keeps every part of an image and its proportions."""
+"""The default of ``fit``. It keeps every part of an image and its proportions."""
 
 LEAST_LEVEL = 16
-"""The brightest of all pixels has to reach this level of 255: below it, most of the depth has been lost."""
+"""The brightest pixel has to reach this level of 255. Below it, most of the depth would be lost."""
 
 DEEP_COLOUR = re.compile(r";16[BLN]")
-"""In Pillow's raw mode: 16 bits a channel in the file, of which Pillow keeps the upper eight."""
+"""Pillow's raw modes of files with 16 bits a channel, of which Pillow keeps the upper eight."""
 
 GREY_DEPTHS: dict[str, Literal["whole", "float"]] = {
     **dict.fromkeys(("I", "I;16", "I;16B", "I;16L", "I;16N"), "whole"),
     "F": "float",
 }
-"""Pillow's modes of more than eight bits."""
+"""Pillow's modes with more than eight bits."""
 
 
 class Picture(NamedTuple):
-    """One image file, brought to a square of P x P pixels.
+    """One image file, resized to P x P pixels.
 
-    `pixels` is uint8 [3, P, P], or float32 [P, P] in the file's own unit where that has more than eight bits, which
-    `depth` says; `low` and `high` are the file's extreme values, `flat` is set where each channel has but one value,
-    `width` and `height` are the file's, `ignored` names what of the file is not used.
+    - `pixels`: uint8 [3, P, P], or float32 [P, P] in the file's own unit if it has more than eight bits.
+    - `depth`: the type of the file's pixels; `low` and `high`: their extreme values.
+    - `flat`: whether each channel is constant.
+    - `width`, `height`: those of the file.
+    - `ignored`: parts of the file that are not used.
     """
 
     pixels: NDArray[Any]
@@ -58,9 +60,9 @@ class Picture(NamedTuple):
 
 
 def read_picture(path: Path, size: int, fit: str) -> Picture:
-    """The image file `path`, brought to `size` x `size` pixels by `fit`, a key of `FITS`.
+    """The image file `path`, resized to `size` x `size` pixels and made square by `fit`, a key of `FITS`.
 
-    Raises `InputError` naming the file where it cannot be read, holds NaN or negative values, or floats above 1.
+    Raises `InputError` that names the file if it cannot be read, or has NaN, negative values, or floats above 1.
     """
     from PIL import Image
 
@@ -106,17 +108,17 @@ def _extremes(path: Path, image: "Image.Image", depth: str) -> tuple[float, floa
     if depth == "float" and not in_unit_range(low, high):
         raise InputError(f"{path} has float pixels from {low:g} to {high:g}: scale all images to [0, 1] alike")
     if depth == "whole" and low < 0:
-        raise InputError(f"{path} has pixels from {low:g} to {high:g}: shift all images alike, so that none is below 0")
+        raise InputError(f"{path} has pixels from {low:g} to {high:g}: shift all images alike so that none is below 0")
     return low, high
 
 
 def in_unit_range(low: float, high: float) -> bool:
-    """Do floats from `low` to `high` lie in [0, 1], give or take what rounding to 255 levels takes away?"""
+    """Whether floats from `low` to `high` are in [0, 1] after rounding to 255 levels."""
     return bool(np.rint(low * 255) >= 0 and np.rint(high * 255) <= 255)
 
 
 def full_scale(high: float) -> int:
-    """The largest number of the fewest bits, eight at least, that hold the whole number `high`."""
+    """The largest number of the fewest bits, at least eight, that hold the whole number `high`."""
     return int(2 ** max(8, int(high).bit_length()) - 1)
 
 
@@ -126,13 +128,13 @@ def levels(values: NDArray[Any], top: float) -> NDArray[np.uint8]:
 
 
 def eight_bits(folder: Path, parts: Mapping[Path, Sequence[Picture]]) -> tuple[list[NDArray[np.uint8]], str]:
-    """Each part's pictures as uint8 [N, 3, P, P], and how deeper ones were scaled, in words (empty: there are none).
+    """Each part's images as uint8 [N, 3, P, P], and how those of more bits were scaled, in words (empty: none was).
 
-    `parts` are the pictures of the two parts of `folder`, under the part's own.
+    `parts` is the folder of each part, both below `folder` -> its images.
 
     Whole numbers of more than eight bits are scaled by the fewest bits that hold all of them (12 for a camera's 12
-    bits in a file of 16), floats by 255. Raises `InputError` naming the folder for a part whose pictures are all flat,
-    and for values so small that eight bits do not hold them apart.
+    bits in a file of 16), floats by 255. Raises `InputError` that names the folder if every image of a part is
+    constant, and if the values are so small that eight bits do not distinguish them.
     """
     pictures = [picture for part in parts.values() for picture in part]
     highs = {
@@ -151,10 +153,10 @@ def eight_bits(folder: Path, parts: Mapping[Path, Sequence[Picture]]) -> tuple[l
     if counts["deep colour"]:
         if highs["deep colour"] < LEAST_LEVEL:
             raise InputError(
-                f"{folder}: of 16-bit colour the upper eight bits are read, and they reach only "
+                f"{folder}: only the upper eight bits of 16-bit colour are read, and they reach only "
                 f"{highs['deep colour']:g} of 255: save those images with eight bits a channel"
             )
-        words.append("of 16-bit colour the upper eight bits read")
+        words.append("the upper eight bits of 16-bit colour read")
     for where, part in parts.items():
         check_varied(str(where), all(_flat(picture, tops) for picture in part))
     arrays = [np.stack([_as_levels(picture, tops) for picture in part]) for part in parts.values()]
@@ -162,13 +164,13 @@ def eight_bits(folder: Path, parts: Mapping[Path, Sequence[Picture]]) -> tuple[l
 
 
 def check_varied(where: str, flat: bool) -> None:
-    """Raise `InputError` naming `where` if all images there are `flat`."""
+    """Raise `InputError` that names `where` if every image there is constant (`flat`)."""
     if flat:
-        raise InputError(f"{where}: every image is of one value all over: check how the images were written")
+        raise InputError(f"{where}: every image is constant: check how the images were written")
 
 
 def check_reach(where: str, high: float) -> None:
-    """Raise `InputError` for floats whose largest, `high`, is so small that 255 levels do not hold them apart."""
+    """Raise `InputError` if the largest float, `high`, is so small that 255 levels do not distinguish the values."""
     if high * 255 < LEAST_LEVEL:
         raise InputError(f"{where} reach only {high:g}: scale all images to [0, 1] alike")
 
@@ -188,7 +190,7 @@ def _as_levels(picture: Picture, tops: dict[str, float]) -> NDArray[np.uint8]:
 
 
 def squared(image: "Image.Image", size: int, fit: str) -> "Image.Image":
-    """`image` brought to `size` x `size` pixels by `fit`, a key of `FITS`, with bilinear interpolation."""
+    """`image` as `size` x `size` pixels, made square by `fit`, a key of `FITS`, with bilinear interpolation."""
     from PIL import Image, ImageOps
 
     bilinear = Image.Resampling.BILINEAR

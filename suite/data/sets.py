@@ -1,8 +1,8 @@
-"""The data sets: read whole into uint8 tensors, checked, counted and named by a digest.
+"""Data sets in memory: uint8 tensors, checked, counted and identified by a digest.
 
 dataset = load("cifar10", data_root())
 weight_split, architecture_split = splits(dataset, seed=0)
-loader = Loader(dataset.x_train[weights_half], dataset.y_train[weights_half], batch_size=64, seed=0,
+loader = Loader(dataset.x_train[weight_split], dataset.y_train[weight_split], batch_size=64, seed=0,
                 purpose="weights", mean=dataset.mean, std=dataset.std, augment=default_augment("cifar10"))
 images, labels = loader.batch(epoch=0, step=0)
 """
@@ -16,15 +16,15 @@ import torch
 from torch import Tensor
 from torch.nn.functional import avg_pool2d
 
-from spaces.common.errors import InputError, unknown
+from spaces.common.errors import InputError
 from spaces.common.streams import generator
-from suite.data import custom_datasets, own_arrays, own_folders, readers
+from suite.data.arrays import Arrays
+from suite.data.custom_datasets import FORMATS, is_own, split_name
 from suite.data.loader import Augment, Loader
-from suite.data.readers import Arrays
-from suite.data.root import data_root
+from suite.data.registry import DATASETS
+from suite.data.root import data_root, find
 
 __all__ = [
-    "DATASETS",
     "Augment",
     "Dataset",
     "Loader",
@@ -38,29 +38,20 @@ __all__ = [
     "subset",
 ]
 
-DATASETS = {
-    "digits": "1,497 + 300 handwritten digits, 10 classes, 8 x 8 grey; bundled with scikit-learn",
-    "cifar10": "50,000 + 10,000 photographs, 10 classes, 32 x 32",
-    "cifar100": "50,000 + 10,000 photographs, 100 classes, 32 x 32",
-    "svhn": "73,257 + 26,032 house-number digits, 10 classes, 32 x 32",
-    "imagenet16-120": "151,700 + 6,000 photographs, the first 120 ImageNet classes, 16 x 16",
-    "npz:FILE": "your own arrays: x_train, y_train, x_test, y_test",
-    "folder:DIR": "your own image files: DIR/train/CLASS/* and DIR/val/CLASS/* [?classes=K&fraction=F&seed=S&size=P]",
-}
-AT_ONCE = 1_000  # images that are averaged together: as floats they take four times their space
-OFFICIAL = tuple(name for name in DATASETS if ":" not in name)
-
-SIDES = {"digits": 8, "cifar10": 32, "cifar100": 32, "svhn": 32, "imagenet16-120": 16}
-NEVER_FLIPPED = ("digits", "svhn")
+AT_ONCE = 1_000
+"""Images that are averaged at once: as floats they take four times the memory."""
 
 
 @dataclass(frozen=True)
 class Dataset:
     """Square images uint8 [N, C, H, H] with labels int64 [N] from 0 to `classes` - 1, all of it in memory.
 
-    `mean` and `std` are those of x_train / 255, a number a channel; `digest` is the SHA-256, in hex, over the shapes
-    and bytes of the four tensors; `source` says where they were read, how they were brought to squares and to eight
-    bits, and what was left out; `notes` are what of that nobody asked for, of a user's own files.
+    - `mean`, `std`: of x_train / 255, one number for each channel.
+    - `digest`: the SHA-256, in hex, of the shapes and bytes of the four tensors.
+    - `source`: where the images come from, how they were made square and converted to eight bits, and what was left
+      out.
+    - `notes`: the changes to a user's own images that the user did not ask for.
+    - `averaged`: the side, in pixels of the files' images, of the square that one pixel is the average of.
     """
 
     name: str
@@ -74,7 +65,7 @@ class Dataset:
     digest: str
     source: str
     notes: tuple[str, ...] = ()
-    averaged: int = 1  # side, in pixels of the files' images, of the square that one pixel is the average of
+    averaged: int = 1
 
     @property
     def size(self) -> int:
@@ -100,7 +91,7 @@ def _dataset(name: str, arrays: Arrays) -> Dataset:
 
 
 def _moments(x: Tensor) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    # From the counts of the 256 values, in float64: exact, and the same whatever the number of threads.
+    # From the counts of the 256 values, in float64: exact, and independent of the number of threads.
     levels = torch.arange(256, dtype=torch.float64) / 255
     means, deviations = [], []
     for channel in range(x.shape[1]):
@@ -108,66 +99,44 @@ def _moments(x: Tensor) -> tuple[tuple[float, ...], tuple[float, ...]]:
         mean = (share * levels).sum()
         std = (share * (levels - mean) ** 2).sum().sqrt().item()
         means.append(mean.item())
-        deviations.append(std or 1.0)  # a constant channel is centred and left at its scale
+        deviations.append(std or 1.0)  # a constant channel is centred, not scaled
     return tuple(means), tuple(deviations)
 
 
-def _kind(spec: str) -> tuple[str, str]:
-    """A data set's name taken apart: ("cifar10", ""), ("npz", FILE) or ("folder", DIR[?options])."""
-    kind, colon, rest = spec.partition(":")
-    if kind in OFFICIAL and not colon:
-        return kind, ""
-    if kind not in ("npz", "folder"):
-        raise unknown("data set", spec, DATASETS)
-    if not rest:
-        raise InputError(f"data set {spec!r} names no {'file' if kind == 'npz' else 'folder'}: write {kind}:PATH")
-    return kind, rest
-
-
-def is_own(spec: str) -> bool:
-    """Does `spec` name a user's own files? Raises `InputError` for an unknown name."""
-    return _kind(spec)[0] not in OFFICIAL
-
-
 def load(spec: str, root: Path, *, download: bool = False, fit: str = "") -> Dataset:
-    """The data set that `spec` names (see `DATASETS`), read from `root` or, after `npz:` and `folder:`, from a path.
+    """The data set that `spec` names: a name in `DATASETS`, or a format in `FORMATS` with a path (`npz:FILE`).
 
-    The path is relative to the working folder, else to `root`. The data set's name keeps only its last part, so that a
-    record does not depend on where a file lies; the digest tells contents apart. `download` fetches official files
-    that are missing. `fit` says how a user's own images are brought to squares (`suite.data.pixels.FITS`; nothing said:
-    padded, and the notes say so); official ones are square.
-    Raises `InputError` for an unknown name, a set that is not in `root`, a damaged file.
+    Official files are read from `root`, and downloaded into it if `download` is set and they are missing. A path is
+    relative to the working folder, else to `root`. The name of the data set keeps only the last part of a path, so that
+    a record does not depend on where a file is stored; the digest identifies the contents.
+    `fit` is how a user's own images are made square (`suite.data.pixels.FITS`; empty: they are padded, and the notes
+    say so). Official images are square.
+    Raises `InputError` for an unknown name, missing files, and a damaged file.
     """
-    kind, path = _kind(spec)
-    if kind == "npz":
-        file = custom_datasets.find(path, root)
-        name, arrays = f"npz:{file.stem}", own_arrays.read_npz(file, fit)
-    elif kind == "folder":
-        folder, mark, options = path.partition("?")
-        name = f"folder:{Path(folder).resolve().name}{mark}{options}"
-        arrays = own_folders.read_folder(path, root, fit)
-    else:
-        if download:
-            readers.download(kind, root)
-        name, arrays = kind, readers.read(kind, root)
-    return _dataset(name, arrays)
+    kind, rest = split_name(spec)
+    if kind in FORMATS:
+        short, arrays = FORMATS[kind].read(rest, root, fit)
+        return _dataset(f"{kind}:{short}", arrays)
+    if download:
+        DATASETS[kind].fetch(root)
+    return _dataset(kind, DATASETS[kind].read(root))
 
 
 def available(spec: str, root: Path) -> bool:
     """Whether the files of the data set `spec` exist; they are not read. Raises `InputError` for an unknown name."""
-    kind, path = _kind(spec)
-    if kind in OFFICIAL:
-        return readers.present(kind, root)
+    kind, rest = split_name(spec)
+    if kind in DATASETS:
+        return DATASETS[kind].present(root)
     try:
-        return custom_datasets.find(path.partition("?")[0] if kind == "folder" else path, root).exists()
+        return find(FORMATS[kind].path_of(rest), root).exists()
     except InputError:
         return False
 
 
 def subset(dataset: Dataset, images: int | None, seed: int) -> Dataset:
-    """A seeded subset of `images` training images, the classes as balanced as they can be; the test set stays whole.
+    """A random subset of `images` training images, with classes as balanced as possible, and the whole test set.
 
-    `None`, or a number not below the images there are, keeps all. The digest, mean and std are those of the subset.
+    `None`, or at least the number of training images, keeps all. Digest, mean and std are those of the subset.
     """
     count = len(dataset.y_train)
     if images is None or images >= count:
@@ -175,7 +144,7 @@ def subset(dataset: Dataset, images: int | None, seed: int) -> Dataset:
     if images < 1:
         raise InputError(f"a subset of {images} images: give at least 1")
     order = torch.randperm(count, generator=generator(seed, "subset"))
-    # Deal the shuffled images out class by class, one a round, until there are enough.
+    # In each round take one shuffled image of every class, until there are enough.
     labels = dataset.y_train[order]
     rounds = torch.empty(count, dtype=torch.int64)
     for label in range(dataset.classes):
@@ -189,9 +158,9 @@ def subset(dataset: Dataset, images: int | None, seed: int) -> Dataset:
 
 
 def shrink(dataset: Dataset, size: int | None) -> Dataset:
-    """All images, of the training and the test set, averaged over squares down to `size` x `size`, and rounded.
+    """The data set with all images reduced to `size` x `size` by averaging squares of pixels, rounded.
 
-    `None`, or the size they have, leaves them. The digest, mean and std are those of the small images.
+    `None`, or the size of the images, changes nothing. Digest, mean and std are those of the small images.
     Raises `InputError` for a size that does not divide theirs.
     """
     if size is None or size == dataset.size:
@@ -210,25 +179,27 @@ def shrink(dataset: Dataset, size: int | None) -> Dataset:
 
 
 def splits(dataset: Dataset, seed: int, share: float = 0.5) -> tuple[Tensor, Tensor]:
-    """Indices int64 into x_train for the weights and for alpha: a seeded split without overlap that covers all images.
+    """The indices int64 into x_train of the weight split and of the architecture split.
 
-    `share` is the weights' part of the images. Raises `InputError` where either would be empty.
+    The split is random, disjoint and complete. `share` is the weight split's share of the images. Raises `InputError`
+    if either split would be empty.
     """
     count = len(dataset.y_train)
     cut = round(count * share)
     if not 0 < cut < count:
-        raise InputError(f"a weights share of {share} leaves one side of the {count} training images empty: change it")
+        raise InputError(f"a weights share of {share} leaves one split of the {count} training images empty: change it")
     order = torch.randperm(count, generator=generator(seed, "halves"))
     return order[:cut], order[cut:]
 
 
 def default_augment(spec: str, size: int = 0) -> Augment:
-    """The augmentation of the data set `spec`, without cutout, with images of `size` pixels a side (0: as they are).
+    """The default augmentation of the data set `spec`, without cutout, for images of `size` pixels a side (0: its own).
 
-    Official sets are cropped by an eighth of the side, and flipped unless they are digits, as usual. A user's own
-    images are left as they are, since their classes may depend on left and right or on the border.
+    Images of official sets are cropped by an eighth of the side, and mirrored if their entry allows it, as usual in the
+    field. A user's own images are not augmented, because their classes may depend on left and right or on the border.
     Raises `InputError` for an unknown name.
     """
     if is_own(spec):
         return Augment(crop=0, flip=False)
-    return Augment(crop=(size or SIDES[spec]) // 8, flip=spec not in NEVER_FLIPPED)
+    entry = DATASETS[spec]
+    return Augment(crop=(size or entry.size) // 8, flip=entry.flip)

@@ -128,7 +128,7 @@ def test_exact_is_the_derivative_of_the_slope_along_v(make_step: Callable[..., S
 
 @pytest.mark.usefixtures("smooth")
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
-@pytest.mark.parametrize("space", ["nats-tss", "s1", "s2"])
+@pytest.mark.parametrize("space", ["nats-tss", *(pytest.param(s, marks=pytest.mark.slow) for s in ("s1", "s2"))])
 def test_differences_at_their_own_radius(
     make_step: Callable[..., Step],
     space: str,

@@ -87,7 +87,7 @@ def relative(found: Tensor, truth: Tensor) -> float:
 
 @pytest.mark.usefixtures("smooth")
 @pytest.mark.parametrize("nesterov", [False, True])
-@pytest.mark.parametrize("space", ["nats-tss", "s1", "s2", DARTS])
+@pytest.mark.parametrize("space", ["nats-tss", "s1", pytest.param("s2", marks=pytest.mark.slow), DARTS])
 def test_finite_difference_agrees_with_double_backward(
     make_step: Callable[..., Step], space: str, nesterov: bool, record_property: Callable[[str, object], None]
 ) -> None:

@@ -92,8 +92,16 @@ def test_what_is_not_positive_is_pruned_for_good(make_step: MakeStep) -> None:
     assert all(torch.equal(step.memory["crb.alive"][kind], alive) for kind, alive in first.items())
 
 
-@pytest.mark.parametrize("method", ["darts+crb", "prime+crb", "darts+admm+fimt+crb"])
-@pytest.mark.parametrize("space", ["nats-tss", "s2"])
+@pytest.mark.parametrize(
+    ("method", "space"),
+    [
+        ("prime+crb", "nats-tss"),
+        ("darts+admm+fimt+crb", "nats-tss"),
+        ("darts+crb", "s2"),
+        pytest.param("darts+crb", "nats-tss", marks=pytest.mark.slow),
+        *(pytest.param(method, "s2", marks=pytest.mark.slow) for method in ("prime+crb", "darts+admm+fimt+crb")),
+    ],
+)
 def test_a_search_prunes_progressively_and_resumes(make_search: MakeSearch, method: str, space: str) -> None:
     """With a rate high enough to prune within a few steps; interrupted while some are pruned."""
     changes: dict[str, Any] = {"alpha_learning_rate": 0.15, "epochs": 3, "batches": (4, 2)}

@@ -1,4 +1,4 @@
-"""A study made by hand: records and histories as docs/architecture.md writes them, with names that bite."""
+"""A study made by hand: records and histories as docs/records.md lists them, with names that bite."""
 
 import itertools
 import re

@@ -1,4 +1,4 @@
-"""What a convention says a value is: that of one search, the best of several, or nothing that a search gave."""
+"""How a convention is read: the value of one search, the best of several, or not the value of a search."""
 
 import re
 from math import nan
@@ -23,10 +23,10 @@ ALLOWED = (
 
 
 def best_of(convention: str) -> float | None:
-    """The k where `convention` says that a value is the best of k searches, NaN where of how many is not said.
+    """The k if `convention` says that a value is the best of k searches, NaN if it does not state k.
 
-    `None` for the value of one search. Of k searches: "best of 4", "best of four", "best-of-4, test accuracy"; of how
-    many is not said: "best", "best of searches", "best of several runs".
+    `None` for the value of one search. With k: "best of 4", "best of four", "best-of-4, test accuracy"; without:
+    "best", "best of searches", "best of several runs".
     """
     found = BEST.match(convention.strip())
     if found is None:
@@ -38,10 +38,10 @@ def best_of(convention: str) -> float | None:
 
 
 def readable(convention: str) -> bool:
-    """May a value of this convention stand among searches: is it one search's, or a best that `best_of` understands?
+    """Whether a value of this convention is one search's, or a best that `best_of` reads.
 
-    It may not where it speaks of a best, a maximum or an optimum in other words, summarises several searches, or is a
-    setting: to take such a number for what one search gives would be wrong, and nobody would see it.
+    It is not if the convention mentions a best, a maximum or an optimum in other words, summarises several searches, or
+    is a setting: such a number would silently be taken for one search's.
     """
     words = convention.strip()
     return BEST.match(words) is not None or not (SELECTED.search(words) or SUMMARY.match(words))

@@ -1,10 +1,10 @@
-"""Which way a number is better: declared with the values, or known by the name of what is measured."""
+"""Whether higher or lower values are better: declared with the values, or known from the metric's name."""
 
 import re
 
 HIGHER, LOWER = "higher", "lower"
 SIGNS = {HIGHER: 1.0, LOWER: -1.0}
-"""What a value is multiplied by so that more of it is better."""
+"""The factor of a value after which more is better."""
 
 ERRORS = {"error", "errors", "err", "loss", "losses", "nll", "mse", "mae", "rmse", "perplexity", "ppl", "regret"}
 LESS = ERRORS | {
@@ -13,9 +13,9 @@ LESS = ERRORS | {
 }
 MORE = {"accuracy", "accuracies", "acc", "auc", "precision", "recall", "score", "scores", "throughput"}
 SHARES = {"accuracy", "accuracies", "acc", "error", "errors", "err", "precision", "recall", "top"}
-"""Words of what is a share of cases: a percentage, or a fraction of one."""
+"""Words of metrics that are shares: percentages or fractions."""
 UNBOUNDED = {"squared", "absolute", "loss", "time", "mse", "mae", "rmse"}
-"""Words that make another thing of an error."""
+"""Words that make an error unbounded."""
 
 
 def known(name: str) -> str | None:

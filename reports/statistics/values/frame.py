@@ -1,4 +1,4 @@
-"""The frame every statistic starts from: one row a measured value, checked once so that nothing is dropped later."""
+"""The frame that every statistic takes: a row for each measured value, checked once; nothing is dropped later."""
 
 from typing import Any
 
@@ -17,34 +17,34 @@ OPTIONAL = {
     **{"space": UNSTATED, "dataset": UNSTATED, "convention": "as given", "noise": UNSTATED},
     **{"better": HIGHER, "unit": UNSTATED, "shared": NOTHING},
 }
-"""What a column holds where the frame lacks it.
+"""The default of each optional column.
 
-- `convention` says what one value is, `noise` what its spread is of
-- `better`: "higher" or "lower", one in a space and data set. A frame that lacks the column has what the words of the
-  convention say ("test error"), else "higher"
-- `unit`: "%" and "fraction" bound a value (`LIMITS`); any other says nothing
-- `shared`: what the values of one seed have in common, in words; methods are paired by seed where they name the same
+- `convention` says what one value is, `noise` what causes the spread
+- `better`: "higher" or "lower", the same for a space and data set. Without the column, the convention determines it
+  ("test error"), else it is "higher"
+- `unit`: "%" and "fraction" bound a value (`LIMITS`); others do not
+- `shared`: what the values of one seed have in common, in words; methods with the same text are paired by seed
 """
 PERCENT, FRACTION = "%", "fraction"
 LIMITS = {PERCENT: (0.0, 100.0), FRACTION: (0.0, 1.0)}
-"""Between which a value of a unit lies."""
+"""The bounds of values in a unit."""
 COLUMNS = (*NEEDED, *OPTIONAL)
 MOST, LEAST = 1e100, 1e-60
 """Magnitudes of values beyond which a square or a cube, summed over seeds, over- or underflows."""
 TRIAL = ["method", "space", "dataset", "seed"]
 LINE = "line"
-"""The name of an index that holds the lines of a file on which the rows stand."""
+"""The name of an index that holds each row's line in a file."""
 
 
 def checked(values: pd.DataFrame, source: str = "values") -> pd.DataFrame:
     """`values` with exactly the columns `COLUMNS`, names as text and `value` as float64, in their order.
 
-    A frame may lack the columns of `OPTIONAL`. Raises `InputError`, naming `source`, when another column is missing,
-    there are no rows, a cell is empty, a value is not a finite number between `LEAST` and `MOST` in magnitude (or 0),
-    a seed is written in two notations, a convention is not `readable`, `better` is neither of its two words or both in
-    one space and data set, or one (method, space, dataset, seed) has two rows. Rows are named by the index of `values`
-    where that is called `line` (of a file), else counted. Blanks around a name are no part of it. Nothing else is
-    repaired and nothing is dropped: a mean over what happens to be left is not the mean that was asked for.
+    The columns of `OPTIONAL` may be missing. Raises `InputError`, naming `source`, if another column is missing, there
+    are no rows, a cell is empty, a value is not a finite number between `LEAST` and `MOST` in magnitude (or 0), a seed
+    is written in two notations, a convention is not `readable`, `better` is neither of its two words or differs within
+    a space and data set, or one (method, space, dataset, seed) has two rows. A message names rows by the index of
+    `values` if that is called `line` (of a file), else by number. Blanks around names are removed. Nothing else is
+    repaired and nothing is dropped: a mean over the remaining values is not the mean that was asked for.
     """
     for column in NEEDED:
         if column not in values.columns:
@@ -101,7 +101,7 @@ def checked(values: pd.DataFrame, source: str = "values") -> pd.DataFrame:
 
 
 def _one_direction(frame: pd.DataFrame, source: str, rows: "pd.Index[Any]") -> None:
-    """Refuse a direction that is none, and a space and data set that has two."""
+    """Refuse an unknown direction, and a space and data set with two directions."""
     bad = ~frame["better"].isin([HIGHER, LOWER])
     if bad.any():
         first = frame["better"][bad].iloc[0]
@@ -132,8 +132,8 @@ def _one_notation(seeds: "pd.Series[Any]", source: str) -> None:
 def split(frame: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     """A checked frame as (the values of single searches, the values that are the best of several, with column `k`).
 
-    `k` is NaN where of how many is not said. A best of k is no sample of what a search gives, so no mean and no test
-    may take it for one.
+    `k` is NaN if the number of searches is not stated. A best of k is not the value of one search, so it enters no mean
+    and no test.
     """
     k = [best_of(words) for words in frame["convention"]]
     best = pd.Series([found is not None for found in k], index=frame.index, dtype=bool)
@@ -141,14 +141,14 @@ def split(frame: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
 
 
 def limits(frame: pd.DataFrame) -> tuple[float, float] | None:
-    """Between which the values of a checked frame lie: `LIMITS` of their unit, where all have one and keep to it."""
+    """`LIMITS` of the unit of a checked frame, or `None` if values have several units or exceed the limits."""
     units = set(frame["unit"])
     found = LIMITS.get(next(iter(units))) if len(units) == 1 else None
     return found if found and frame["value"].between(*found).all() else None
 
 
 def place(space: str, dataset: str) -> str:
-    """Space and data set in words, without those that nobody stated."""
+    """Space and data set in words, without those that are not stated."""
     return " / ".join(name for name in (space, dataset) if name != UNSTATED) or "all values"
 
 

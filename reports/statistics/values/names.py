@@ -1,4 +1,4 @@
-"""Names that look alike: what is one name written in two ways becomes two methods, and nobody sees it."""
+"""Names that look alike: one name written in two ways would silently become two methods."""
 
 import re
 import unicodedata
@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 DASHES = dict.fromkeys(map(ord, "\u2010\u2011\u2012\u2013\u2014\u2015\u2212\ufe58\ufe63\uff0d"), "-")
 JOINED = re.compile(r"(?<=[^\W_])[\s_-]+(?=[^\W_])")
-"""Blanks, underscores and hyphens between two letters or digits: what people write or leave out at will."""
+"""Blanks, underscores and hyphens between two letters or digits: which spellings of one name differ in."""
 EXPONENT = re.compile(r"\de-$")
 ENDS = re.compile(r"^[\s\u200b-\u200d\u2060\ufeff]+|[\s\u200b-\u200d\u2060\ufeff]+$")
 

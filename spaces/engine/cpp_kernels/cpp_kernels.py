@@ -1,25 +1,14 @@
-"""The kernels in C++: compiled once a machine where there is a compiler, called through ctypes.
-
-It implements `Kernels`.
-"""
+"""The kernels in C++ for CPUs, called through ctypes; `library` compiles them. They implement `Kernels`."""
 
 import ctypes
-import hashlib
-import os
-import platform
-import shutil
-import subprocess
-import tempfile
 from collections.abc import Sequence
-from contextlib import suppress
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import torch
-from platformdirs import user_cache_path
 from torch import Tensor
 
+from spaces.engine.cpp_kernels.library import library as library
 from spaces.engine.kernels import (
     BackwardCoefficients,
     DepthwiseShape,
@@ -28,84 +17,17 @@ from spaces.engine.kernels import (
     SeparableStage,
     Value,
     WeightedImages,
+    pixel_stride,
 )
-from spaces.engine.torch_kernels import pixel_stride
 from spaces.engine.torch_statistics import backward_coefficients as backward_coefficients  # the rest of the family
 from spaces.engine.torch_statistics import forward_coefficients as forward_coefficients
 from spaces.engine.torch_statistics import normalization as normalization
 from spaces.engine.torch_statistics import summed_coefficients as summed_coefficients
 
-SOURCES = Path(__file__).with_name("source")
-FLAGS = ("-O3", "-march=native", "-std=c++17", "-fopenmp", "-fPIC", "-shared")
 NAME = "C++"
 LANES = 4  # the channels of an image must be a multiple of so many
 AT_ONCE = 1
 STORED, MEAN, POINTWISE = range(3)  # the kinds of terms in `node.hpp`
-
-
-def _processor() -> str:
-    """What `-march=native` looks at: a library that another processor compiled is not ours."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-        return "\n".join(sorted({line for line in lines if line.startswith(("model name", "flags", "Features"))}))
-    except OSError:
-        return platform.processor()
-
-
-def _compile(compiler: str, out: Path) -> None:
-    out.parent.mkdir(parents=True, exist_ok=True)
-    # Under another name first: a second process must never load stage a library.
-    with tempfile.TemporaryDirectory(dir=out.parent) as folder:
-        made = Path(folder) / out.name
-        subprocess.run(
-            [compiler, *FLAGS, str(SOURCES / "kernels.cpp"), "-o", str(made)],
-            check=True,
-            capture_output=True,
-            timeout=300,
-        )
-        os.replace(made, out)
-
-
-@cache
-def library() -> ctypes.CDLL | str:
-    """The compiled kernels, or in words why there are none. Compiles them where that was not yet done (seconds)."""
-    if os.environ.get("DARTBOARD_KERNELS") == "portable":
-        return "DARTBOARD_KERNELS=portable"
-    compiler = shutil.which(os.environ.get("CXX", "g++"))
-    if compiler is None:
-        return "no C++ compiler"
-    sources = [path.read_text(encoding="utf-8") for path in sorted(SOURCES.iterdir())]
-    text = "\n".join([*sources, compiler, *FLAGS, _processor()])
-    digest = hashlib.sha256(text.encode()).hexdigest()[:16]
-    out = user_cache_path("dartboard") / "kernels" / f"{digest}.so"
-    try:
-        if not out.exists():
-            _compile(compiler, out)
-        kernels = ctypes.CDLL(str(out))
-    except subprocess.CalledProcessError as error:
-        said = [line for line in error.stderr.decode(errors="replace").splitlines() if "error" in line]
-        return f"{compiler} failed: {said[0] if said else f'exit status {error.returncode}'}"
-    except subprocess.TimeoutExpired as error:
-        return f"{compiler} took more than {error.timeout:.0f} s"
-    except OSError as error:
-        return f"no compiled kernels at {out}: {error.strerror or error}"
-    keep_memory()
-    return kernels
-
-
-def keep_memory() -> None:
-    """Let this process keep the memory it frees: the C library would hand every large block back to the system.
-
-    A pass allocates hundreds of tensors of some megabytes. Handed back and asked for anew, each of their pages is first
-    touched again, which costs more than what is computed on it. Where the C library is not glibc nothing happens.
-    """
-    with suppress(AttributeError, OSError):
-        allocator = ctypes.CDLL(None).mallopt
-        for parameter, value in ((M_MMAP_MAX, 0), (M_TRIM_THRESHOLD, -1)):
-            allocator(ctypes.c_int(parameter), ctypes.c_int(value))
-
-
-M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # glibc's malloc.h
 
 
 def obstacle(device: str, dtype: torch.dtype, channels: int) -> str:
@@ -147,7 +69,7 @@ def _kernel(name: str, dtype: torch.dtype, count: int) -> "ctypes._NamedFuncPoin
 
 
 def _call(name: str, dtype: torch.dtype, *arguments: "int | ctypes.Array[Any] | None") -> None:
-    """Call a kernel with numbers, addresses (None: there is nothing) and arrays, whose addresses it is given."""
+    """Call a kernel with numbers, addresses (None: null) and arrays, which are passed by address."""
     words = [a if type(a) is int else 0 if a is None else ctypes.addressof(a) for a in arguments]  # type: ignore[arg-type]
     _kernel(name, dtype, len(words) + 1)(*words, torch.get_num_threads())
 
@@ -167,7 +89,7 @@ def moments(y: Tensor, means: Sequence[Tensor], variances: Sequence[Tensor]) -> 
 
 
 def _terms(terms: Sequence[Value]) -> tuple[int | ctypes.Array[Any], ...]:
-    """How many, of which kind, where they lie, and the matrices of those that have one."""
+    """The arguments for terms: count, kinds, addresses and strides, and the matrices of those that have one."""
     kinds: list[int] = []
     images: list[Tensor] = []
     matrices: list[Tensor | None] = []
@@ -221,17 +143,8 @@ def rectify(x: Tensor) -> Tensor:
 
 def rectify_backward(grad_output: Tensor, x: Tensor, gx: Tensor) -> None:
     """See `Kernels.rectify_backward`."""
-    _call(
-        "rectify_backward",
-        x.dtype,
-        _at(grad_output),
-        _at(x),
-        pixel_stride(x),
-        _pixels(x),
-        x.shape[-1],
-        _at(gx),
-        pixel_stride(gx),
-    )
+    where = (_at(grad_output), _at(x), pixel_stride(x), _pixels(x), x.shape[-1])
+    _call("rectify_backward", x.dtype, *where, _at(gx), pixel_stride(gx))
 
 
 def pool(x: Tensor, stride: int, *, largest: bool) -> Tensor:

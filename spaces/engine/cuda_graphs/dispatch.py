@@ -103,7 +103,7 @@ class Graphs:
         return (
             (images.shape, images.stride(), images.dtype),
             (net.engine, net.precision, net.training, is_frozen(net), torch.is_grad_enabled()),
-            (net.skip_dropout, net.beside is None),
+            (net.skip_dropout, net.active_auxiliary_weight is None),
             tuple(active.items()),
             tuple((weights[name].requires_grad, weights[name].dtype) for name in active),
             parameters is None,

@@ -55,7 +55,7 @@ class Graph:
         self.images = images.detach().clone()
         self.tables = [table.detach().clone().requires_grad_(table.requires_grad) for table in tables]
         self.parameters = [(p if own else p.clone()).data.requires_grad_() for p in parameters]
-        self.auxiliary = None if net.beside is None else images.new_empty((), dtype=torch.float64)
+        self.auxiliary = None if net.active_auxiliary_weight is None else images.new_empty((), dtype=torch.float64)
         self.copied = [x.data for x in (self.images, *self.tables, *(() if own else self.parameters))]
         self.replays = 0
         self.verified = False
@@ -96,7 +96,10 @@ class Graph:
         tables, parameters = self.split(tensors)
         if not self.verified:
             with restored_statistics(self.net):
-                expected = [self.compute(images, tables, parameters, self.net.beside), *clones(self.net.buffers())]
+                expected = [
+                    self.compute(images, tables, parameters, self.net.active_auxiliary_weight),
+                    *clones(self.net.buffers()),
+                ]
         torch._foreach_copy_(self.copied, [images, *tensors][: len(self.copied)])
         if self.auxiliary is not None:
             self.auxiliary.data.fill_(self.net.auxiliary_weight)
@@ -176,7 +179,7 @@ class Replayed(torch.autograd.Function):
     def forward(ctx: Any, graph: Graph, images: Tensor, *tensors: Tensor) -> Tensor:
         """A replay."""
         logits = graph.forward(images, tensors)
-        ctx.graph, ctx.replay, ctx.auxiliary = graph, graph.replays, graph.net.beside
+        ctx.graph, ctx.replay, ctx.auxiliary = graph, graph.replays, graph.net.active_auxiliary_weight
         ctx.save_for_backward(images, *tensors)
         return logits
 

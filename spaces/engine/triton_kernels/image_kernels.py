@@ -1,8 +1,8 @@
-"""The Triton kernels that pass over images.
+"""The Triton kernels that pass over images; `depthwise_kernels.py` has those of depthwise convolutions.
 
 Images are pixels by channels here: `ld` elements lie between a pixel and the next (so that a tensor may be a slice of
-wider ones), the channels of a pixel side by side. A program takes a tile of `P` pixels and `C` channels. What is
-summed over a batch is summed tile by tile; `statistics_kernels.py` adds up the tiles' sums.
+wider ones), the channels of a pixel side by side. A program takes a tile of `P` pixels and `C` channels. Sums
+over a batch are taken tile by tile; `statistics_kernels.py` adds up the tiles' sums.
 """
 
 import triton
@@ -10,15 +10,15 @@ import triton.language as tl
 
 
 @triton.jit
-def _tile(pixels, channels, P: tl.constexpr, C: tl.constexpr):
-    """Pixels `[P, 1]` and channels `[1, C]` of this program, and which of them there are."""
+def tile_of(pixels, channels, P: tl.constexpr, C: tl.constexpr):
+    """Pixels `[P, 1]` and channels `[1, C]` of this program, and which of them exist."""
     p = (tl.program_id(0).to(tl.int64) * P + tl.arange(0, P))[:, None]
     c = (tl.program_id(1) * C + tl.arange(0, C))[None, :]
     return p, c, (p < pixels) & (c < channels)
 
 
 @triton.jit
-def _put(parts, row, rows, channels, values, C: tl.constexpr):
+def put(parts, row, rows, channels, values, C: tl.constexpr):
     """Write a tile's `values` `[C]` to its place in `parts`, float64 `[tiles, rows, channels]`."""
     c = tl.program_id(1) * C + tl.arange(0, C)
     at = parts + (tl.program_id(0).to(tl.int64) * rows + row) * channels + c
@@ -31,7 +31,7 @@ def combine(
     BIASED: tl.constexpr, ADDED: tl.constexpr, P: tl.constexpr, C: tl.constexpr,
 ):  # fmt: skip
     """Write to out, or add, bias + Σ coefficient · term."""
-    p, c, inside = _tile(pixels, channels, P, C)
+    p, c, inside = tile_of(pixels, channels, P, C)
     at = out + p * ldo + c
     total = tl.load(at, mask=inside, other=0.0) if ADDED else tl.zeros((P, C), out.dtype.element_ty)
     if BIASED:
@@ -48,27 +48,27 @@ def reduce(
     WITH_G: tl.constexpr, P: tl.constexpr, C: tl.constexpr,
 ):  # fmt: skip
     """Each tile's Σ g · term, to the rows from `first` on; and its Σ g, to row 0."""
-    p, c, inside = _tile(pixels, channels, P, C)
+    p, c, inside = tile_of(pixels, channels, P, C)
     grad_output = tl.load(g + p * ldg + c, mask=inside, other=0.0)
     if WITH_G:
-        _put(parts, 0, rows, channels, tl.sum(grad_output, 0), C)
+        put(parts, 0, rows, channels, tl.sum(grad_output, 0), C)
     for t in tl.static_range(len(terms)):
         product = grad_output * tl.load(terms[t] + p * lds[t] + c, mask=inside, other=0.0)
-        _put(parts, first + t, rows, channels, tl.sum(product, 0), C)
+        put(parts, first + t, rows, channels, tl.sum(product, 0), C)
 
 
 @triton.jit
 def moments(ys, lds, parts, pixels, channels, P: tl.constexpr, C: tl.constexpr):
     """Each tile's mean of each of `ys` and its sum of squares around that: rows 2k and 2k + 1."""
-    p, c, inside = _tile(pixels, channels, P, C)
+    p, c, inside = tile_of(pixels, channels, P, C)
     count = tl.minimum(pixels - tl.program_id(0) * P, P)
     for k in tl.static_range(len(ys)):
         if tl.program_id(2) == k:
             y = tl.load(ys[k] + p * lds[k] + c, mask=inside, other=0.0)
             mean = tl.sum(y, 0) / count.to(y.dtype)
             apart = tl.where(inside, y - mean[None, :], 0.0)
-            _put(parts, 2 * k, 2 * len(ys), channels, mean, C)
-            _put(parts, 2 * k + 1, 2 * len(ys), channels, tl.sum(apart * apart, 0), C)
+            put(parts, 2 * k, 2 * len(ys), channels, mean, C)
+            put(parts, 2 * k + 1, 2 * len(ys), channels, tl.sum(apart * apart, 0), C)
 
 
 @triton.jit
@@ -77,7 +77,7 @@ def through_norm(
     P: tl.constexpr, C: tl.constexpr,
 ):  # fmt: skip
     """A g + B y + K of each member, to its out."""
-    p, c, inside = _tile(pixels, channels, P, C)
+    p, c, inside = tile_of(pixels, channels, P, C)
     there = c < channels
     for k in tl.static_range(len(gs)):
         if tl.program_id(2) == k:
@@ -92,20 +92,21 @@ def through_norm(
 @triton.jit
 def rectify(x, ld, out, pixels, channels, P: tl.constexpr, C: tl.constexpr):
     """Write relu(x) to out, without gaps between pixels."""
-    p, c, inside = _tile(pixels, channels, P, C)
+    p, c, inside = tile_of(pixels, channels, P, C)
     value = tl.load(x + p * ld + c, mask=inside, other=0.0)
-    tl.store(out + p * channels + c, _rectified(value), mask=inside)
+    tl.store(out + p * channels + c, rectified(value), mask=inside)
 
 
 @triton.jit
-def _rectified(x):
-    return tl.where(x <= 0, 0.0, x)  # what is not a number stays
+def rectified(x):
+    """ReLU; NaN stays NaN."""
+    return tl.where(x <= 0, 0.0, x)
 
 
 @triton.jit
 def rectify_backward(grad_outputs, x, ld, gx, ldg, pixels, channels, P: tl.constexpr, C: tl.constexpr):
-    """Add to gx what of all grad_outputs passes the ReLU of x."""
-    p, c, inside = _tile(pixels, channels, P, C)
+    """Add the gradient of the ReLU of x, for the sum of all grad_outputs, to gx."""
+    p, c, inside = tile_of(pixels, channels, P, C)
     value = tl.load(x + p * ld + c, mask=inside, other=0.0)
     total = tl.load(grad_outputs[0] + p * channels + c, mask=inside, other=0.0)
     for k in tl.static_range(1, len(grad_outputs)):
@@ -121,10 +122,10 @@ def pool(
 ):  # fmt: skip
     """Maximum or mean of 3 x 3 windows, of stride STRIDE, to `out` `[pixels, channels]`, pixels of `down` x `across`.
 
-    With PLACES instead the place of the maximum in its window, 0 … 8, to `which`: the first if there are several, and
-    the last that is not a number if there is such.
+    With PLACES, write instead the place of the maximum in its window, 0 … 8, to `which`: the first of several, or the
+    last NaN if there is one.
     """
-    p, c, inside = _tile(pixels, channels, P, C)
+    p, c, inside = tile_of(pixels, channels, P, C)
     image, row, column = p // (down * across), p // across % down, p % across
     best = tl.full((P, C), float("-inf") if LARGEST else 0.0, x.dtype.element_ty)
     place = tl.full((P, C), -1, tl.int32)
@@ -143,7 +144,7 @@ def pool(
     if PLACES:
         tl.store(which + p * channels + c, place.to(tl.int8), mask=inside)
     else:
-        # Outside the image nothing is stored, so there a count of none does no harm.
+        # Outside the image nothing is stored, so a count of 0 does no harm there.
         tl.store(out + p * channels + c, best if LARGEST else best / tl.maximum(count, 1.0), mask=inside)
 
 
@@ -152,13 +153,13 @@ def pool_backward(
     grad_output, which, gx, ldg, pixels, channels, height, width, down, across,
     STRIDE: tl.constexpr, LARGEST: tl.constexpr, P: tl.constexpr, C: tl.constexpr,
 ):  # fmt: skip
-    """Add to gx what comes back from the windows, of `down` x `across` an image, that each pixel lies in."""
-    p, c, inside = _tile(pixels, channels, P, C)
+    """Add to gx the gradients of the windows, `down` x `across` in each image, that each pixel lies in."""
+    p, c, inside = tile_of(pixels, channels, P, C)
     image, row, column = p // (height * width), p // width % height, p % width
     at = gx + p * ldg + c
     total = tl.load(at, mask=inside, other=0.0)
     for k in tl.static_range(9):
-        # Twice over where the stride is 2: only whole numbers are windows.
+        # In units of 1 / stride: at stride 2 only even places are windows.
         y, z = row + 1 - k // 3, column + 1 - k % 3
         there = inside & (y >= 0) & (z >= 0) & (y % STRIDE == 0) & (z % STRIDE == 0)
         y, z = y // STRIDE, z // STRIDE
@@ -172,146 +173,3 @@ def pool_backward(
             columns = tl.minimum(z * STRIDE + 2, width) - tl.maximum(z * STRIDE - 1, 0)
             total += tl.where(there, value / tl.maximum(rows * columns, 1).to(value.dtype), 0.0)
     tl.store(at, total, mask=inside)
-
-
-@triton.jit
-def _scale_and_shift(scales, shifts, k: tl.constexpr, c, channels, NORMED: tl.constexpr):
-    """Scale and shift of a member's x: 1 and 0 where it is not normalised."""
-    if NORMED:
-        scale = tl.load(scales[k] + c, mask=c < channels, other=0.0)
-        shift = tl.load(shifts[k] + c, mask=c < channels, other=0.0)
-    else:
-        scale, shift = 1.0, 0.0
-    return scale, shift
-
-
-@triton.jit
-def _tap(
-    x, ld, scale, shift, c, inside, image, row, column, tap, height, width,
-    SIZE: tl.constexpr, DILATION: tl.constexpr, STRIDE: tl.constexpr, NORMED: tl.constexpr,
-):  # fmt: skip
-    """What of relu(scale · x + shift) a tap of a depthwise kernel sees, for each pixel of its result."""
-    y = row * STRIDE + (tap // SIZE - SIZE // 2) * DILATION
-    z = column * STRIDE + (tap % SIZE - SIZE // 2) * DILATION
-    there = inside & (y >= 0) & (y < height) & (z >= 0) & (z < width)
-    value = tl.load(x + ((image * height + y) * width + z) * ld + c, mask=there, other=0.0)
-    if NORMED:
-        value = tl.where(there, value * scale + shift, 0.0)
-    return _rectified(value)
-
-
-@triton.jit
-def depthwise(
-    xs, lds, scales, shifts, kernels, outs, pixels, channels, height, width, down, across,
-    SIZE: tl.constexpr, DILATION: tl.constexpr, STRIDE: tl.constexpr, NORMED: tl.constexpr,
-    P: tl.constexpr, C: tl.constexpr,
-):  # fmt: skip
-    """relu(scale · x + shift) of each member through its depthwise kernel `[channels, SIZE, SIZE]`, to its out."""
-    p, c, inside = _tile(pixels, channels, P, C)
-    image, row, column = p // (down * across), p // across % down, p % across
-    for k in tl.static_range(len(xs)):
-        if tl.program_id(2) == k:
-            scale, shift = _scale_and_shift(scales, shifts, k, c, channels, NORMED)
-            total = tl.zeros((P, C), outs[k].dtype.element_ty)
-            for tap in range(SIZE * SIZE):
-                value = _tap(
-                    xs[k], lds[k], scale, shift, c, inside, image, row, column, tap, height, width,
-                    SIZE, DILATION, STRIDE, NORMED,
-                )  # fmt: skip
-                total += value * tl.load(kernels[k] + c * (SIZE * SIZE) + tap, mask=c < channels, other=0.0)
-            tl.store(outs[k] + p * channels + c, total, mask=inside)
-
-
-@triton.jit
-def depthwise_weights(
-    grad_outputs, xs, lds, scales, shifts, parts, pixels, channels, height, width, down, across,
-    SIZE: tl.constexpr, DILATION: tl.constexpr, STRIDE: tl.constexpr, NORMED: tl.constexpr,
-    P: tl.constexpr, C: tl.constexpr,
-):  # fmt: skip
-    """Each tile's part of the gradient of each member's kernel: a row a tap."""
-    p, c, inside = _tile(pixels, channels, P, C)
-    image, row, column = p // (down * across), p // across % down, p % across
-    for k in tl.static_range(len(xs)):
-        if tl.program_id(2) == k:
-            scale, shift = _scale_and_shift(scales, shifts, k, c, channels, NORMED)
-            grad_output = tl.load(grad_outputs[k] + p * channels + c, mask=inside, other=0.0)
-            for tap in range(SIZE * SIZE):
-                value = _tap(
-                    xs[k], lds[k], scale, shift, c, inside, image, row, column, tap, height, width,
-                    SIZE, DILATION, STRIDE, NORMED,
-                )  # fmt: skip
-                place = k * SIZE * SIZE + tap
-                _put(parts, place, len(xs) * SIZE * SIZE, channels, tl.sum(grad_output * value, 0), C)
-
-
-@triton.jit
-def _transposed(
-    grad_output, kernel, c, channels, inside, image, row, column, down, across,
-    SIZE: tl.constexpr, DILATION: tl.constexpr, STRIDE: tl.constexpr, P: tl.constexpr, C: tl.constexpr,
-):  # fmt: skip
-    """What comes back through a depthwise kernel to each pixel of its input."""
-    total = tl.zeros((P, C), grad_output.dtype.element_ty)
-    for tap in range(SIZE * SIZE):
-        y = row - (tap // SIZE - SIZE // 2) * DILATION
-        z = column - (tap % SIZE - SIZE // 2) * DILATION
-        there = inside & (y >= 0) & (z >= 0) & (y % STRIDE == 0) & (z % STRIDE == 0)
-        y, z = y // STRIDE, z // STRIDE
-        there = there & (y < down) & (z < across)
-        value = tl.load(grad_output + ((image * down + y) * across + z) * channels + c, mask=there, other=0.0)
-        total += value * tl.load(kernel + c * (SIZE * SIZE) + tap, mask=c < channels, other=0.0)
-    return total
-
-
-@triton.jit
-def depthwise_back(
-    grad_outputs, kernels, x, ld, gx, ldg, pixels, channels, height, width, down, across,
-    SIZE: tl.constexpr, DILATION: tl.constexpr, STRIDE: tl.constexpr, P: tl.constexpr, C: tl.constexpr,
-):  # fmt: skip
-    """Add to gx what comes back from all members, which read relu(x)."""
-    p, c, inside = _tile(pixels, channels, P, C)
-    image, row, column = p // (height * width), p // width % height, p % width
-    total = tl.zeros((P, C), gx.dtype.element_ty)
-    for k in tl.static_range(len(grad_outputs)):
-        total += _transposed(
-            grad_outputs[k],
-            kernels[k],
-            c,
-            channels,
-            inside,
-            image,
-            row,
-            column,
-            down,
-            across,
-            SIZE,
-            DILATION,
-            STRIDE,
-            P,
-            C,
-        )
-    value = tl.load(x + p * ld + c, mask=inside, other=0.0)
-    at = gx + p * ldg + c
-    tl.store(at, tl.where(value <= 0, 0.0, total) + tl.load(at, mask=inside, other=0.0), mask=inside)
-
-
-@triton.jit
-def depthwise_back_each(
-    grad_outputs, kernels, xs, lds, scales, shifts, gxs, parts, rows, pixels, channels, height, width, down, across,
-    SIZE: tl.constexpr, DILATION: tl.constexpr, STRIDE: tl.constexpr, NORMED: tl.constexpr,
-    P: tl.constexpr, C: tl.constexpr,
-):  # fmt: skip
-    """Write what comes back to each member's scale · x + shift, and each tile's Σ of it and of its product with x."""
-    p, c, inside = _tile(pixels, channels, P, C)
-    image, row, column = p // (height * width), p // width % height, p % width
-    for k in tl.static_range(len(grad_outputs)):
-        if tl.program_id(2) == k:
-            total = _transposed(
-                grad_outputs[k], kernels[k], c, channels, inside, image, row, column, down, across,
-                SIZE, DILATION, STRIDE, P, C,
-            )  # fmt: skip
-            scale, shift = _scale_and_shift(scales, shifts, k, c, channels, NORMED)
-            value = tl.load(xs[k] + p * lds[k] + c, mask=inside, other=0.0)
-            total = tl.where(value * scale + shift <= 0, 0.0, total)
-            tl.store(gxs[k] + p * channels + c, total, mask=inside)
-            _put(parts[k], 0, rows, channels, tl.sum(total, 0), C)
-            _put(parts[k], 1, rows, channels, tl.sum(total * value, 0), C)

@@ -1,4 +1,4 @@
-"""The Triton kernels for what is known of an image's channels: moments, and what batch norm makes of them.
+"""The Triton kernels for statistics of an image's channels: moments, and batch norm's coefficients.
 
 `spaces/engine/batch_statistics.py` has the mathematics.
 What was summed tile by tile, `parts` float64 `[tiles, rows, channels]`, is added
@@ -23,7 +23,7 @@ def _tile_sum(parts, row, rows, tiles, channels, c, there, TILES: tl.constexpr, 
 
 @triton.jit
 def _channels(channels, C: tl.constexpr):
-    """The channels `[C]` of this program, and which of them there are."""
+    """The channels `[C]` of this program, and which of them exist."""
     c = tl.program_id(0) * C + tl.arange(0, C)
     return c, c < channels
 
@@ -36,7 +36,7 @@ def _row(table, row, width, c, there, WIDE: tl.constexpr):
 
 
 @triton.jit
-def _spread(variance, eps, row, channels, c, there):
+def _inverse_deviation(variance, eps, row, channels, c, there):
     """1 / standard deviation."""
     return 1.0 / tl.sqrt(tl.load(variance + row * channels + c, mask=there, other=1.0) + tl.load(eps + row))
 
@@ -46,9 +46,9 @@ def merge(
     parts, means, variances, tiles, members, pixels, channels,
     SAME: tl.constexpr, P: tl.constexpr, TILES: tl.constexpr, C: tl.constexpr,
 ):  # fmt: skip
-    """Mean and variance of the whole, of what `moments` found in tiles of `P` pixels (Chan, Golub & LeVeque, 1983).
+    """Mean and variance of the whole, from those of tiles of `P` pixels by `moments` (Chan, Golub & LeVeque, 1983).
 
-    Those of each member to a place of its own, or those of the one there is to all places that are the SAME.
+    Writes those of each member to a place of its own, or those of the only member to all places (SAME).
     """
     c, there = _channels(channels, C)
     member = tl.program_id(1)
@@ -86,7 +86,7 @@ def forward_coefficients(
     for row in range(rows):
         weight = tl.load(weights + row)
         scaled = weight * _row(scale, row, width, c, there, WIDE)
-        coefficient = scaled * _spread(variance, eps, row, channels, c, there)
+        coefficient = scaled * _inverse_deviation(variance, eps, row, channels, c, there)
         m = tl.load(mean + row * channels + c, mask=there, other=0.0)
         bias += weight * _row(shift, row, width, c, there, WIDE) - coefficient * m
         tl.store(out + row * channels + c, coefficient, mask=there)
@@ -98,7 +98,7 @@ def normalization(mean, variance, eps, scale, shift, out, rows, channels, AFFINE
     """γ s of each row, and of each β - m γ s: `[2, rows, channels]`."""
     c, there = _channels(channels, C)
     row = tl.program_id(1)
-    factor = _spread(variance, eps, row, channels, c, there)
+    factor = _inverse_deviation(variance, eps, row, channels, c, there)
     offset = -tl.load(mean + row * channels + c, mask=there, other=0.0) * factor
     if AFFINE:
         gamma = _row(scale, row, channels, c, there, True)
@@ -113,9 +113,9 @@ def backward_coefficients(
     of_scale, of_shift, channels, SHARED: tl.constexpr, WEIGHED: tl.constexpr, SCALED: tl.constexpr,
     LEARNT: tl.constexpr, WIDE: tl.constexpr, TILES: tl.constexpr, C: tl.constexpr,
 ):  # fmt: skip
-    """A, B and K of each row, `[rows, 3, channels]`; ∂L/∂w where it is WEIGHED, ∂L/∂γ and ∂L/∂β where they are LEARNT.
+    """A, B and K of each row, `[rows, 3, channels]`; ∂L/∂w if WEIGHED, ∂L/∂γ and ∂L/∂β if LEARNT.
 
-    The sums are q and then d of each row if that is SHARED, else q and d of each row in turn.
+    The sums are q, then d of each row if q is SHARED; else q and d of each row in turn.
     """
     row = tl.program_id(0)
     total = tl.zeros((C,), tl.float64)
@@ -125,7 +125,7 @@ def backward_coefficients(
         q = _tile_sum(parts, 0 if SHARED else 2 * row, of_parts, tiles, channels, c, there, TILES, C)
         d = _tile_sum(parts, (row if SHARED else 2 * row) + 1, of_parts, tiles, channels, c, there, TILES, C)
         m = tl.load(mean + row * channels + c, mask=there, other=0.0)
-        s = _spread(variance, eps, row, channels, c, there)
+        s = _inverse_deviation(variance, eps, row, channels, c, there)
         p = (d - m * q) * s
         of_gradient = s
         if SCALED:

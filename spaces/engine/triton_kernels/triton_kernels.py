@@ -1,7 +1,7 @@
-"""The pieces of a fast cell on NVIDIA GPUs: in Triton what is bound by memory; dense convolutions are torch's.
+"""The kernels for NVIDIA GPUs: Triton for what is bound by memory, torch for dense convolutions.
 
-It implements `Kernels`; the kernels stand in `image_kernels.py` and `statistics_kernels.py`, and Triton
-compiles them as they are called.
+They implement `Kernels`; the kernels are in `image_kernels.py`, `depthwise_kernels.py` and `statistics_kernels.py`,
+and Triton compiles them when they are first called.
 """
 
 import os
@@ -15,16 +15,19 @@ import torch
 from torch import Tensor
 
 from spaces.engine import self_test, torch_kernels
-from spaces.engine.kernels import BackwardCoefficients, Kernels, SeparableStage, Value, WeightedImages
-from spaces.engine.torch_kernels import (
+from spaces.engine.kernels import (
+    BackwardCoefficients,
+    Kernels,
+    SeparableStage,
+    Value,
+    WeightedImages,
     channels_first,
     channels_last,
-    convolution_backward,
     pixel_stride,
     pixel_strides,
-    stacks,
 )
-from spaces.engine.triton_kernels.triton_launch import TERMS, compiled, on_tiles, parts, some
+from spaces.engine.torch_kernels import convolution_backward, stacks
+from spaces.engine.triton_kernels.triton_launch import TERMS, chunks, compiled, on_tiles, partial_sums
 from spaces.engine.triton_kernels.triton_statistics import backward_coefficients as backward_coefficients  # the rest
 from spaces.engine.triton_kernels.triton_statistics import forward_coefficients as forward_coefficients
 from spaces.engine.triton_kernels.triton_statistics import moments as moments
@@ -33,16 +36,15 @@ from spaces.engine.triton_kernels.triton_statistics import normalization as norm
 from spaces.engine.triton_kernels.triton_statistics import summed_coefficients as summed_coefficients
 
 NAME = "Triton"
-OLDEST = (8, 0)  # the compute capability from which on the kernels are known to compile
+OLDEST = (8, 0)  # the lowest compute capability for which the kernels are known to compile
 AT_ONCE = TERMS  # see `torch_kernels.AT_ONCE`
 
 
 @cache
 def library() -> SimpleNamespace | str:
-    """The kernels for this process's GPU, or in words why there are none.
+    """The kernels for this process's GPU, or the reason why there are none.
 
-    At the first call the GPU has to prove them: what they compute there must be what float64 gives on the CPU. It
-    compiles them where that was not yet done.
+    The first call compiles them and runs the self-test: their results must be those of float64 on the CPU.
     """
     if os.environ.get("DARTBOARD_KERNELS") == "portable":
         return "DARTBOARD_KERNELS=portable"
@@ -54,7 +56,7 @@ def library() -> SimpleNamespace | str:
         return kernels
     try:
         wrong = self_test.disagreement(cast(Kernels, sys.modules[__name__]), torch.device("cuda"))
-    except Exception as error:  # of Triton's compiler, of the C compiler that it wants, of the driver
+    except Exception as error:  # of Triton's compiler, of the C compiler that it needs, of the driver
         return f"Triton failed: {type(error).__name__}: {str(error).strip().partition(chr(10))[0]}"
     return f"Triton's {wrong} on this GPU is not what float64 gives on the CPU" if wrong else kernels
 
@@ -72,8 +74,8 @@ def reduce(g: Tensor, terms: Sequence[Value]) -> tuple[Tensor, list[Tensor | Non
     """See `Kernels.reduce`. All values are stored here."""
     if not terms:
         return torch_kernels.reduce(g, terms)[0][None], []
-    sums = parts(g, 1 + len(terms))
-    for each in some(len(terms)):
+    sums = partial_sums(g, 1 + len(terms))
+    for each in chunks(len(terms)):
         images = tuple(terms[each])
         where = (images, pixel_strides(images), sums, 1 + each.start, 1 + len(terms))
         on_tiles("reduce", g, g, pixel_stride(g), *where, WITH_G=each.start == 0)
@@ -91,7 +93,7 @@ def combine(
     """See `Kernels.combine`."""
     if not terms:
         torch_kernels.combine(terms, coefficients, bias, out, accumulate=accumulate)
-    for each in some(len(terms)):
+    for each in chunks(len(terms)):
         images, first = tuple(terms[each]), each.start == 0
         where = (tuple(coefficients[each]), bias if first else None, out, pixel_stride(out))
         biased, added = first and bias is not None, accumulate or not first
@@ -200,8 +202,8 @@ def _through_norm(
     coefficients: Sequence[BackwardCoefficients],
     outs: Sequence[Tensor],
 ) -> None:
-    """A g + B y + K of each member to its out, all of which have one spacing."""
-    for each in some(len(values)):
+    """A g + B y + K of each member to its out; all outs have one pixel stride."""
+    for each in chunks(len(values)):
         gs, ys, into = (tuple(of[each]) for of in (gradients, values, outs))
         where = (*zip(*coefficients[each], strict=True), into, pixel_stride(into[0]))
         on_tiles("through_norm", ys[0], gs, pixel_strides(gs), ys, pixel_strides(ys), *where, members=len(gs))
@@ -233,15 +235,15 @@ def separable_backward(
     back = values[0].new_empty(len(values), *values[0].shape)
     _through_norm(gradients, values, coefficients, back.unbind())
     of_middle = torch.bmm(back.flatten(1, 3), _matrices(stages)).view(back.shape)
-    sums = None if isinstance(gx, Tensor) else parts(stages[0].x, 2 * len(stages))
+    sums = None if isinstance(gx, Tensor) else partial_sums(stages[0].x, 2 * len(stages))
     found: list[Tensor | None] = [None] * (2 * len(stages))
     if weights:
         products = torch.bmm(back.flatten(1, 3).mT, _depthwise(stages).flatten(1, 3))
         found[1::2] = [of.view_as(stage.pointwise) for of, stage in zip(products, stages, strict=True)]
-    for places, what in _alike(stages):
+    for places, what in _by_form(stages):
         members = [stages[place] for place in places]
         passed, kernels = tuple(of_middle[place] for place in places), _kernels(members)
-        if isinstance(gx, Tensor):  # which all of them read the ReLU of the same x for
+        if isinstance(gx, Tensor):  # all of them read the ReLU of the same x
             x, form = members[0].x, {key: what[key] for key in what if key != "NORMED"}
             on_tiles("depthwise_back", x, passed, kernels, x, pixel_stride(x), gx, pixel_stride(gx), **form)
         else:
@@ -251,7 +253,7 @@ def separable_backward(
             on_tiles("depthwise_back_each", members[0].x, passed, kernels, *where, members=len(places), **what)
         if weights:
             taps = members[0].form.kernel ** 2
-            each = parts(passed[0], taps * len(places))
+            each = partial_sums(passed[0], taps * len(places))
             where = (passed, *_inputs(members), each)
             on_tiles("depthwise_weights", passed[0], *where, members=len(places), **what)
             for place, of_kernel in zip(places, tap_sums(each, taps, kernels[0]), strict=True):
@@ -260,19 +262,19 @@ def separable_backward(
 
 
 def _depthwise(stages: Sequence[SeparableStage]) -> Tensor:
-    """What stands between the depthwise and the pointwise kernels: `[stages, N, H', W', C]`."""
+    """The output of the depthwise convolutions: `[stages, N, H', W', C]`."""
     x, stride = stages[0].x, stages[0].form.stride
     images, height, width, channels = x.shape
     out = x.new_empty(len(stages), images, -(-height // stride), -(-width // stride), channels)
-    for places, what in _alike(stages):
+    for places, what in _by_form(stages):
         members, outs = [stages[place] for place in places], tuple(out[place] for place in places)
         where = (*_inputs(members), _kernels(members), outs)
         on_tiles("depthwise", out[0], *where, members=len(places), **what)
     return out
 
 
-def _alike(stages: Sequence[SeparableStage]) -> Iterator[tuple[list[int], dict[str, int]]]:
-    """The places of stages of one form, as many as a launch takes, and what their kernels have to know of it."""
+def _by_form(stages: Sequence[SeparableStage]) -> Iterator[tuple[list[int], dict[str, int]]]:
+    """The places of stages of one form, as many as a launch takes, and the arguments that describe the form."""
     height, width = stages[0].x.shape[1:3]
     for form in dict.fromkeys(stage.form for stage in stages):
         places = [place for place, stage in enumerate(stages) if stage.form == form]
@@ -283,12 +285,12 @@ def _alike(stages: Sequence[SeparableStage]) -> Iterator[tuple[list[int], dict[s
             "across": -(-width // form.stride),
         }
         what = {"SIZE": form.kernel, "DILATION": form.dilation, "STRIDE": form.stride}
-        for each in some(len(places)):
+        for each in chunks(len(places)):
             yield places[each], {**sizes, **what, "NORMED": stages[0].scale is not None}
 
 
 def _inputs(stages: Sequence[SeparableStage]) -> tuple[object, ...]:
-    """What the stages read: images, their spacings, scales and shifts."""
+    """The inputs of the stages: images, their pixel strides, scales and shifts."""
     xs, scales, shifts = zip(*(stage[:3] for stage in stages), strict=True)
     return xs, pixel_strides(xs), *((scales, shifts) if scales[0] is not None else (None, None))
 

@@ -1,7 +1,7 @@
-"""What is known of an image's channels, on NVIDIA GPUs: moments, and what batch norm makes of them, in Triton.
+"""Statistics of an image's channels in Triton, for NVIDIA GPUs: moments, and batch norm's coefficients.
 
-It implements a part of `Kernels`. What a batch sums up to is handed on as its tiles' sums, which the kernel that
-wants them adds up.
+It implements a part of `Kernels`. Sums over a batch stay sums of tiles, which the kernel that
+reads them adds up.
 """
 
 from collections.abc import Sequence
@@ -9,16 +9,15 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from spaces.engine.kernels import BackwardCoefficients, NormGradients, Norms
-from spaces.engine.torch_kernels import pixel_strides
+from spaces.engine.kernels import BackwardCoefficients, NormGradients, Norms, pixel_strides
 from spaces.engine.triton_kernels.triton_launch import (
     MERGED,
+    chunks,
     on_channels,
     on_rows,
     on_tiles,
-    parts,
+    partial_sums,
     pixel_count,
-    some,
     tile,
 )
 
@@ -30,14 +29,14 @@ def moments(y: Tensor, means: Sequence[Tensor], variances: Sequence[Tensor]) -> 
 
 def moments_of(ys: Sequence[Tensor], means: Sequence[Tensor], variances: Sequence[Tensor]) -> None:
     """The mean and variance of each of `ys`, all of one shape."""
-    for each in some(len(ys)):
+    for each in chunks(len(ys)):
         _moments(ys[each], means[each], variances[each])
 
 
 def _moments(ys: Sequence[Tensor], means: Sequence[Tensor], variances: Sequence[Tensor]) -> None:
-    """Of one of `ys` to all places, or of each to one."""
+    """Those of the one image to all places, or of each of several to its own."""
     y, count = ys[0], len(ys)
-    found = parts(y, 2 * count)
+    found = partial_sums(y, 2 * count)
     on_tiles("moments", y, tuple(ys), pixel_strides(ys), found, members=count)
     sizes = {"pixels": pixel_count(y), "P": tile(y.shape[-1])[0], "TILES": MERGED}
     where = (found, tuple(means), tuple(variances), len(found), count)
@@ -78,7 +77,7 @@ def backward_coefficients(
     *,
     learnt: bool,
 ) -> NormGradients:
-    """See `Kernels.backward_coefficients`. The sums are those of tiles."""
+    """See `Kernels.backward_coefficients`. Takes the sums of tiles."""
     rows, channels = norms.mean.shape
     out = sums.new_empty(rows, 3, channels, dtype=dtype)
     of_weights = sums.new_empty(rows) if weights is not None else None
@@ -102,7 +101,7 @@ def summed_coefficients(coefficients: Sequence[BackwardCoefficients]) -> tuple[T
 
 
 def tap_sums(sums: Tensor, taps: int, like: Tensor) -> Tensor:
-    """The gradients of depthwise kernels `like` one, of their tiles' sums `[tiles, members · taps, C]`."""
+    """The gradients of depthwise kernels shaped `like` one, from the sums of tiles `[tiles, members · taps, C]`."""
     rows = sums.shape[1]
     out = like.new_empty(rows // taps, *like.shape)
     on_channels("tap_sums", sums, sums, out, len(sums), rows, members=rows, TAPS=taps, TILES=MERGED)

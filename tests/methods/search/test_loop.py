@@ -35,15 +35,26 @@ def same(one: Search, other: Search) -> bool:
     return equal(*buffers)
 
 
+EVERYWHERE = ("darts-1st", "random")
+"""Methods that the default run searches by in every space."""
+
+TWO_KINDS = (
+    *("darts-2nd", "darts-minus", "darts+fimt+crb", "lambda-darts", "p-darts", "pr-darts", "rarts", "sdarts-rs"),
+)
+"""Methods that it also searches by in a space of normal and reduction cells: one for each kind of step."""
+
+
 def pairs() -> list[object]:
-    """Every method on every space that it declares; beyond one space of each family, only the simplest are fast."""
-    simple, pairs = ("darts-1st", "darts+es", "random"), []
+    """Every method on every space that it declares. The default run has a part of them, but every method."""
+    pairs = []
     for method in METHODS:
         spaces = get_method(method).spaces
-        fast = [space for space in ("nats-tss", "s1") if space in spaces] or [s for s in spaces if s != "darts"][:1]
-        fast = fast or list(spaces[:1])
-        slow = [space for space in spaces if method not in simple and space not in fast]
-        pairs += [pytest.param(method, s, marks=[pytest.mark.slow] if s in slow else []) for s in spaces]
+        small = next((space for space in ("s1", "s2") if space in spaces), spaces[0])
+        common = {"nats-tss"} if "nats-tss" in spaces else {small}
+        if method in TWO_KINDS:
+            common.add(small)
+        common = set(spaces) if method in EVERYWHERE else common
+        pairs += [pytest.param(method, s, marks=[] if s in common else [pytest.mark.slow]) for s in spaces]
     return pairs
 
 
@@ -65,15 +76,19 @@ def finite_gradients() -> Iterator[list[int]]:
 @pytest.mark.parametrize(("method", "space"), pairs())
 def test_conformance(make_search: Callable[..., Search], finite_gradients: list[int], method: str, space: str) -> None:
     """Finite gradients, the right shapes, a genotype that round-trips, and determinism across an interruption."""
-    whole = make_search(method, space)
-    rows = list(whole)
+    whole, buffer = make_search(method, space), io.BytesIO()
+    for _ in range(3):  # into the second epoch, or to the end of a search that stops early
+        if not whole.done:
+            whole.advance()
+    torch.save(whole.state_dict(), buffer)
+    list(whole)
+    rows = whole.history
     assert len(finite_gradients) >= whole.steps_taken
     assert all(finite_gradients)
     masks, weights, alpha = get_space(space).mask, whole.learner.weights(), whole.learner.alpha()
     assert all(weights[kind].shape[-2:] == masks[kind].shape for kind in masks)
     assert all(alpha[kind].shape == masks[kind].shape for kind in alpha)
     assert rows
-    assert rows == whole.history
     for row in rows:
         assert all(torch.isfinite(torch.tensor(row[key])) for key in ("train_loss", "valid_loss", "discrete_accuracy"))
         parsed = get_space(space).parse(row["genotype"])
@@ -83,17 +98,20 @@ def test_conformance(make_search: Callable[..., Search], finite_gradients: list[
             assert len(row[f"weights.{kind}"]) == mask.numel()
             assert all(map(math.isfinite, row[f"weights.{kind}"] + row.get(f"alpha.{kind}", [])))
 
-    torch.randn(7)  # the global generator is nobody's business
-    interrupted = make_search(method, space)
-    for _ in range(3):  # into the second epoch, or the end of an early-stopped search
-        if not interrupted.done:
-            interrupted.advance()
-    buffer = io.BytesIO()
-    torch.save(interrupted.state_dict(), buffer)
+    torch.randn(7)  # no search depends on the global generator
     resumed = make_search(method, space)
     resumed.load_state_dict(torch.load(io.BytesIO(buffer.getvalue()), weights_only=True))
     list(resumed)
     assert same(whole, resumed)
+
+
+@pytest.mark.parametrize("method", ["lambda-sdarts-rs", pytest.param("p-darts", marks=pytest.mark.slow)])
+def test_equal_seeds_give_equal_searches(make_search: Callable[..., Search], method: str) -> None:
+    one, other = make_search(method, "nats-tss"), make_search(method, "nats-tss")
+    list(one)
+    torch.randn(7)
+    list(other)
+    assert same(one, other)
 
 
 def test_seeds_differ(make_search: Callable[..., Search]) -> None:

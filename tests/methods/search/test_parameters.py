@@ -69,8 +69,8 @@ def test_pieces_of_other_papers_take_further_parameters(make_search: Any, method
 
 def test_every_probe_measures_such_a_search(make_search: Any, method: str) -> None:
     watched = [Watched(get_probe(name)) for name in PROBES]
-    row = list(make_search(get_method(method), "s2", probes=watched, cells=5))[-1]
-    space = get_space("s2")
+    row = list(make_search(get_method(method), "nats-tss", probes=watched, cells=2, epochs=1))[-1]
+    space = get_space("nats-tss")
     tables = sum(int(mask.sum()) for mask in space.mask.values())
     edges = sum(len(own) for own in space.edges.values())
     assert len(row["probe.hessian.spectrum"]) == tables + edges
@@ -81,7 +81,7 @@ def test_the_hessian_in_further_parameters_is_that_of_differences(
 ) -> None:
     """In float64, along a direction that moves tables and edges together."""
     own: Any = get_method(method)
-    step = make_step("darts-1st", "s2")
+    step = make_step("darts-1st", "s2", cells=3, channels=2)
     edges = {f"{kind}.edges": torch.zeros(len(rows), dtype=torch.float64) for kind, rows in step.space.edges.items()}
     alpha = {name: value.detach().requires_grad_() for name, value in {**step.alpha, **edges}.items()}
     step = replace(step, alpha=alpha, relaxation=own.relaxation)

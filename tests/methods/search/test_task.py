@@ -23,7 +23,19 @@ from suite.store import load_frames
 
 GUIDE = Path(__file__).parents[3] / "docs" / "adding-a-task.md"
 BLOCKS = re.findall(r"```python\n(.*?)```", GUIDE.read_text(encoding="utf-8"), re.DOTALL)
-SMALL = ["--set", "epochs=2", "--set", "images=64", "--set", "evaluate.epochs=1"]
+SMALL = [
+    word
+    for change in (
+        "epochs=2",
+        "images=32",
+        "batch_size=8",
+        "channels=4",
+        "cells=3",
+        "evaluate.epochs=1",
+        "evaluate.channels=4",
+    )
+    for word in ("--set", change)
+]
 
 
 @pytest.fixture(params=[0, 1], ids=["regression", "rotation"])

@@ -99,24 +99,19 @@ def test_statements_say_what_is_missing(study, space_of) -> None:
     judged, results = made(study, space_of, [("s", [1, 1])] * 2, lambda trial, epoch: 0.0)
     words = statements(scores(judged, results), alarms(judged, results, space_of))
     assert words[0].startswith("No probe is scored")
-    assert words[1] == (
-        "The rule eigenvalue (R-DARTS) cannot be judged: no trial has what it reads, the dominant eigenvalue after "
-        "every second epoch, for 22 epochs or more."
-    )
-    assert words[2].startswith("The rule skips (DARTS+) had no collapse to call, and gave a false alarm in 0 of 2 heal")
+    assert words[1].startswith("The rule eigenvalue (R-DARTS) cannot be judged")
+    assert "for 22 epochs or more" in words[1]
+    assert words[2].startswith("The rule skips (DARTS+) had no collapse")
+    assert "a false alarm in 0 of 2 healthy trials" in words[2]
     judged, results = made(study, space_of, [("s", [1, 1, 5]), ("s", [1] * 3)], lambda trial, epoch: float(trial))
     words = statements(scores(judged, results), alarms(judged, results, space_of))
     assert words[0].startswith(f"{PROBE} ranks best, 2 epochs ahead: area 1.00 over 1 collapse and 1 pair. ")
     assert words[1].startswith("Only one study")
-    assert words[3] == (
-        "The rule skips (DARTS+) called 0 of 1 collapse before it began, and gave a false alarm in 0 of 1 healthy "
-        "trial."
-    )
+    assert "the onset of 0 of 1 collapse" in words[3]
+    assert "a false alarm in 0 of 1 healthy trial" in words[3]
     judged, results = made(study, space_of, [("s", [2, 5])] * 2, lambda trial, epoch: 0.0)
-    assert statements(scores(judged, results), alarms(judged, results, space_of))[2] == (
-        "The rule skips (DARTS+) called 2 of 2 collapses before they began, in the median 1 epoch ahead; no trial was "
-        "healthy, so nothing is known of false alarms."
-    )
+    words = statements(scores(judged, results), alarms(judged, results, space_of))
+    assert "the onset of 2 of 2 collapses, a median of 1 epoch ahead; no trial was healthy" in words[2]
 
 
 def test_skip_rule_and_its_count(study, space_of) -> None:

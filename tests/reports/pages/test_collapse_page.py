@@ -73,7 +73,7 @@ def test_the_trials_page_shows_it(site, watched) -> None:
     overview = (site / "collapse.html").read_text(encoding="utf-8")
     (address,) = re.findall(r'href="(trials/[^"]*)"', overview[overview.index('id="watched"') :])
     assert watched[2] in overview
-    assert "1 of 3 trials collapsed, in the median at epoch 3" in overview
+    assert "1 of 3 trials collapsed, with a median onset at epoch 3" in overview
     page = (site / address).read_text(encoding="utf-8")
     idle = "6 of 6 edges are idle (5 skip_connect, 1 none) after epoch 4, enough of them from epoch 3 on"
     assert f"Its search collapsed: {idle}" in page

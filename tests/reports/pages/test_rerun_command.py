@@ -64,8 +64,8 @@ def test_a_record_that_does_not_tell_its_protocols_values_does_not_call_them_bas
 
 def test_what_the_command_cannot_know_is_said():
     outside, kept = doubts(RECORD, known=False)
-    assert "lambda-darts is a method from outside" in outside
-    assert "npz:my set lay outside" in kept
+    assert "lambda-darts is not a registered method" in outside
+    assert "npz:my set is a data set of your own" in kept
     assert doubts({**RECORD, "dataset": "cifar10"}, known=True) == []
     (missing,) = doubts({**RECORD, "dataset": "cifar10", "origin": None}, known=True)
-    assert "does not say who set its settings" in missing
+    assert "does not say which settings were given" in missing

@@ -160,7 +160,7 @@ def test_a_trials_page_has_every_field_of_its_record(report, pages):
     (settings,) = (table for name, table in page.tables.items() if name.startswith("settings-"))
     assert [row[0] for row in settings[1:]] == list(record["settings"])
     assert {row[2] for row in settings[1:]} == {"not recorded"}
-    assert "any that were given for it are missing here" in shown
+    assert "does not say which settings were given" in shown
 
 
 def test_a_column_that_nobody_knows_is_shown(tmp_path, study, space_of, page_of):
@@ -197,13 +197,13 @@ def test_a_method_that_did_not_run_has_a_page_that_says_so(tmp_path, study, spac
     records, histories = study(methods=("random",), spaces=("nats-tss",), seeds=range(1))
     build(Results.of(records, histories), tmp_path / "out", space_of=space_of, recipes=registry)
     page = page_of(tmp_path / "out" / "methods" / "idle.html")
-    assert "It was not run here." in page.text
+    assert "It has no trials here." in page.text
     assert "<dt>gradient</dt><dd>none: idle</dd>" in page.text
     assert page.tables["options-idle"][1:] == [["rate", "0.5"], ["exact", "yes"]]
     listed = page_of(tmp_path / "out" / "methods" / "index.html").tables["methods"][1:]
     assert [(row[0], row[-1]) for row in listed] == [("idle", "0"), ("random", "1")]
     trial = page_of(tmp_path / "out" / "trials" / f"{records['key'].iloc[0]}.html")
-    assert "random is a method from outside" in trial.text
+    assert "random is not a registered method" in trial.text
 
 
 def test_every_table_and_figure_has_its_files(report, pages):

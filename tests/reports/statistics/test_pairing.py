@@ -66,15 +66,20 @@ def test_whether_pairing_paid_is_measured():
     paired, apart = stats.ttest_rel(first, second), stats.ttest_ind(first, second, equal_var=False)
     widths = [np.ptp(test.confidence_interval(0.95)) for test in (paired, apart)]
     assert found.width == pytest.approx(widths[0] / widths[1])
-    assert "It paid: correlation over seeds" in pairing_sentences.statements(compare(frame("x", a=first, b=second)))[0]
+    assert (
+        "Pairing narrowed the interval: correlation over seeds"
+        in pairing_sentences.statements(compare(frame("x", a=first, b=second)))[0]
+    )
     apart = pairing_sentences.statements(compare(frame("the split", **COLLAPSING)))
-    assert apart[0].startswith("Methods are paired by seed, as trials of one seed share the split. It did not pay:")
+    assert apart[0].startswith(
+        "Methods are paired by seed, because trials of one seed share the split. Pairing did not narrow"
+    )
 
 
 def test_too_few_pairs_or_no_spread_tell_nothing_of_it():
     for first, second in (([1.0, 2.0], [2.0, 4.0]), ([1.0, 1.0, 1.0], [1.0, 2.0, 3.0])):
         assert math.isnan(pairing.gain(np.array(first), np.array(second)).width)
-    assert "cannot be told of so few seeds" in pairing_sentences.statements(compare(frame("x", a=[1, 2], b=[2, 4])))[0]
+    assert "cannot be measured" in pairing_sentences.statements(compare(frame("x", a=[1, 2], b=[2, 4])))[0]
     assert pairing_sentences.statements(compare(frame(a=[1, 2], b=[2, 4]))) == []
 
 

@@ -83,9 +83,9 @@ def test_improvement_is_the_mean_of_a12_over_blocks(clear):
 
 def test_what_is_supported_is_said(clear):
     said = " ".join(statements(clear))
-    assert "The methods do not rank alike (Friedman p = 0.0046, 3 methods over 4 blocks)." in said
+    assert "The methods rank significantly differently (Friedman p = 0.0046, 3 methods over 4 blocks)." in said
     assert "c ranks ahead of a: mean ranks 1.00 and 3.00 (Nemenyi p = 0.013)." in said
-    assert "The other 2 of 3 pairs are not told apart" in said
+    assert "The other 2 of 3 pairs do not differ significantly" in said
     best = clear.frame.iloc[0]
     assert f"The best interquartile mean is c's, {best['iqm']:+.2f}, 95 % interval {best['low']:+.2f} to" in said
     assert said.endswith("no other interval reaches it.")
@@ -96,7 +96,7 @@ def test_two_blocks_of_three_methods_could_not_have_told():
     found = rank_methods(values(blocks=BLOCKS[:2], effect=9.0))
     assert not found.enough
     assert "the smallest p that Friedman's test can give is 0.17" in statements(found)[0]
-    assert "that takes 3 blocks of so many methods" in statements(found)[0]
+    assert "with 3 methods that takes 3 blocks" in statements(found)[0]
     assert ranking_figures.critical_difference_diagram(found, "s", "c.") is None
 
 
@@ -104,7 +104,7 @@ def test_ranks_that_could_not_be_told_apart_are_called_that():
     # Friedman's test can reject two blocks of five that agree; Nemenyi's difference is more than ranks can differ by.
     found = rank_methods(values(methods=tuple("abcde"), blocks=BLOCKS[:2], effect=9.0))
     assert found.critical > 4
-    assert "No two of 5 methods over 2 blocks could have been told apart" in " ".join(statements(found))
+    assert "No two of 5 methods over 2 blocks could have differed significantly" in " ".join(statements(found))
 
 
 def test_no_difference_is_called_not_significant():

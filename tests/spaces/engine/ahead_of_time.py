@@ -30,7 +30,7 @@ POINTERS = {torch.float32: "*fp32", torch.float64: "*fp64", torch.int8: "*i8"}
 
 
 def launches(dtype: torch.dtype) -> list[Launch]:
-    """What the pieces launch, without triton_launch it."""
+    """The launches of all cases of the self-test, recorded and not run."""
     found: list[Launch] = []
 
     def recorder(name: str, kernel: JITFunction[Any]) -> Any:

@@ -1,4 +1,4 @@
-"""One supernet under both engines on one batch, and how close two computations of it have to be."""
+"""A supernet under both engines on one batch, and the tolerance within which their results agree."""
 
 import os
 from collections.abc import Callable, Iterator, Mapping
@@ -63,7 +63,7 @@ class Pair:
     def normalises_rounding(self) -> bool:
         """Whether some batch norm is given a channel that is constant but for rounding, which it would blow up.
 
-        What comes of it is no number to compare: a ReLU behind it passes whatever rounding has made positive.
+        Such results cannot be compared: a ReLU behind it passes whatever rounding has made positive.
         """
         found = []
 

@@ -1,4 +1,4 @@
-"""What goes with an engine: shared parameters, copies, what is not computed, equal bits, unknown operations."""
+"""Engines share parameters, survive copies, compute active operations alone, give equal bits, know their limits."""
 
 import inspect
 import io
@@ -14,10 +14,11 @@ from torch import Tensor, nn
 from spaces import IMAGE_SPACES
 from spaces.cells.mixed_cell import MixedCell
 from spaces.cells.operations import BatchNorm
-from spaces.engine import fused_cell, op_groups, torch_kernels
+from spaces.engine import fused_cell, torch_kernels
 from spaces.engine.cpp_kernels import cpp_kernels
 from spaces.engine.kernels import Kernels
-from spaces.engine.separable import Separable
+from spaces.engine.op_groups import groups
+from spaces.engine.op_groups.separable import Separable
 from spaces.engine.triton_kernels import triton_kernels
 
 
@@ -183,7 +184,7 @@ def test_an_unknown_operation_computes_itself(pair: Any, agree: Any, kernels: st
     agree(*(both.gradients(net) for net in both.nets))
     agree(*(dict(net.named_buffers()) for net in both.nets))
     made = [group for cell in both.fast.cells if isinstance(cell, MixedCell) for p in cell.plans for group in p.groups]
-    assert sum(isinstance(group, op_groups.Module) for group in made) == 2 * 3
+    assert sum(isinstance(group, groups.Module) for group in made) == 2 * 3
     graphs = []
     for net in both.nets:  # and once more by the reference
         leaves = both.leaves(net)
@@ -208,7 +209,7 @@ def test_what_only_looks_known_computes_itself(pair: Any, agree: Any, number: in
 def computed(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
     """How many values of each kind the groups compute."""
     count: Counter[str] = Counter()
-    for group in (op_groups.Convolutions, op_groups.Reductions, op_groups.Pooling, Separable):
+    for group in (groups.Convolutions, groups.Reductions, groups.Pooling, Separable):
         forward = group.forward
 
         def spy(self: Any, *args: Any, forward: Callable[..., Any] = forward) -> Any:

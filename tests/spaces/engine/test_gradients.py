@@ -14,8 +14,9 @@ from torch.testing import assert_close
 from spaces import IMAGE_SPACES
 from spaces.cells.operations import frozen_statistics
 from spaces.common.streams import generator
-from spaces.engine import op_groups, torch_kernels
+from spaces.engine import torch_kernels
 from spaces.engine.cpp_kernels import cpp_kernels
+from spaces.engine.op_groups import groups
 
 SPACES = [
     pytest.param(s, marks=[] if s in ("nats-tss", "s2", "s4") else pytest.mark.slow) for s in sorted(IMAGE_SPACES)
@@ -105,13 +106,13 @@ def test_no_gradient_goes_where_none_is_wanted(pair: Any, monkeypatch: pytest.Mo
     both.fast.requires_grad_(False)
     tables = {kind: table.clone().requires_grad_() for kind, table in both.weights.items()}
     of_inputs = []
-    backward = op_groups.Convolutions.backward
+    backward = groups.Convolutions.backward
 
     def spy(self: Any, *args: Any) -> Any:
         of_inputs.append(self.source)
         return backward(self, *args)
 
-    monkeypatch.setattr(op_groups.Convolutions, "backward", spy)
+    monkeypatch.setattr(groups.Convolutions, "backward", spy)
     loss = both.loss(both.fast, weights=tables)
     (found,) = torch.autograd.grad(loss, list(tables.values()))
     assert len(of_inputs) == 3 * 3 - 1  # three nodes of three cells have convolutions; the first input needs none

@@ -18,7 +18,7 @@ from spaces.cells import operations
 from spaces.cells.mixed_cell import MixedCell
 from spaces.cells.operations import build, frozen_statistics
 from spaces.common.streams import NoiseStream, generator
-from spaces.engine import fused_cell, self_test, torch_kernels
+from spaces.engine import fused_cell, kernels, self_test, torch_kernels
 
 aten = torch.ops.aten
 CPU = torch.device("cpu")
@@ -101,9 +101,9 @@ def test_the_engines_pooling_is_right(shape: tuple[int, ...], stride: int, large
     value = torch_kernels.pool(x, stride, largest=largest)
     grad_output, before = numbers(*value.shape, purpose="slope"), numbers(*shape, purpose="before")
     usual, back = (
-        torch_kernels.channels_first(image).clone(memory_format=torch.contiguous_format) for image in (x, grad_output)
+        kernels.channels_first(image).clone(memory_format=torch.contiguous_format) for image in (x, grad_output)
     )
-    expected = before + torch_kernels.channels_last(gradient(plain(stride, largest=largest), usual, back))
+    expected = before + kernels.channels_last(gradient(plain(stride, largest=largest), usual, back))
     gx = before.clone()
     with Torch211() as torch211:
         torch_kernels.pool_backward(grad_output, x, value, stride, gx, largest=largest)
@@ -116,7 +116,7 @@ def test_the_engines_pooling_is_right(shape: tuple[int, ...], stride: int, large
 @pytest.mark.parametrize("stride", [1, 2])
 @pytest.mark.parametrize("operation", ["avg_pool_3x3", "max_pool_3x3"])
 def test_an_operations_pooling_is_right_in_every_layout(operation: str, stride: int, channels: int) -> None:
-    x = torch_kernels.channels_first(numbers(2, 9, 7, channels, purpose="x"))
+    x = kernels.channels_first(numbers(2, 9, 7, channels, purpose="x"))
     pool = build(operation, channels, stride, nn.Identity, NoiseStream())
     grad_output = numbers(*pool(x).shape, purpose="slope")
     usual = x.clone(memory_format=torch.contiguous_format)
@@ -128,7 +128,7 @@ def test_an_operations_pooling_is_right_in_every_layout(operation: str, stride: 
 
 
 def test_on_a_cpu_an_operations_pooling_is_torchs_own() -> None:
-    x = torch_kernels.channels_first(numbers(2, 9, 7, 4, purpose="x"))
+    x = kernels.channels_first(numbers(2, 9, 7, 4, purpose="x"))
     assert operations.pool_input(x) is x
 
 
@@ -188,11 +188,11 @@ def test_gradients_that_are_differentiated_once_more_are_right(
 def innermost(grad_output: Tensor, x: Tensor, pooled: Tensor, stride: int, gx: Tensor, *, largest: bool) -> None:
     """`torch_kernels.pool_backward` as torch has it with channels innermost."""
     gx.add_(
-        torch_kernels.channels_last(
+        kernels.channels_last(
             gradient(
                 plain(stride, largest=largest),
-                torch_kernels.channels_first(x),
-                torch_kernels.channels_first(grad_output),
+                kernels.channels_first(x),
+                kernels.channels_first(grad_output),
             )
         )
     )

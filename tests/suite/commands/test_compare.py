@@ -134,7 +134,7 @@ def test_across_blocks_in_json_and_in_words(dartboard, csv):
     assert view["friedman"]["p"] == pytest.approx(1 / 36)
     assert view["critical_difference"] == pytest.approx(2.343701 * math.sqrt(12 / 18), abs=1e-5)
     shown = " ".join(dartboard("compare", path).stdout.split())
-    assert "The methods do not rank alike (Friedman p = 0.028, 3 methods over 3 blocks)." in shown
+    assert "The methods rank significantly differently (Friedman p = 0.028, 3 methods over 3 blocks)." in shown
 
 
 def test_bests_that_are_given_are_said_and_tested_nowhere(dartboard, csv):

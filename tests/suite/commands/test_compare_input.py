@@ -65,7 +65,7 @@ def test_awkward_input_is_used_and_said(dartboard, csv, name):
         (HEADER + "a,s,d,0,1,9\n", "line 2 has 6 fields"),
         (HEADER + "\na,s,d,0\n", "line 3 has 4 fields"),
         (HEADER + 'a,s,d,0,"1\n', "not a CSV file that can be read"),
-        ("method,space,dataset,seed,value, value\na,s,d,0,1,2\n", "column 'value' stands there twice"),
+        ("method,space,dataset,seed,value, value\na,s,d,0,1,2\n", "column 'value' occurs twice"),
     ],
 )
 def test_bad_csv_is_one_line_and_exit_2(dartboard, csv, text, words):

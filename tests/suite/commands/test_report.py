@@ -70,7 +70,9 @@ def test_runs_are_paired_unless_that_is_declined(dartboard, runs):
     (first, _) = json.loads(dartboard("compare", runs, "--json").stdout)["groups"]
     assert first["pairs"][0]["paired"]
     assert first["pairs"][0]["interval"] == "paired t, logit"
-    assert first["pairing"][0].startswith("Methods are paired by seed, as trials of one seed share the split of the")
+    assert first["pairing"][0].startswith(
+        "Methods are paired by seed, because trials of one seed share the split of the"
+    )
     document = json.loads(dartboard("compare", runs, "--unpaired", "--json").stdout)
     assert not document["groups"][0]["pairs"][0]["paired"]
     assert document["groups"][0]["pairing"] == []

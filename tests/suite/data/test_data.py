@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spaces.common.errors import InputError
-from suite.data.sets import SIDES, Augment, available, data_root, default_augment, load, shrink, splits, subset
+from suite.data.registry import DATASETS
+from suite.data.sets import Augment, available, data_root, default_augment, load, shrink, splits, subset
 
 REAL = Path(os.environ.get("DARTBOARD_DATA", "no-such-root"))
 DIGITS = load("digits", Path("no-such-root"))
@@ -130,10 +131,13 @@ def test_official_images_are_augmented_as_usual_and_digits_and_own_ones_never_fl
     assert default_augment(spec, size) == Augment(crop=crop, flip=flip, cutout=0)
 
 
-def test_the_sides_of_official_images_are_those_of_their_files():
-    for name in ("digits", "cifar10"):
-        if available(name, REAL):
-            assert load(name, REAL).size == SIDES[name]
+@pytest.mark.parametrize("name", DATASETS)
+def test_official_files_hold_as_many_images_as_declared(name):
+    if not available(name, REAL):
+        pytest.skip(f"no {name} in $DARTBOARD_DATA")
+    entry, dataset = DATASETS[name], load(name, REAL)
+    assert (len(dataset.y_train), len(dataset.y_test)) == (entry.train_images, entry.test_images)
+    assert (dataset.size, dataset.channels, dataset.classes) == (entry.size, entry.channels, entry.classes)
 
 
 def test_an_unknown_name_is_answered_with_the_nearest(tmp_path, said):

@@ -2,6 +2,7 @@
 
 import hashlib
 import pickle
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +11,8 @@ import torch
 from scipy.io import savemat
 
 from spaces.common.errors import InputError
-from suite.data import readers
-from suite.data.readers import Files
+from suite.data.entry import OfficialFile
+from suite.data.registry import DATASETS
 from suite.data.sets import available, load
 
 
@@ -22,8 +23,11 @@ class Evil:
 
 def known(monkeypatch, name: str, root: Path, train: list[str], test: list[str]) -> None:
     """Let the checksums of the files as they are now be the published ones."""
-    sums = [{file: hashlib.md5((root / file).read_bytes()).hexdigest() for file in part} for part in (train, test)]
-    monkeypatch.setitem(readers.FILES, name, Files(*sums))
+    files = [
+        tuple(OfficialFile(file, hashlib.md5((root / file).read_bytes()).hexdigest()) for file in part)
+        for part in (train, test)
+    ]
+    monkeypatch.setitem(DATASETS, name, replace(DATASETS[name], train=files[0], test=files[1]))
 
 
 def pickled(path: Path, content: object, protocol: int = 2) -> None:
@@ -118,14 +122,39 @@ def test_a_pickle_that_would_run_code_is_refused_even_with_a_good_checksum(monke
     assert capsys.readouterr().out == ""
 
 
-def test_the_checksums_are_those_of_torchvision():
+def test_addresses_and_checksums_are_those_of_torchvision():
     from torchvision.datasets import CIFAR10, CIFAR100, SVHN
 
     for name, kind in (("cifar10", CIFAR10), ("cifar100", CIFAR100)):
-        for part, listed in zip(readers.FILES[name], (kind.train_list, kind.test_list), strict=True):
-            assert part == {f"{kind.base_folder}/{file}": md5 for file, md5 in listed}
-    for part, split in zip(readers.FILES["svhn"], ("train", "test"), strict=True):
-        assert part == dict([tuple(SVHN.split_list[split][1:])])
+        entry = DATASETS[name]
+        assert entry.archive == (kind.url, kind.tgz_md5)
+        assert kind.url.endswith(f"/{kind.filename}")
+        for part, listed in ((entry.train, kind.train_list), (entry.test, kind.test_list)):
+            assert part == tuple((f"{kind.base_folder}/{file}", md5, "") for file, md5 in listed)
+    for part, split in ((DATASETS["svhn"].train, "train"), (DATASETS["svhn"].test, "test")):
+        url, file, md5 = SVHN.split_list[split]
+        assert part == ((file, md5, url),)
+
+
+@pytest.mark.parametrize("name", DATASETS)
+def test_an_entry_says_where_each_file_comes_from(name):
+    entry = DATASETS[name]
+    assert entry.name == name
+    assert entry.train
+    assert entry.test
+    assert bool(entry.package) + entry.downloadable + bool(entry.by_hand) == 1
+    assert all(bool(file.md5) != bool(entry.package) for file in entry.files)
+    assert all(words for words in (entry.title, entry.content, entry.how_to_get))
+
+
+def test_files_that_do_not_hold_what_is_declared_are_refused(monkeypatch, cifar10):
+    entry = DATASETS["cifar10"]
+    monkeypatch.setitem(DATASETS, "cifar10", replace(entry, size=16))
+    with pytest.raises(InputError, match=r"training images have shape \(8, 3, 32, 32\).*16, 16"):
+        load("cifar10", cifar10)
+    monkeypatch.setitem(DATASETS, "cifar10", replace(entry, classes=3))
+    with pytest.raises(InputError, match="labels go from 0 to 3, not from 0 to 2"):
+        load("cifar10", cifar10)
 
 
 def test_download_asks_torchvision_and_verifies(monkeypatch, cifar10, tmp_path):

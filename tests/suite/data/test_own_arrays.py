@@ -52,7 +52,7 @@ def test_a_constant_channel_is_normalised_without_dividing_by_zero(tmp_path):
 
 
 @pytest.mark.parametrize("key", ["x_train", "x_test"])
-def test_images_that_are_all_flat_are_refused(tmp_path, said, key):
+def test_images_that_are_all_constant_are_refused(tmp_path, said, key):
     made = arrays()
     made[key] = np.broadcast_to(made[key][:, :1, :1], made[key].shape)
     line = said(saved(tmp_path / "flat.npz", made), tmp_path)
@@ -60,7 +60,7 @@ def test_images_that_are_all_flat_are_refused(tmp_path, said, key):
     assert repr(key) in line
 
 
-def test_one_flat_image_among_others_is_kept(tmp_path):
+def test_one_constant_image_among_others_is_kept(tmp_path):
     made = arrays()
     made["x_train"][0] = 9
     assert len(load(saved(tmp_path / "a.npz", made), tmp_path).y_train) == 6
@@ -159,9 +159,9 @@ NAN[3, 2, 1, 0] = np.nan
         ({"x_train": np.zeros((6, 3, 3, 3), np.uint8)}, "x_train", "either"),
         ({"x_train": np.zeros((0, 5, 5, 3), np.uint8)}, "x_train", "empty"),
         ({"x_test": np.zeros((4, 6, 6, 3), np.uint8)}, "x_test", "agree"),
-        ({"y_train": np.zeros(5, np.int64)}, "y_train", "one label an image"),
-        ({"y_train": np.zeros((6, 3), np.int64)}, "y_train", "one label an image"),
-        ({"y_train": np.ones((6, 3))}, "y_train", "one label an image"),
+        ({"y_train": np.zeros(5, np.int64)}, "y_train", "one label for each image"),
+        ({"y_train": np.zeros((6, 3), np.int64)}, "y_train", "one label for each image"),
+        ({"y_train": np.ones((6, 3))}, "y_train", "one label for each image"),
         ({"y_train": np.array(["a", "b", "c"] * 2)}, "y_test", "make them agree"),
         (
             {"y_train": np.array(["a", "b", "c"] * 2), "y_test": np.array(["a", "b", "c", "d"])},

@@ -155,13 +155,13 @@ def test_pixels_that_no_scale_is_known_for_are_refused_with_their_file(tmp_path,
 
 @pytest.mark.parametrize("pixels", [np.full((8, 6, 3), 7, np.uint8), np.full((8, 8), 999, np.uint16)])
 @pytest.mark.parametrize("part", ["train", "val"])
-def test_a_part_whose_images_are_all_flat_is_refused(tmp_path, said, pixels, part):
+def test_a_part_whose_images_are_all_constant_is_refused(tmp_path, said, pixels, part):
     varied = np.arange(pixels.size, dtype=pixels.dtype).reshape(pixels.shape)
     spec = folder_of(tmp_path / "flat", varied)
     for file in (tmp_path / "flat" / part).rglob("*.png"):
         Image.fromarray(pixels).save(file)
     assert str(tmp_path / "flat" / part) in said(spec, tmp_path)
-    Image.fromarray(varied).save(file)  # one that is not flat is enough
+    Image.fromarray(varied).save(file)  # one that is not constant is enough
     assert load(spec, tmp_path).classes == 2
 
 
@@ -248,7 +248,7 @@ def test_test_stands_in_for_val(folder, tmp_path):
         ("seed=", "seed=''"),
         ("fraction=nan", "from 0 to 1"),
         ("classes=9", "5 classes"),
-        ("classes=2&classes=3", "option classes stands there twice"),
+        ("classes=2&classes=3", "option classes is given twice"),
     ],
 )
 def test_an_unusable_option_is_named(folder, tmp_path, options, words, said):

@@ -15,12 +15,12 @@ from typer.testing import CliRunner
 from reports.pages.rerun_command import search_command
 from spaces.common.errors import InputError
 from suite import commands
+from suite.data.registry import DATASETS
 from suite.data.sets import Augment
 from suite.plan import Plan, plan
 from suite.study import expand, read
 from suite.trial import data_of, key_of, run_trial
 
-OFFICIAL = ("digits", "cifar10", "cifar100", "svhn", "imagenet16-120")
 SHORT = {"epochs": 1, "batch_size": 8, "evaluate.epochs": 1}
 
 
@@ -28,7 +28,7 @@ def made(dataset: str, given: Mapping[str, object] = MappingProxyType({})) -> Pl
     return plan("random", "nats-tss", dataset, 0, overrides={**SHORT, **given})
 
 
-@pytest.mark.parametrize("dataset", OFFICIAL)
+@pytest.mark.parametrize("dataset", DATASETS)
 @pytest.mark.parametrize("protocol", ["quick", "paper"])
 def test_an_official_set_at_its_usual_augmentation_has_the_key_and_the_scale_it_had(dataset, protocol):
     usual = plan("random", "s2", dataset, 0, protocol)

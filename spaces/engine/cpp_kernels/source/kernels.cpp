@@ -1,4 +1,4 @@
-// Kernels of the fast supernet on CPUs. Compiled on the machine they run on, by `native.py`, for float and double.
+// Kernels of the fast supernet on CPUs. Compiled on the machine they run on, by `library.py`, for float and double.
 //
 // Images are NHWC: channels lie side by side, `ld` is the distance between the pixels of a row (so that a tensor may be
 // a slice of wider ones), rows and images follow each other without gaps. Channels are a multiple of the lanes L.

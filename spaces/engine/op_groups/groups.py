@@ -16,8 +16,17 @@ from torch import Tensor, nn
 
 from spaces.cells.operations import FactorizedReduce, pool_input
 from spaces.engine.batch_statistics import Statistics
-from spaces.engine.kernels import BackwardCoefficients, Kernels, Mean, Pointwise, Value, WeightedImages
-from spaces.engine.torch_kernels import channels_first, channels_last, convolution_backward
+from spaces.engine.kernels import (
+    BackwardCoefficients,
+    Kernels,
+    Mean,
+    Pointwise,
+    Value,
+    WeightedImages,
+    channels_first,
+    channels_last,
+)
+from spaces.engine.torch_kernels import convolution_backward
 
 NOTHING = WeightedImages([], [])
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from spaces.cells.operations import BatchNorm
 from spaces.engine.kernels import BackwardCoefficients, DepthwiseShape, SeparableStage
-from spaces.engine.op_groups import Group, GroupGradients, GroupInputs, GroupOutputs
+from spaces.engine.op_groups.groups import Group, GroupGradients, GroupInputs, GroupOutputs
 
 StageGradient = tuple[Tensor, Tensor, BackwardCoefficients]
 """The gradient of a stage's value y as A g + B y + K: g, y, and the coefficients."""

@@ -1,0 +1,1 @@
+"""Groups of operations that the kernels compute in one call."""
