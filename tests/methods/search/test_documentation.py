@@ -12,6 +12,7 @@ from methods.search.options import Option
 from methods.search.piece_forms import describe
 from methods.search.pieces import FORMS, Pieces
 from methods.search.settings import COMMON
+from suite.data.registry import DATASETS
 from suite.evaluation import RETRAINING
 from suite.trial_options import OF_TRIALS
 
@@ -71,9 +72,25 @@ def options() -> str:
     return table(("methods", *HEADS), ((", ".join(names), *row(option)) for option, names in having.items()))
 
 
+def datasets() -> str:
+    """Name, title, content, numbers, and how every official data set is got."""
+    rows = []
+    for name, entry in DATASETS.items():
+        channels = {1: "grey", 3: "colour"}[entry.channels]
+        got = f"bundled with {entry.package}" if entry.package else "by hand: `dartboard data status` says how"
+        if entry.downloadable and not entry.package:
+            got = f"`dartboard data fetch {name}`, or `--download`"
+        numbers = (f"{entry.train_images:,} + {entry.test_images:,}", str(entry.classes))
+        rows.append(
+            (f"`{name}`", f"{entry.title}: {entry.content}", *numbers, f"{entry.size} × {entry.size}, {channels}", got)
+        )
+    return table(("data set", "what it is", "training + test images", "classes", "images", "how to get it"), rows)
+
+
 PAGES: dict[str, dict[str, Callable[[], str]]] = {
     "methods.md": {"methods": methods},
     "adding-a-method.md": {"pieces": pieces},
+    "data.md": {"data sets": datasets},
     "settings.md": {
         "search settings": lambda: table(HEADS, map(row, COMMON)),
         "options": options,
