@@ -4,6 +4,7 @@ import ast
 from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
+from textwrap import indent
 
 import numpy as np
 import pytest
@@ -52,7 +53,7 @@ def added(checkout: Path) -> None:
     text = registry.read_text(encoding="utf-8")
     head, start, rest = text.partition("ENTRIES = (\n")
     entries, end, tail = rest.partition("\n)\n")
-    registry.write_text(f"{head}{start}{entries}\n{ENTRY.rstrip()}{end}{tail}", encoding="utf-8")
+    registry.write_text(f"{head}{start}{entries}\n{indent(ENTRY.rstrip(), '    ')},{end}{tail}", encoding="utf-8")
     imports, _, function = READER.partition("\n\n\n")
     text = readers.read_text(encoding="utf-8")
     place = text.index("from collections")
@@ -94,7 +95,7 @@ def test_own_images_are_searched_without_code(tmp_path: Path, monkeypatch: pytes
 def test_the_entrys_files_are_those_of_torchvision() -> None:
     from torchvision.datasets import FashionMNIST
 
-    entry = ast.parse(ENTRY.strip().rstrip(","))
+    entry = ast.parse(ENTRY)
     calls = [
         node for node in ast.walk(entry) if isinstance(node, ast.Call) and ast.unparse(node.func) == "OfficialFile"
     ]
