@@ -209,7 +209,7 @@ class Space(Conventions, ABC):
             if table.shape != mask.shape:
                 raise ValueError(f"weights of the {kind} cells have shape {list(table.shape)}, not {list(mask.shape)}")
             if table.isnan().any():
-                raise InputError(f"weights of the {kind} cells are not numbers: the search diverged, lower its rates")
+                raise InputError(f"the weights of kind {kind!r} are not numbers: the search diverged, lower its rates")
             chosen[kind] = self.select(kind, table.masked_fill(~self.selectable[kind], -torch.inf))
         return self.assemble(chosen)
 

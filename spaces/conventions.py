@@ -2,8 +2,9 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, get_args
 
+from spaces.common.errors import InputError
 from spaces.common.plural import counted
 from spaces.common.settings import Value
 from spaces.tabular.benchmark import TabularBenchmark
@@ -25,6 +26,11 @@ class Role:
 
     of: Searched
     kind: str = ""
+
+    def __post_init__(self) -> None:
+        """Raise `InputError` where `of` is none of `Searched`."""
+        if self.of not in get_args(Searched):
+            raise InputError(f"Role({self.of!r}): choose {', '.join(get_args(Searched))}")
 
 
 class Conventions:

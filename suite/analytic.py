@@ -88,7 +88,7 @@ def settings_for(method: str, overrides: Mapping[str, Any]) -> Settings:
     """
     recipe = get_method(method)
     if method not in REST:
-        raise InputError(f"{method} makes no sense on analytic, where alpha is one number: take {', '.join(REST)}")
+        raise InputError(f"{method} is not defined on analytic, where alpha is one number: take {', '.join(REST)}")
     layers = {**recipe.layers(Analytic()), "plain gradient descent": DESCENT}
     first = resolve(recipe.options, {**layers, "settings": overrides})[0]
     bend = 2 * (LAMBDA.of(first) if LAMBDA in recipe.options else 1) + (BETA.of(first) if BETA in recipe.options else 0)

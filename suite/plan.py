@@ -174,7 +174,7 @@ def _space_for(recipe: Method, method: str, space: str) -> Space:
     if not searched.trials:
         raise InputError(f"{space} has no images, so no trials: run `dartboard search {method} --space {space}`")
     if space not in recipe.spaces:
-        raise InputError(f"{method} makes no sense on {space}: choose {', '.join(recipe.spaces)}")
+        raise InputError(f"{method} is not defined on {space}: choose {', '.join(recipe.spaces)}")
     return searched
 
 

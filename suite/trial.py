@@ -113,6 +113,8 @@ def run_trial(
                 raise InputError(
                     f"{plan.settings.options[option]}: {option} has changed since this run began: start again"
                 )
+        if task is not CLASSIFICATION:
+            task_file.check_outputs(task, dataset.classes)
         if table is None:
             rehearse(plan, task, space, dataset)
         search, seconds, probing = _search(plan, method, task, space, dataset, folder / "search.pt", on_progress)

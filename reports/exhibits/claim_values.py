@@ -8,7 +8,7 @@ import pandas as pd
 from reports.exhibits.exhibit import Claim, Exhibit
 from reports.exhibits.metrics import metric_values
 from reports.exhibits.scale_groups import ScaleGroup
-from reports.published.published_numbers import METRICS, Metric
+from reports.published.published_numbers import METRICS, PublishedMetric
 from reports.records.blocks import SpaceOf, shared
 from reports.statistics.values.direction import HIGHER, LOWER
 from reports.statistics.values.frame import UNSTATED, place
@@ -103,7 +103,7 @@ def claim_place(exhibit: Exhibit, claim: Claim) -> tuple[str, str]:
 
 def _declared(claim: Claim) -> dict[str, str]:
     """The columns that say which way the claim's metric is better and what its unit is."""
-    metric = METRICS.get(claim.metric, Metric())
+    metric = METRICS.get(claim.metric, PublishedMetric())
     lower = metric.better < 0 or (not metric.better and claim.higher is False)
     return {"better": LOWER if lower else HIGHER, "unit": metric.units[0] or UNSTATED}
 

@@ -57,7 +57,7 @@ class Section:
 
 
 @dataclass(frozen=True)
-class Recipe:
+class MethodDeclaration:
     """One configuration's declarations, as (name, value) in words, and the trials that share it."""
 
     method: str
@@ -89,14 +89,14 @@ def conditions(records: pd.DataFrame) -> list[tuple[str, list[str]]]:
     ]
 
 
-def recipes(records: pd.DataFrame) -> list[Recipe]:
+def recipes(records: pd.DataFrame) -> list[MethodDeclaration]:
     """The distinct declarations of every method, with the spaces and protocols in which they held."""
     grouped: dict[tuple[str, str], list[Row]] = {}
     for row in named_rows(records.sort_values(["method", "space", "protocol"])):
         declared = json.dumps(row["recipe"], sort_keys=True, default=str)
         grouped.setdefault((str(row["method"]), declared), []).append(row)
     return [
-        Recipe(
+        MethodDeclaration(
             method,
             ", ".join(dict.fromkeys(f"{row['space']} ({row['protocol']})" for row in rows)),
             [(name.replace("_", " "), words(value)) for name, value in flat(rows[0]["recipe"]).items()],

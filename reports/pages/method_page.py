@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from reports.pages.block_page import Recipe, Section
+from reports.pages.block_page import MethodDeclaration, Section
 from reports.pages.collapse_page import Collapse
 from reports.pages.trial_page import Pictures, words
 from reports.records.blocks import flat, slug
@@ -85,7 +85,7 @@ def gather(
     row: Row,
     sections: Sequence[Section],
     collapse: Collapse,
-    declared: Sequence[Recipe],
+    declared: Sequence[MethodDeclaration],
     pictures: Mapping[str, Pictures],
 ) -> MethodPage:
     """The page of the method in `row` of `catalogue`; `pictures` are those of every block's first seeds, by key."""
@@ -113,7 +113,7 @@ def gather(
     )
 
 
-def _split(own: Sequence[Recipe]) -> tuple[list[tuple[str, str]], list[tuple[str, list[tuple[str, str]]]]]:
+def _split(own: Sequence[MethodDeclaration]) -> tuple[list[tuple[str, str]], list[tuple[str, list[tuple[str, str]]]]]:
     """What all declarations of a method share, and what the others say beside it, each with where it held."""
     if not own:
         return [], []

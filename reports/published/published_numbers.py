@@ -42,7 +42,7 @@ CELL_KEY = ["paper", "exhibit", "row", "column", "space", "dataset"]
 
 
 @dataclass(frozen=True)
-class Metric:
+class PublishedMetric:
     """What a cell measures: its units, the range of plausible numbers, and which way is better.
 
     `better` is +1 where higher is better, -1 where lower is, 0 where neither is claimed. A metric without a range is
@@ -59,30 +59,30 @@ class Metric:
 
 
 METRICS = {
-    "test error": Metric(("%",), 1, 80, -1, "test accuracy"),
-    "test accuracy": Metric(("%",), 10, 99, 1, "test accuracy"),
-    "validation accuracy": Metric(("%",), 10, 99, 1, "validation accuracy"),
-    "top-5 test error": Metric(("%",), 5, 12, -1, "top-5 test accuracy"),
-    "top-5 test accuracy": Metric(("%",), 88, 95, 1, "top-5 test accuracy"),
-    "validation perplexity": Metric(("perplexity",), 50, 80, -1, "validation perplexity"),
-    "test perplexity": Metric(("perplexity",), 50, 80, -1, "test perplexity"),
-    "deficit": Metric(("points",), 0, 5),
-    "search cost": Metric(("GPU-days",), 0.05, 10_000, quantity="search cost"),
-    "parameters": Metric(("M",), 1, 30, quantity="parameters"),
-    "multiply-adds": Metric(("M",), 300, 1_500, quantity="multiply-adds"),
-    "latency": Metric(("ms",), 10, 30),
-    "parametric operations": Metric(("operations",), 0, 8),
-    "skip ratio": Metric(("%",), 0, 100),
-    "pruning ratio": Metric(("%",), 0, 100),
-    "candidate operations": Metric(("operations",), 5, 20, words=("hierarchical",)),
-    "evaluation epochs": Metric(("epochs",), 100, 10_000),
-    "latency weight": Metric(("",), 1e-5, 1),
-    "learning rate": Metric(("",), 1e-5, 1),
-    "weight decay": Metric(("",), 1e-5, 1),
-    "batch size": Metric(("images",), 8, 1_024),
-    "search method": Metric(),
-    "V100": Metric(),
-    "searched directly": Metric(),
+    "test error": PublishedMetric(("%",), 1, 80, -1, "test accuracy"),
+    "test accuracy": PublishedMetric(("%",), 10, 99, 1, "test accuracy"),
+    "validation accuracy": PublishedMetric(("%",), 10, 99, 1, "validation accuracy"),
+    "top-5 test error": PublishedMetric(("%",), 5, 12, -1, "top-5 test accuracy"),
+    "top-5 test accuracy": PublishedMetric(("%",), 88, 95, 1, "top-5 test accuracy"),
+    "validation perplexity": PublishedMetric(("perplexity",), 50, 80, -1, "validation perplexity"),
+    "test perplexity": PublishedMetric(("perplexity",), 50, 80, -1, "test perplexity"),
+    "deficit": PublishedMetric(("points",), 0, 5),
+    "search cost": PublishedMetric(("GPU-days",), 0.05, 10_000, quantity="search cost"),
+    "parameters": PublishedMetric(("M",), 1, 30, quantity="parameters"),
+    "multiply-adds": PublishedMetric(("M",), 300, 1_500, quantity="multiply-adds"),
+    "latency": PublishedMetric(("ms",), 10, 30),
+    "parametric operations": PublishedMetric(("operations",), 0, 8),
+    "skip ratio": PublishedMetric(("%",), 0, 100),
+    "pruning ratio": PublishedMetric(("%",), 0, 100),
+    "candidate operations": PublishedMetric(("operations",), 5, 20, words=("hierarchical",)),
+    "evaluation epochs": PublishedMetric(("epochs",), 100, 10_000),
+    "latency weight": PublishedMetric(("",), 1e-5, 1),
+    "learning rate": PublishedMetric(("",), 1e-5, 1),
+    "weight decay": PublishedMetric(("",), 1e-5, 1),
+    "batch size": PublishedMetric(("images",), 8, 1_024),
+    "search method": PublishedMetric(),
+    "V100": PublishedMetric(),
+    "searched directly": PublishedMetric(),
 }
 CONVENTIONS = (
     *("mean over searches", "best of searches", "mean over retrainings", "mean over runs", "optimum", "unstated"),

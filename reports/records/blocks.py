@@ -132,6 +132,8 @@ class Block:
             )
         frame = self.records[["label", "space", "dataset", "seed", column]]
         frame = frame.set_axis(["method", "space", "dataset", "seed", "value"], axis=1)
+        if self.task != IMAGE_CLASSIFICATION:
+            frame = frame.assign(dataset=frame["dataset"] + f", {self.task}")
         return frame.assign(better=better, unit=unit, shared=shared(self.records))
 
 

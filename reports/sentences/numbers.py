@@ -5,6 +5,9 @@ from spaces.common.plural import counted
 LEAST = 1e-4
 """The smallest p that is written out."""
 
+ROUNDING = 1e-9
+"""Values up to this size are shown as zero."""
+
 
 def ranged(low: float, high: float, noun: str) -> str:
     """How many there are at least and at most: `1 seed`, `2 to 4 seeds`."""
@@ -12,13 +15,18 @@ def ranged(low: float, high: float, noun: str) -> str:
 
 
 def signed(value: float) -> str:
-    """Two decimals with a sign; the minus is U+2212."""
-    return f"{value:+.2f}".replace("-", "−")
+    """As `two_decimals`, with a sign."""
+    return f"{value:{'+.2g' if _hidden(value) else '+.2f'}}".replace("-", "−")
 
 
 def two_decimals(value: float) -> str:
-    """Two decimals; the minus is U+2212."""
-    return f"{value:.2f}".replace("-", "−")
+    """Two decimals, or two significant digits of a value that they would show as zero; the minus is U+2212."""
+    return f"{value:{'.2g' if _hidden(value) else '.2f'}}".replace("-", "−")
+
+
+def _hidden(value: float) -> bool:
+    # Results of arithmetic that are zero but for rounding stay zero.
+    return ROUNDING < abs(value) < 0.005
 
 
 def p_is(p: float) -> str:

@@ -47,7 +47,7 @@ def search(
     space: Annotated[str, typer.Option(help="A search space.")] = DEFAULT_SPACE,
     dataset: Annotated[str, typer.Option(help="A data set [digits].")] = "digits",
     seed: Annotated[int, typer.Option(help="The seed of all of the trial's random streams.")] = 0,
-    protocol: Annotated[str, typer.Option(help="The scale [quick].")] = "quick",
+    protocol: Annotated[str, typer.Option(help="The scale: quick, cpu, gpu or paper [quick].")] = "quick",
     task: TaskOption = IMAGE_CLASSIFICATION,
     settings: Set = None,
     probes: Probes = None,
@@ -62,7 +62,7 @@ def search(
     method_option: Annotated[str | None, typer.Option("--method", help="The method, instead of METHOD.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Run one trial: search, then evaluate the architecture. A space without images is searched to a rest point."""
+    """Run one trial: search, then evaluate the architecture. A space without images is solved to an equilibrium."""
     named = [name for name in (method, method_option) if name]
     if len(named) != 1:
         raise InputError("name one method, as METHOD or with --method")

@@ -98,7 +98,7 @@ def test_fixed_architectures_train_on_the_same_batches_as_a_search(make_search: 
 def test_fixed_architectures_are_not_planned_where_they_make_no_sense(space: str) -> None:
     for method in FIXED:
         assert space not in get_method(method).spaces
-        with pytest.raises(InputError, match=f"makes no sense on {space}: choose darts, s2, s3"):
+        with pytest.raises(InputError, match=f"is not defined on {space}: choose darts, s2, s3"):
             plan(method, space, "digits", 0)
 
 

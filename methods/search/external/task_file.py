@@ -1,7 +1,8 @@
 """Reading a task from a file outside the repository, and the check of what a task returns."""
 
 import re
-from collections.abc import Container
+from collections.abc import Container, Iterator
+from contextlib import contextmanager
 from math import isfinite
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from methods.search.external.own_errors import own_errors
+from methods.search.external.own_errors import in_one_line, own_errors
 from methods.search.external.own_file import run_file
 from methods.search.piece_forms import shown
 from methods.search.task import Batches, Task
@@ -70,26 +71,52 @@ def _declarations(task: Task, where: str) -> None:
 
 
 @own_errors()
+def check_outputs(task: Task, classes: int) -> int:
+    """The number of outputs that `task` asks for. Raises `InputError` where it is none."""
+    with _named(task, "outputs"):
+        outputs = task.outputs(classes)
+    if type(outputs) is not int or outputs < 1:
+        raise _refused(task, "outputs", "a whole number, 1 or more", outputs)
+    return outputs
+
+
+@own_errors()
 def rehearse(task: Task, split: Batches, classes: int) -> None:
     """Let `task` compute its loss and metric once, on outputs of zero for the first batch of `split`.
 
-    Raises `InputError` where a result is not what the search needs.
+    Raises `InputError` where a member cannot be called as the search does, or a result is not what the search needs.
     """
-    outputs = task.outputs(classes)
-    if type(outputs) is not int or outputs < 1:
-        raise _refused(task, "outputs", "a whole number, 1 or more", outputs)
-    images, targets = task.batches(split).batch(0, 0)
+    outputs = check_outputs(task, classes)
+    with _named(task, "batches"):
+        images, targets = task.batches(split).batch(0, 0)
     zeros = images.new_zeros((len(targets), outputs), requires_grad=True)
-    for loss in (task.loss(zeros, targets), task.loss(zeros, targets, reduction="sum")):
+    with _named(task, "loss"):
+        losses = task.loss(zeros, targets), task.loss(zeros, targets, reduction="sum")
+    for loss in losses:
         if not (_is_scalar(loss) and loss.is_floating_point() and loss.requires_grad):
             raise _refused(task, "loss", "a scalar tensor that can be differentiated", loss)
-    with torch.no_grad():
+        if not loss.isfinite():
+            raise InputError(f"task {task.name}: loss must be finite: on the first batch it is {loss.item()}")
+    with _named(task, "tally"), torch.no_grad():
         tally = task.tally(zeros, targets)
     if not _is_scalar(tally):
         raise _refused(task, "tally", "a scalar tensor", tally)
-    score = task.score(float(tally), len(targets))
+    with _named(task, "score"):
+        score = task.score(float(tally), len(targets))
     if not isinstance(score, int | float) or not isfinite(score):
         raise _refused(task, "score", "a finite number", score)
+
+
+@contextmanager
+def _named(task: Task, member: str) -> Iterator[None]:
+    """Name the task and its member where calling it fails outside its own file, as with arguments it does not take."""
+    try:
+        yield
+    except TypeError as error:
+        if error.__traceback__ is not None and error.__traceback__.tb_next is None:
+            told = f"task {task.name}: {member} cannot be called as docs/adding-a-task.md says: {in_one_line(error)}"
+            raise InputError(told) from error
+        raise
 
 
 def _is_scalar(value: Any) -> bool:

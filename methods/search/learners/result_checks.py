@@ -166,7 +166,8 @@ class ResultChecks:
     def _refuse(self, field: str, piece: Piece, wanted: str, wrong: str) -> None:
         """Raise `InputError` if anything is `wrong`."""
         if wrong:
-            told = f"{self.recipe}: {field} {name_of(piece)} must return {wanted}: {wrong}"
+            named = name_of(piece) if name_of(piece) == field else f"{field} {name_of(piece)}"
+            told = f"{self.recipe}: {named} must return {wanted}: {wrong}"
             raise InputError(f"{place_of(piece)}{told}")
 
 
