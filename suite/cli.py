@@ -1,4 +1,4 @@
-"""The command line: `dartboard COMMAND`. Each module of `suite.commands` registers the commands of one concern."""
+"""The command line: `dartboard COMMAND`. Each module of `suite.commands` registers its commands."""
 
 import typer
 
@@ -13,7 +13,7 @@ app = typer.Typer(
 
 
 def main() -> None:
-    """The entry point: load the commands, run the one asked for."""
+    """The entry point: register the commands and run one."""
     from suite import commands
 
     commands.register(app)

@@ -1,4 +1,4 @@
-"""Where and with what a trial ran."""
+"""The machine and the software that a trial ran on."""
 
 import os
 import platform
@@ -88,8 +88,8 @@ def make_deterministic(threads: int) -> None:
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.set_num_threads(threads)
     torch.use_deterministic_algorithms(True)
-    # Which would fill every new tensor with NaN, in case somebody reads it unwritten: nobody here does.
+    # This would fill every new tensor with NaN, to catch reads of unwritten memory, at a cost.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     torch.backends.cudnn.benchmark = False
-    # fp32 is what a record calls fp32: a finite difference of 1e-4 would drown in TF32's ten bits.
+    # Records say fp32, and a finite difference of 1e-4 is below the resolution of TF32's ten bits.
     torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False

@@ -1,4 +1,4 @@
-"""A plan is a trial's configuration, resolved: all that determines its result, and the key that names it."""
+"""A plan: the resolved configuration of a trial, which determines its result, and the key that names it."""
 
 import hashlib
 import json
@@ -27,7 +27,7 @@ from suite.evaluation import Evaluation, evaluation
 from suite.protocol import get_protocol
 from suite.trial_options import EVALUATE, SEED, TrialOptions, check_names
 
-CODE = 3  # raised by hand whenever a change of the code changes what the same plan gives
+CODE = 3  # raised by hand whenever a change of the code changes the result of a plan
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Plan:
 
     method: str  # a registered name, or path/to/file.py:NAME
     name: str  # the recipe's own
-    code: str | None  # digest of the method's file, if it stands outside the repository
+    code: str | None  # digest of the method's file, if it is outside the repository
     space: str
     dataset: str
     seed: int
@@ -47,18 +47,18 @@ class Plan:
     images: int
     size: int
     augment: Augment  # of the training images, in the search and in the retraining, which adds its own cutout
-    fit: str  # how a user's own images are brought to squares; "": nobody has said, so they are padded
-    files: Mapping[str, str]  # digest of the file that an option of the method names
-    origin: Mapping[str, str]  # which layer set a key that is not at its base value, of search, retraining and trial
-    probes: Mapping[str, int] = field(default_factory=dict)  # asked for beside the recipe's own, each with its stride
+    fit: str  # how a user's own images become square; "": not given, so they are padded
+    files: Mapping[str, str]  # option of the method that names a file -> the file's digest
+    origin: Mapping[str, str]  # key not at its base value -> the layer that set it
+    probes: Mapping[str, int] = field(default_factory=dict)  # requested beside the recipe's own, name -> stride
     task: str = IMAGE_CLASSIFICATION  # or path/to/file.py[:NAME]
-    task_code: str | None = None  # digest of the task's file and its name there, if it stands outside the repository
+    task_code: str | None = None  # digest of the task's file and its name there, if it is outside the repository
 
     def determines(self) -> dict[str, Any]:
-        """What of the plan determines the result: not where files or the data lie, nor who set a value.
+        """The values that determine the result.
 
-        Nor what is watched meanwhile (`covers` says which record serves a plan with probes), nor whether passes come
-        from graphs, which have to give the same bits.
+        Left out are the places of files and data, the layers that set the values, the probes (`covers` decides whether
+        a record has those of a plan), and CUDA graphs, which give the same bits.
         """
         left_out = ("origin", "method", "dataset", "files", "probes", "graphs", "augment", "fit", "task", "task_code")
         values = asdict(self)
@@ -66,7 +66,7 @@ class Plan:
         found = {name: value for name, value in values.items() if name not in left_out}
         found["settings"]["options"].update(self.files)
         if not self.size:
-            del found["size"]  # as if there were no such setting: keys are older than it
+            del found["size"]  # keys are older than this setting
         if self.task_code:
             found["task"] = self.task_code
         if is_own(self.dataset):
@@ -77,11 +77,11 @@ class Plan:
 
     @property
     def states_augment(self) -> bool:
-        """Does the augmentation have to be said? That of an official set at its usual goes without: keys are older."""
+        """Whether key and scale state the augmentation. They are older, so an official set's default is left out."""
         return is_own(self.dataset) or self.augment != default_augment(self.dataset, self.size)
 
     def key(self, dataset: str, dataset_digest: str, table_digest: str | None) -> str:
-        """A readable name plus a digest of the plan, of the data read and of the table that evaluates, if one does."""
+        """A readable name and a digest of the plan, the data and, if a table has the accuracies, the table."""
         determines = {
             **self.determines(),
             "data": dataset_digest,
@@ -93,7 +93,7 @@ class Plan:
         return "--".join(re.sub(r"[^A-Za-z0-9.+_]+", "-", word).strip("-")[-40:] for word in words)
 
     def scale(self, images: int, retrained: bool) -> str:
-        """The sizes of the search over `images` training images and, if any, of the retraining, in words."""
+        """The sizes of the search over `images` training images and, if `retrained`, of the retraining, in words."""
         s, e, cells = self.settings, self.evaluation, get_space(self.space).count_cells
         size = f"{counted(s.epochs, 'epoch')}, {counted(s.channels, 'channel')}, {cells(s.cells)}"
         search = f"search {size}, {images} training images"
@@ -104,7 +104,7 @@ class Plan:
         return f"{self.protocol}: {search}{f'; retraining {size}' if retrained else ''}{augment}"
 
     def augmentation(self, retrained: bool) -> str:
-        """What is done at random to training images in the search and, if there is one, in the retraining, in words."""
+        """The augmentation of training images in the search and, if `retrained`, in the retraining, in words."""
         words = f"search: {self.augment.words}"
         if retrained:
             words += f"; retraining: {replace(self.augment, cutout=self.evaluation.cutout).words}"
@@ -199,10 +199,10 @@ def _check_probes(probes: Mapping[str, int]) -> None:
 
 
 def covers(measured: Mapping[str, int], wanted: Mapping[str, int]) -> bool:
-    """Were the probes `wanted` (names and strides) measured after every epoch they are wanted of?"""
+    """Whether the probes `wanted` (name -> stride) were all measured after the epochs of their strides."""
     return all(name in measured and every % measured[name] == 0 for name, every in wanted.items())
 
 
 def united(one: Mapping[str, int], other: Mapping[str, int]) -> dict[str, int]:
-    """The probes that cover both, names and strides."""
+    """The probes that cover both, name -> stride."""
     return {name: gcd(one.get(name, 0), other.get(name, 0)) for name in sorted({*one, *other})}

@@ -4,15 +4,15 @@ title = "…"
 protocol = "quick"
 task = "image-classification"    # or path/to/file.py (docs/adding-a-task.md)
 
-[[trials]]                       # a product of four lists; as many such blocks as wanted
+[[trials]]                       # the product of four lists; any number of such blocks
 methods = ["darts-1st", "random"]
 spaces = ["nats-tss", "s2"]
 datasets = ["digits"]
 seeds = [0, 1, 2]
 set = { epochs = 5 }             # overrides, as with `dartboard search --set`
-probes = ["cell", "hessian"]     # what is watched (`dartboard list probes`), none by default
+probes = ["cell", "hessian"]     # measured during the search (`dartboard list probes`), none by default
 probe_every = 1                  # after every epoch, or every second, …
-when_available = false           # true: leave out, in words, a data set that is not in the data root
+when_available = false           # true: a data set that is not in the data root is left out and reported
 
 [[trials]]
 methods = "*"                    # every registered method, on the spaces and with the seeds of its `quick`
@@ -37,7 +37,7 @@ from suite.data.sets import available
 from suite.plan import Plan, plan, united
 
 EVERY = "*"
-"""Stands for all registered methods."""
+"""All registered methods."""
 
 STUDIES = Path(__file__).parent / "studies"
 
@@ -45,8 +45,8 @@ STUDIES = Path(__file__).parent / "studies"
 class TrialGrid(BaseModel):
     """One product of methods, spaces, data sets and seeds.
 
-    With `methods` = ``"*"`` the methods are all registered ones, and each says on which spaces and, unless `seeds` are
-    given, with which seeds.
+    With `methods` = ``"*"`` the methods are all registered ones. Each declares its spaces and, unless `seeds` are
+    given, its seeds.
     """
 
     model_config = ConfigDict(extra="forbid", strict=True, populate_by_name=True)
@@ -109,7 +109,7 @@ class Study(BaseModel):
 
 @dataclass(frozen=True)
 class Expansion:
-    """A study's trials, each once and in the file's order, and what was left out and why."""
+    """A study's trials, each once and in the file's order, and what was left out and why, in words."""
 
     plans: list[Plan]
     left_out: list[str]
@@ -139,7 +139,7 @@ def read(path: Path) -> Study:
 
 
 class _Exhibit(Study):
-    """What of an exhibit's file is a study: all else is for `reports.exhibits.exhibit`."""
+    """The keys of an exhibit's file that make a study; `reports.exhibits.exhibit` reads the others."""
 
     model_config = ConfigDict(extra="ignore", strict=True)
 

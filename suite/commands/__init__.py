@@ -1,4 +1,4 @@
-"""The commands, one module a concern. Importing them is cheap: a command imports what it needs when it runs."""
+"""The commands, one module each. Importing them is quick: a command imports torch or pandas only when it runs."""
 
 import typer
 

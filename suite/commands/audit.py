@@ -1,4 +1,4 @@
-"""`dartboard audit`: which published wins their own numbers support, and where the papers disagree."""
+"""`dartboard audit`: which claims of the papers their own numbers support, and where papers disagree."""
 
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,7 +9,7 @@ from suite.terminal.console import Json, console, emit, plain_errors, table
 if TYPE_CHECKING:
     from reports.pages.audit_page import Audit
 
-# What a terminal has room for; the whole of it is in the report's `audit.html` and in --json.
+# The columns that fit a terminal; the report's `audit.html` and --json have all of them.
 OVERVIEW = ("Paper, table", "Compared", "Ahead", "Supported", "Not supported", "Cannot be judged")
 TESTED = ("Paper, table", "Column", "Against", "Own", "Other", "p (Holm)", "Verdict")
 
@@ -25,7 +25,7 @@ def audit(
     ] = None,
     assume_n: Annotated[
         int | None,
-        typer.Option(min=2, help="The number of runs to assume where a paper states none [such a win is not judged]."),
+        typer.Option(min=2, help="The number of runs to assume where a paper states none [such wins are not judged]."),
     ] = None,
     as_json: Json = False,
 ) -> None:
@@ -55,8 +55,8 @@ def _show(found: "Audit") -> None:
         print_table(found.tested, TESTED)
     differing = [
         {
-            "of what": f"{group.method}, {group.quantity}\n({group.dataset}, space {group.space})",
-            "numbers, and who prints them": "\n".join(
+            "quantity": f"{group.method}, {group.quantity}\n({group.dataset}, space {group.space})",
+            "numbers and their sources": "\n".join(
                 f"{number}  {'; '.join(places)}" for number, places in group.numbers
             ),
             "likely reason": group.reason,

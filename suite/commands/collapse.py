@@ -1,4 +1,4 @@
-"""`dartboard collapse`: which searches collapsed, when, and what told it beforehand."""
+"""`dartboard collapse`: which searches collapsed, when, and which probes warned before."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -30,12 +30,15 @@ def collapse(
         float | None, typer.Option(help="The share of idle edges (skip_connect, none, noise) that is a collapse [0.6].")
     ] = None,
     landscape: Annotated[
-        bool, typer.Option("--landscape", help="Also say what the tabular benchmark tells of skip-connections.")
+        bool,
+        typer.Option(
+            "--landscape", help="Also show how accuracy depends on skip-connections in the tabular benchmark."
+        ),
     ] = False,
     data_root: DataRoot = None,
     as_json: Json = False,
 ) -> None:
-    """Say which searches collapsed and when, how surely each method does, and which probe told it how early."""
+    """Show which searches collapsed and when, each method's collapse rate, and how early each probe warned."""
     from reports.collapse.definition import Criterion
     from reports.pages.collapse_page import gather
     from reports.records.results import Results
@@ -114,7 +117,7 @@ def _show(found: "Collapse") -> None:
 def _show_landscape(seen: "Landscape | None") -> None:
     console.print()
     if seen is None:
-        console.print("No trial here was evaluated in the tabular benchmark, so there is no landscape to place it in.")
+        console.print("No trial here was evaluated in the tabular benchmark, so there is no landscape to show.")
         return
     for words in seen.statements:
         console.print(words, markup=False, highlight=False)

@@ -67,7 +67,7 @@ def read_values(
 
 
 def read_csv(path: Path) -> "DataFrame":
-    """The rows of the CSV file `path`, all text, indexed by the lines of the file on which they stand.
+    """The rows of the CSV file `path` as text, indexed by the number of the line on which each begins.
 
     Raises `InputError` naming the file, the line and the remedy.
     """
@@ -76,7 +76,7 @@ def read_csv(path: Path) -> "DataFrame":
     from reports.statistics.values.frame import LINE
 
     try:
-        # Not by pandas, which takes surplus fields for an index and renames a column that stands there twice.
+        # pandas would read surplus fields as an index and rename a repeated column.
         with path.open(encoding="utf-8-sig", newline="") as file:
             reader = csv.reader(file, skipinitialspace=True, strict=True)
             lines = list(_lines(reader))
@@ -86,7 +86,7 @@ def read_csv(path: Path) -> "DataFrame":
         reason = " ".join(str(error).split())
         raise InputError(f"{path}: not a CSV file that can be read ({reason}): save it as UTF-8 text") from error
     if not lines:
-        raise InputError(f"{path}: not a CSV file that can be read (it is empty): give the columns and a row a value")
+        raise InputError(f"{path}: not a CSV file that can be read (it is empty): name the columns and give a value")
     columns = [field.strip() for field in lines[0][1]]
     for column in columns:
         if columns.count(column) > 1:
@@ -97,13 +97,13 @@ def read_csv(path: Path) -> "DataFrame":
                 f"{path}: line {number} has {len(fields)} fields, the first line names {len(columns)} columns: make "
                 "them agree"
             )
-    # Names such as NA or none are names here, so nothing but the numbers is interpreted.
+    # NA and none may be names of methods, so text stays text.
     numbers = pd.Index([number for number, _ in lines[1:]], name=LINE)
     return pd.DataFrame([fields for _, fields in lines[1:]], numbers, columns, dtype=str)
 
 
 def _lines(reader: "CsvReader") -> Iterator[tuple[int, list[str]]]:
-    """Every row that is not blank, with the line of the file on which it begins: a quoted field may hold more."""
+    """Every row that is not blank, with the number of its first line: a quoted field may span several."""
     before = 0
     for fields in reader:
         if any(field.strip() for field in fields):

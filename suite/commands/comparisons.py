@@ -1,4 +1,4 @@
-"""What `dartboard compare` found: the statistics of each space and data set, and the rankings across them."""
+"""The results of `dartboard compare`: the statistics of each space and data set, and the rankings across them."""
 
 from collections.abc import Hashable
 from dataclasses import asdict, dataclass
@@ -37,7 +37,7 @@ class SpaceComparison:
 
     @property
     def told(self) -> "DataFrame":
-        """The comparisons that are told in words: against the baseline where there is one, else all pairs."""
+        """The comparisons that get sentences: those with the baseline if there is one, else all pairs."""
         return self.pairs if self.versus is None else self.versus
 
     def document(self) -> dict[str, Any]:
@@ -57,13 +57,13 @@ class SpaceComparison:
         }
 
     def pairing(self) -> list[str]:
-        """In words: what paired methods share, and whether that paid."""
+        """Sentences on what paired methods share, and whether pairing narrowed the intervals."""
         from reports.sentences import pairing_sentences
 
         return pairing_sentences.statements(self.told)
 
     def statements(self) -> list[str]:
-        """In words: what the comparisons say, then what was not compared."""
+        """Sentences on the comparisons, then on the values that were not compared."""
         from reports.sentences import best_sentences
 
         said = [str(words) for words in self.told["statement"]] or [_uncompared(len(self.summary))]
@@ -88,7 +88,7 @@ class SpaceComparison:
 
 @dataclass(frozen=True)
 class CrossBlockRanking:
-    """The rankings across the spaces and data sets of one batch."""
+    """The rankings of methods across the spaces and data sets of one protocol."""
 
     conditions: str
     rankings: "Rankings"
@@ -129,7 +129,7 @@ class CrossBlockRanking:
 def compare_spaces(
     conditions: str, values: "DataFrame", baseline: str | None, margin: float | None
 ) -> list[SpaceComparison]:
-    """The statistics of each space and data set in `values`, which ran under the same `conditions`."""
+    """The comparisons of `values` on each space and data set, against `baseline` or else the usual one if it ran."""
     from reports.records.blocks import BASELINE
     from reports.sentences.comparisons import with_statements
     from reports.statistics import comparison
@@ -168,7 +168,7 @@ def _uncompared(methods: int) -> str:
 
 
 def print_statements(statements: list[str]) -> None:
-    """Print sentences, a line each, and an empty line."""
+    """Print `statements`, a line each, and an empty line."""
     for words in statements:
         console.print(words, markup=False, highlight=False)
     console.print()

@@ -1,4 +1,4 @@
-"""`dartboard data` says what data are here and gets the rest, `dartboard query` looks an architecture up."""
+"""`dartboard data` checks, downloads and imports data; `dartboard query` looks up an architecture."""
 
 import sys
 from contextlib import redirect_stdout
@@ -19,7 +19,7 @@ ALL = "all"
 
 def register(app: typer.Typer) -> None:
     """Put `data status`, `data fetch`, `data import` and `query` on `app`."""
-    data = typer.Typer(help="Which data sets and tables are here, and how to get the rest.", no_args_is_help=True)
+    data = typer.Typer(help="Check, download and import data sets and tables.", no_args_is_help=True)
     data.command()(plain_errors(status))
     data.command()(plain_errors(fetch))
     data.command("import")(plain_errors(import_))
@@ -28,7 +28,7 @@ def register(app: typer.Typer) -> None:
 
 
 def status(as_json: Json = False, data_root: DataRoot = None) -> None:
-    """Say which data sets and tables are here, verified by checksum, and how to get the rest."""
+    """Show which data sets and tables are here, verified by checksum, and how to get the others."""
     from spaces.tabular.benchmark import BENCHMARKS
     from suite.data import root
     from suite.data.registry import DATASETS
@@ -77,7 +77,7 @@ def fetch(
     as_json: Json = False,
     data_root: DataRoot = None,
 ) -> None:
-    """Download a data set's official files into the data root and verify them."""
+    """Download the official files of a data set to the data root and verify them."""
     from spaces.common.errors import unknown
     from suite.data import root
     from suite.data.registry import DATASETS
@@ -85,7 +85,7 @@ def fetch(
     folder = root.data_root(data_root)
     if name not in DATASETS:
         raise unknown("data set", name, DATASETS)
-    with redirect_stdout(sys.stderr):  # torchvision may print, and stdout is for the answer
+    with redirect_stdout(sys.stderr):  # torchvision may print to stdout, which is for the result
         DATASETS[name].fetch(folder)
     row = _data_set(name, folder)
     said = f"{name}: {row['state']} ({row['detail']})"
@@ -93,12 +93,12 @@ def fetch(
 
 
 def import_(
-    name: Annotated[str, typer.Argument(help="The table to make, nats-tss.")],
+    name: Annotated[str, typer.Argument(help="The table to make: nats-tss.")],
     file: Annotated[Path, typer.Argument(help="The official archive (folder or file), or a table .csv or .csv.gz.")],
     as_json: Json = False,
     data_root: DataRoot = None,
 ) -> None:
-    """Make a small, quick table in the data root from the official archive or from a table."""
+    """Convert the official archive, or a CSV table, to a compact table in the data root."""
     from rich.progress import Progress
 
     from spaces.common.errors import unknown
@@ -120,11 +120,11 @@ def query(
     architecture: Annotated[str, typer.Argument(help="As '|op~0|+|op~0|op~1|+|op~0|op~1|op~2|'.")],
     dataset: Annotated[str, typer.Option(help="cifar10, cifar100, imagenet16-120, or all three.")] = ALL,
     split: Annotated[str, typer.Option(help="test or valid.")] = "test",
-    epochs: Annotated[int, typer.Option(help="Of the training looked up: 200 or 12.")] = 200,
+    epochs: Annotated[int, typer.Option(help="Training epochs of the accuracy: 200 or 12.")] = 200,
     as_json: Json = False,
     data_root: DataRoot = None,
 ) -> None:
-    """Look an architecture of nats-tss up in the tabular benchmark."""
+    """Look up an architecture of nats-tss in the tabular benchmark."""
     from dataclasses import asdict
 
     from spaces.tabular.benchmark import NATS_TSS

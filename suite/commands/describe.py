@@ -1,4 +1,4 @@
-"""`dartboard describe` says what a genotype is: its cost, its shape, a drawing."""
+"""`dartboard describe`: the cost, the shape and a drawing of a genotype."""
 
 import json
 from enum import StrEnum
@@ -26,16 +26,16 @@ def register(app: typer.Typer) -> None:
 
 def describe(
     genotype: Annotated[str, typer.Argument(help="A genotype's text, or a file that holds one.")],
-    space: Annotated[str, typer.Option(help="The space it is of.")],
+    space: Annotated[str, typer.Option(help="The genotype's search space.")],
     channels: Annotated[int | None, typer.Option(min=1, help="Initial channels [as papers train on CIFAR-10].")] = None,
     cells: Annotated[int | None, typer.Option(min=1, help="Cells [as papers train on CIFAR-10].")] = None,
-    classes: Annotated[int, typer.Option(min=1, help="Classes.")] = 10,
+    classes: Annotated[int, typer.Option(min=1, help="Number of classes.")] = 10,
     size: Annotated[int, typer.Option(min=1, help="Height and width of an image, pixels.")] = 32,
-    stem: Annotated[Stem, typer.Option(help="The first layers.")] = Stem.cifar,
-    draw: Annotated[Path | None, typer.Option(help="Write the drawings into this folder, an SVG a cell.")] = None,
+    stem: Annotated[Stem, typer.Option(help="The stem: the first layers of the network.")] = Stem.cifar,
+    draw: Annotated[Path | None, typer.Option(help="Write a drawing of each cell to this folder, as SVG.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Parameters, multiply-adds, skip share, depth and a drawing of a genotype."""
+    """Show the parameters, multiply-adds, skip share, depth and a drawing of a genotype."""
     from reports.figures import cell_drawing
     from spaces import get_space
     from spaces.common.plural import counted
@@ -51,11 +51,11 @@ def describe(
         cost = of.cost(found, channels=channels, cells=cells, classes=classes, size=size, stem=stem.value)
     except InputError:
         raise
-    except (ArithmeticError, RuntimeError, TypeError, ValueError) as error:  # torch, by the layer that it is stuck at
+    except (ArithmeticError, RuntimeError, TypeError, ValueError) as error:  # torch's, of the layer that fails
         reason = " ".join(str(error).split())[:200]
         raise InputError(
             f"no {space} network of {counted(channels, 'channel')}, {of.count_cells(cells)} and "
-            f"{counted(classes, 'class', 'classes')} can be made and run on images of {size} x {size} behind the "
+            f"{counted(classes, 'class', 'classes')} can run on images of {size} x {size} with the "
             f"{stem.value} stem: change --channels or --size ({reason})"
         ) from error
     kinds = {
@@ -102,7 +102,7 @@ def describe(
 
 
 def _text(genotype: str) -> str:
-    """What the file `genotype` holds, or `genotype` itself where there is none."""
+    """The text in the file `genotype`, or `genotype` itself if there is no such file."""
     path = Path(genotype)
     try:
         if len(genotype) >= 200 or not path.is_file():
@@ -112,5 +112,7 @@ def _text(genotype: str) -> str:
     try:
         return path.read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "it is no UTF-8 text"
-        raise InputError(f"{path} cannot be read: {reason}: give a genotype's text or a file that holds one") from error
+        reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
+        raise InputError(
+            f"{path} cannot be read: {reason}: name a file that holds a genotype, or write the genotype itself"
+        ) from error

@@ -1,4 +1,4 @@
-"""`dartboard latency` measures what the operations of a supernet take on this device."""
+"""`dartboard latency` measures the latency of each operation of a supernet on this device."""
 
 import json
 from datetime import UTC, datetime
@@ -23,14 +23,14 @@ def latency(
     channels: Annotated[int | None, typer.Option(min=1, help="Initial channels [as `rarts` searches: 16].")] = None,
     cells: Annotated[int | None, typer.Option(min=1, help="Cells [as `rarts` searches on that space].")] = None,
     size: Annotated[int, typer.Option(min=1, help="Height and width of an image, pixels.")] = 32,
-    batch: Annotated[int, typer.Option(min=1, help="Images a pass.")] = 1,
+    batch: Annotated[int, typer.Option(min=1, help="Images in a pass.")] = 1,
     device: Annotated[str, typer.Option(help="auto (cuda if it is here), cpu or cuda.")] = "auto",
     threads: Annotated[int, typer.Option(min=1, max=1024, help="Threads, on a CPU.")] = 1,
-    repeats: Annotated[int, typer.Option(min=1, help="Passes whose median counts.")] = 20,
+    repeats: Annotated[int, typer.Option(min=1, help="Passes, whose median is taken.")] = 20,
     out: Annotated[Path, typer.Option(help="The table's file.")] = Path("latency.json"),
     as_json: Json = False,
 ) -> None:
-    """Measure a latency table: milliseconds for each operation and shape of a supernet, for `rarts` to be told of.
+    """Measure a latency table for `rarts`: milliseconds for each operation and input shape of a supernet.
 
     `dartboard search rarts --set latency_table=FILE --set latency_weight=0.002` searches with it.
     """
@@ -59,7 +59,7 @@ def latency(
         with seeded(0, "latency"):
             net = searched.supernet(channels, cells, classes=10).to(kind_of_device)
         costs = measure(net, size, batch, kind_of_device, repeats)
-    except RuntimeError as error:  # torch: images that shrink to nothing, or more than the memory holds
+    except RuntimeError as error:  # torch's: images that shrink to nothing, or too little memory
         reason = " ".join(str(error).split())[:200]
         raise InputError(
             f"no {space} supernet of {counted(channels, 'channel')} and {searched.count_cells(cells)} runs on "

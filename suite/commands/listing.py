@@ -1,4 +1,4 @@
-"""`dartboard list` says what methods, spaces, data sets, protocols, probes, studies and exhibits there are."""
+"""`dartboard list`: the methods, spaces, data sets, protocols, probes, studies and exhibits."""
 
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
@@ -32,13 +32,13 @@ def register(app: typer.Typer) -> None:
 
 def list_names(
     what: Annotated[What, typer.Argument(help="What to list.")],
-    name: Annotated[str | None, typer.Argument(help="A method, to show what it is made of and its options.")] = None,
+    name: Annotated[str | None, typer.Argument(help="A method whose pieces and options are shown.")] = None,
     as_json: Json = False,
 ) -> None:
-    """List what there is."""
+    """List methods, spaces, data sets, protocols, probes, studies or exhibits."""
     if name is not None:
         if what is not What.methods:
-            raise InputError(f"{what.value} {name}: only a method has details: leave {name} out")
+            raise InputError(f"{what.value} {name}: only methods have details: leave {name} out")
         _show_method(name, as_json)
         return
     rows = {
@@ -50,7 +50,7 @@ def list_names(
         What.studies: _studies,
         What.exhibits: _exhibits,
     }[what]()
-    # A terminal has room for less than JSON.
+    # The columns that fit a terminal.
     columns = {What.exhibits: ("name", "title", "state", "lacks"), What.methods: ("name", "title", "source")}.get(what)
     emit(rows, as_json, lambda: console.print(table(what.value, rows, columns)))
 
@@ -62,7 +62,7 @@ def _methods() -> list[dict[str, Any]]:
 
 
 def _method(method: "Method") -> dict[str, Any]:
-    """What a method declares of itself, but for its pieces."""
+    """A method's declaration without its pieces."""
     options = [
         {"name": o.name, "type": o.kind, "default": o.default, "allowed": o.allowed, "what": o.words}
         for o in method.options

@@ -1,4 +1,4 @@
-"""`dartboard report`: what the records say, as pages and as LaTeX."""
+"""`dartboard report`: records as pages and as LaTeX."""
 
 from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
@@ -12,7 +12,7 @@ from suite.terminal.tables import print_table, rows
 if TYPE_CHECKING:
     from pandas import DataFrame
 
-# What a terminal has room for, of the main table.
+# The columns of the main table that fit a terminal.
 MAIN = ("Method", "n", "Mean ± std", "95 % interval", "Skip share", "Difference", "Verdict")
 
 
@@ -26,11 +26,11 @@ def report(
     out: Annotated[Path, typer.Option(help="The report's folder; an earlier report there is replaced.")],
     exhibit: Annotated[
         list[Path] | None,
-        typer.Option(help="An exhibit of your own, a TOML file, shown beside the papers'; repeatable."),
+        typer.Option(help="Your own exhibit, a TOML file, shown beside the papers'; repeatable."),
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Write a study's report: offline pages in a folder, and LaTeX with its tables and figures."""
+    """Write the report of a study: pages that need no network, and LaTeX with tables and figures."""
     document, show = build_report(runs, out, own=exhibit or [])
     emit(document, as_json, show)
 
@@ -42,10 +42,10 @@ def build_report(
     keys: Collection[str] | None = None,
     own: Iterable[Path] = (),
 ) -> tuple[dict[str, Any], Callable[[], None]]:
-    """Report the records below `runs` to `out`; the page's path and main tables for JSON, and what prints them.
+    """Write a report of the records in `runs` to `out`; return its document for JSON and a function that prints it.
 
-    The tabular benchmark is looked for in the data root `root`; `keys`, if given, are the trials that are reported;
-    `own` are files of exhibits beside those of the papers.
+    The tabular benchmark is read from the data root `root`. `keys`, if given, select the trials; `own` are files of a
+    user's own exhibits.
 
     Raises `InputError` as `suite.exhibits.own_exhibits.read_own`, `suite.store.load_frames` and `reports.render.build`.
     """
@@ -62,7 +62,7 @@ def build_report(
     records, histories = load_frames(runs)
     if keys is not None:
         records, histories = (frame[frame["key"].isin(keys)].reset_index(drop=True) for frame in (records, histories))
-    # The landscape of the table is shown if a record was looked up in it and the table is still here.
+    # The landscape page needs a record that was looked up in the table, and the table itself.
     table = NATS_TSS.open(root or root_of(None)) if "tabular" in set(records["evaluation"]) else None
     whole = table.frame if table and table.whole else None
     results = Results.of(records, histories)

@@ -1,1 +1,1 @@
-"""Where trials run."""
+"""Executors, which run trials."""

@@ -1,6 +1,6 @@
-"""Run many trials: here one after the other, or in several processes of this machine.
+"""Run many trials, one after the other in this process or in several worker processes.
 
-A trial writes only its own folder and depends on nothing but its plan, so which executor runs it changes no bit.
+A trial writes only its own folder and depends on its plan alone, so every executor gives the same bits.
 """
 
 import os
@@ -21,14 +21,15 @@ from spaces.common.errors import InputError
 from suite.plan import Plan
 from suite.trial import run_trial
 
-# Index of the plan, phase, epochs behind, epochs in all; a trial's first is of the search, its last "done" or "failed".
+# Index of the plan, phase, epochs finished, epochs in all. A trial's first event is of its search, its last is
+# "done" or "failed".
 Event = tuple[int, str, int, int]
 Listener = Callable[[Event], None]
 
 
 @dataclass(frozen=True)
 class Failure:
-    """A trial that ended in an error: what is said of it, and whether it is the user's or ours."""
+    """A trial that ended in an error: the message, and whether the user's input caused it."""
 
     plan: Plan
     words: str
@@ -36,7 +37,7 @@ class Failure:
 
 
 def fair_jobs(plans: Sequence[Plan]) -> int:
-    """As many processes as this machine has cores for, each trial taking its protocol's threads."""
+    """The number of processes for which this machine has cores, at the protocol's number of threads for a trial."""
     threads = max((plan.compute.threads for plan in plans), default=1)
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return max(1, min(cores // threads, len(plans)))
@@ -45,7 +46,7 @@ def fair_jobs(plans: Sequence[Plan]) -> int:
 def run_all(plans: Sequence[Plan], runs: Path, root: Path, *, jobs: int, on_event: Listener) -> list[Failure]:
     """Run `plans` into `runs` with `jobs` processes; returns the failures, after all others have ended.
 
-    Raises `KeyboardInterrupt` when interrupted; the trials under way then keep their last epoch's checkpoint.
+    Raises `KeyboardInterrupt` when interrupted; running trials then keep the checkpoint of their last epoch.
     """
     if jobs == 1:
         return _run_here(plans, runs, root, on_event)
@@ -58,13 +59,13 @@ def _run_here(plans: Sequence[Plan], runs: Path, root: Path, on_event: Listener)
         try:
             run_trial(plan, runs, root, on_progress=lambda *at, index=index: on_event((index, *at)))
             on_event((index, "done", 1, 1))
-        except Exception as error:  # one broken trial must not cost the others
+        except Exception as error:  # the other trials still run
             on_event((index, "failed", 1, 1))
             failures.append(_failure(plan, error))
     return failures
 
 
-_events: "Queue[Event | None] | None" = None  # in a worker: the way back to the driver
+_events: "Queue[Event | None] | None" = None  # in a worker: the queue to the driver
 
 
 def _start_worker(events: "Queue[Event | None]", driver: int) -> None:
@@ -73,8 +74,8 @@ def _start_worker(events: "Queue[Event | None]", driver: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the driver, which ends its workers
 
     def follow() -> None:
-        # A driver that was killed outright, perhaps while this worker was still importing, cannot end its workers:
-        # they notice and go, at once.
+        # A driver that is killed cannot end its workers, so they end themselves when their parent changes. It may have
+        # been killed while this worker was still importing.
         while os.getppid() == driver:
             time.sleep(0.2)
         os._exit(1)
@@ -114,7 +115,7 @@ def _run_in_processes(plans: Sequence[Plan], runs: Path, root: Path, jobs: int, 
                 failure = future.result()
             except BrokenProcessPool as error:
                 raise InputError(
-                    "a worker process was ended from outside (out of memory?): run the same command again to go on, "
+                    "a worker process was killed (out of memory?): run the same command again to continue, "
                     "with fewer --jobs if memory was short"
                 ) from error
             events.put((index, "failed" if failure else "done", 1, 1))

@@ -1,1 +1,1 @@
-"""The papers' exhibits on the command line: what each lacks here, the study that fills it, and those of a user."""
+"""Exhibits on the command line: their states, their trials as studies, and a user's own."""

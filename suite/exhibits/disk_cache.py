@@ -1,4 +1,4 @@
-"""What takes seconds to work out and is always the same, kept in the user's cache folder until the code changes."""
+"""Results that take seconds to compute and depend on the code alone, cached in the user's cache folder."""
 
 import hashlib
 import json
@@ -16,7 +16,7 @@ from spaces.common.files import write_whole
 
 @cache
 def code() -> str:
-    """Digest of all that searches are made of, torch's version with it."""
+    """Digest of all code that a search may run, and of torch's version."""
     root = Path(__file__).parents[2]
     sources = sorted(path for folder in ("spaces", "methods", "suite") for path in (root / folder).rglob("*.py"))
     digest = hashlib.sha256(torch.__version__.encode())
@@ -26,9 +26,9 @@ def code() -> str:
 
 
 def kept(settings: Mapping[str, Any], work: Callable[[], Any]) -> Any:
-    """What `work` gives, plain values that `settings` and the code determine: from the cache if it was done before.
+    """The result of `work`, plain values that depend on `settings` and the code, from the cache if it is there.
 
-    Where nothing can be written or what lies there cannot be read, it is worked out again.
+    If the cache cannot be read or written, the result is computed again.
     """
     name = json.dumps([code(), settings], sort_keys=True)
     path = user_cache_path("dartboard") / "solved" / f"{hashlib.sha256(name.encode()).hexdigest()[:16]}.json"

@@ -11,10 +11,10 @@ from suite.exhibits.states import missing
 from suite.study import Study, find, read_exhibit
 
 RUNS = Path("runs/exhibits")
-"""Where the trials of all exhibits lie together, so that none is run twice."""
+"""The one folder of the trials of all exhibits, so that none is run twice."""
 
 CHECK = "quick"
-"""The protocol that only checks that everything runs, so that bundled images may stand in for the papers'."""
+"""The protocol that only checks that everything runs, so that bundled images may replace the papers'."""
 
 
 def study_of(name: str) -> tuple[Path, Study] | None:
@@ -44,7 +44,7 @@ def study_of(name: str) -> tuple[Path, Study] | None:
 
 
 def bundled(path: Path) -> bool:
-    """Does the exhibit's file stand in the catalogue?"""
+    """Whether the exhibit's file is in the catalogue."""
     from reports.exhibits.catalogue import CATALOGUE
 
     return path.parent.parent == CATALOGUE

@@ -1,4 +1,4 @@
-"""What of each exhibit can be run here, for `dartboard list exhibits`."""
+"""The state of each exhibit, for `dartboard list exhibits`: what can be run here and what is missing."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -41,5 +41,5 @@ def _state(exhibit: "Exhibit", published: "DataFrame") -> dict[str, Any]:
 
 
 def missing(exhibit: "Exhibit", published: "DataFrame") -> list[str]:
-    """What of the exhibit no trial here can fill, in words."""
+    """The parts of the exhibit that no trial here can fill, in words."""
     return [*exhibit.without_recipe(published, METHODS), *exhibit.lacks]

@@ -1,4 +1,4 @@
-"""What every command shares: one console for people, one JSON document for machines, one way to fail."""
+"""What every command shares: the console for people, the JSON document for machines, the report of errors."""
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -21,7 +21,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON document for 
 
 
 def emit(document: Any, as_json: bool, show: Callable[[], None]) -> None:
-    """Print `document` as JSON on stdout if asked, else let `show` print it for a person."""
+    """Print `document` as JSON on stdout if `as_json`, else call `show`, which prints it for a person."""
     if as_json:
         typer.echo(json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False))
     else:
@@ -29,7 +29,7 @@ def emit(document: Any, as_json: bool, show: Callable[[], None]) -> None:
 
 
 def table(title: str, rows: Sequence[Mapping[str, Any]], columns: Sequence[str] | None = None) -> Table:
-    """A Rich table of `rows`; `columns` selects and orders (default: the first row's keys)."""
+    """A Rich table of `rows` with the `columns` in that order (default: the first row's keys)."""
     shown = Table(title=title, title_justify="left")
     names = list(columns or (rows[0] if rows else []))
     for name in names:
@@ -56,14 +56,14 @@ R = TypeVar("R")
 
 
 def plain_errors(command: Callable[P, R]) -> Callable[P, R]:
-    """Turn an `InputError` into its one line on stderr, its details if it has any, and exit status 2."""
+    """Turn an `InputError` into one line on stderr, followed by its details if it has any, and exit status 2."""
 
     @wraps(command)
     def run(*args: P.args, **kwargs: P.kwargs) -> R:
         try:
             return command(*args, **kwargs)
         except InputError as error:
-            # One line, whatever the names in it hold.
+            # Names in the message may contain line breaks.
             words = " ".join(str(error).splitlines())
             errors.print(f"dartboard: {words}", style="red", markup=False, highlight=False, soft_wrap=True)
             if error.details:

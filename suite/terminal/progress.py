@@ -1,4 +1,4 @@
-"""What is seen of trials under way: a bar in a terminal; elsewhere (a pipe, a CI log, nohup) plain lines on stderr."""
+"""The progress of trials: a bar in a terminal, plain lines on stderr elsewhere (a pipe, a CI log, nohup)."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -24,8 +24,8 @@ INTERRUPTED = 130
 
 @contextmanager
 def progress(plans: Sequence["Plan"]) -> Iterator["Listener"]:
-    """Show how far the trials of `plans` are; yields what an executor's events go to. Nothing of it is on stdout."""
-    # A terminal may be forced on rich (FORCE_COLOR), and one may not be able to draw a bar.
+    """Show the progress of `plans` on stderr; yields the listener for an executor's events."""
+    # FORCE_COLOR makes rich see a terminal in any file, and a dumb terminal cannot draw a bar.
     if errors.is_terminal and errors.file.isatty() and not errors.is_dumb_terminal:
         with _bar(plans) as listener:
             yield listener
@@ -34,7 +34,7 @@ def progress(plans: Sequence["Plan"]) -> Iterator["Listener"]:
 
 
 def trial(plan: "Plan") -> str:
-    """Which trial it is, in words."""
+    """The trial's method, space, data set and seed, in words."""
     return f"{plan.name} on {plan.space}, {plan.dataset}, seed {plan.seed}"
 
 
@@ -49,7 +49,7 @@ def interruptible() -> Iterator[None]:
 
 
 class _Epochs:
-    """How many epochs of each trial are behind, of searches and retrainings."""
+    """The epochs that each trial has finished, of its search and of its retraining."""
 
     def __init__(self, plans: Sequence["Plan"]) -> None:
         self._planned = [plan.settings.epochs + plan.evaluation.epochs for plan in plans]
@@ -62,7 +62,7 @@ class _Epochs:
 
     @property
     def done(self) -> int:
-        """Of a trial that has ended, all: it stopped early, looked its accuracy up or failed, and nothing remains."""
+        """Epochs finished. A trial that has ended counts with all its epochs, as it may stop early or be looked up."""
         under_way = sum(sum(phases.values()) for index, phases in self._behind.items() if index not in self.ended)
         return under_way + sum(self._planned[index] for index in self.ended)
 
@@ -100,19 +100,19 @@ def _bar(plans: Sequence["Plan"]) -> Iterator["Listener"]:
 
 
 class _Lines:
-    """A line when a trial begins its search and when it has ended; in between, at most one a minute on all of them."""
+    """A line when a trial begins and when it ends; in between, at most one a minute on all that are running."""
 
     def __init__(self, plans: Sequence["Plan"]) -> None:
         self._plans = plans
         self._epochs = _Epochs(plans)
         self._began: dict[int, float] = {}
-        self._at: dict[int, str] = {}  # what each trial under way is at
+        self._at: dict[int, str] = {}  # the phase and epoch of each running trial
         self._said = monotonic()
 
     def on_event(self, event: "Event") -> None:
         index, phase, done, total = event
         if index in self._epochs.ended:
-            return  # a worker's last word may come behind its driver's
+            return  # a worker's last event may arrive after its driver's
         self._epochs.take(event)
         if phase in ("done", "failed"):
             self._end(index, phase)
@@ -123,17 +123,17 @@ class _Lines:
         elif monotonic() - self._said >= EVERY:
             self._said = monotonic()
             trials = "; ".join(f"{trial(self._plans[at])}: {words}" for at, words in self._at.items())
-            _print(f"{self._epochs.done} of {counted(self._epochs.total, 'epoch')} done; under way: {trials}")
+            _print(f"{self._epochs.done} of {counted(self._epochs.total, 'epoch')} done; running: {trials}")
 
     def _begin(self, index: int, done: int, total: int) -> None:
         self._began[index] = monotonic()
-        how = f"goes on after epoch {done} of {total}" if done else f"begins, {counted(total, 'epoch')}"
+        how = f"continues after epoch {done} of {total}" if done else f"begins, {counted(total, 'epoch')}"
         _print(f"{trial(self._plans[index])}: search {how}")
 
     def _end(self, index: int, phase: str) -> None:
         self._at.pop(index, None)
         began = self._began.get(index)
-        # One without a search has its record from before.
+        # A trial that was finished before has no search.
         when = f" after {monotonic() - began:.1f} s" if began is not None else " before" if phase == "done" else ""
         word = "finished" if phase == "done" else "failed"
         count = f"{len(self._epochs.ended)} of {counted(len(self._plans), 'trial')}"

@@ -1,4 +1,4 @@
-"""How commands show the tables and frames of `reports`: in the terminal, and as JSON."""
+"""The tables and frames of `reports` in the terminal and as JSON."""
 
 import math
 import textwrap
@@ -14,25 +14,25 @@ if TYPE_CHECKING:
     from reports.tables.tables import Column, Table
 
 READABLE = 9
-"""Characters of a name that stand in a line at least."""
+"""The least number of characters of a name in one line."""
 
 
 def rows(frame: "DataFrame") -> list[dict[str, Any]]:
-    """The rows of `frame` for JSON: plain numbers, and null where there is none."""
+    """The rows of `frame` for JSON; a number that is not finite becomes null."""
     return [{str(name): plain(value) for name, value in row.items()} for row in frame.to_dict("records")]
 
 
 def plain(value: Any) -> Any:
-    """A number of numpy's as Python's, and null for one that JSON has not."""
+    """A numpy number as Python's, and None for one that is not finite, which JSON lacks."""
     value = value.item() if hasattr(value, "item") else value
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def print_table(shown: "Table", headings: tuple[str, ...] = ()) -> None:
-    """Print a table; `headings`, if any, select the columns, as a terminal is narrower than a page.
+    """Print a table; `headings`, if given, select the columns, as a terminal is narrower than a page.
 
-    Nothing of them is cut: where the terminal is narrower still, a row becomes a paragraph; a pipe or a file, which has
-    no edge, gets lines as long as they have to be.
+    No cell is cut. In a terminal that is too narrow, each row becomes a paragraph; in a pipe or a file, lines are as
+    long as needed.
     """
     from rich.console import Console
     from rich.text import Text
@@ -53,7 +53,7 @@ def print_table(shown: "Table", headings: tuple[str, ...] = ()) -> None:
 
 
 def _grid(caption: str, columns: "Sequence[Column]", cells: list[list[str]]) -> "tuple[RichTable, int]":
-    """A table of `cells`, and the width below which it would be cut."""
+    """A table of `cells`, and the least width in which no cell is cut."""
     from rich import box
     from rich.table import Table
     from rich.text import Text
@@ -65,7 +65,7 @@ def _grid(caption: str, columns: "Sequence[Column]", cells: list[list[str]]) -> 
     for number, column in enumerate(columns):
         longest = max([len(row[number]) for row in cells], default=0)
         word = max(map(len, column.heading.split()))
-        # Numbers and headings' words are never broken; names are, but keep a width in which they can be read.
+        # Numbers and words of headings are not broken. Names are, but no narrower than is readable.
         width = max(word, longest if column.numeric else min(longest, READABLE))
         words = textwrap.wrap(column.heading, max(word, longest), break_on_hyphens=False)
         place: dict[str, Any] = {"justify": "right", "no_wrap": True} if column.numeric else {}

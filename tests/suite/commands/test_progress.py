@@ -1,4 +1,4 @@
-"""What is seen of trials under way, with a terminal and without one."""
+"""The progress of trials, with a terminal and without one."""
 
 import io
 import json
@@ -54,10 +54,10 @@ def test_in_between_at_most_a_line_a_minute(plans, clock, capsys) -> None:
     epochs = [(20.0 * epoch, (0, "evaluate", epoch, 8)) for epoch in range(1, 9)]
     searched = [(0.0, (0, "search", 0, 3)), (0.0, (1, "search", 2, 3)), (10.0, (0, "search", 3, 3))]
     said(plans, clock, [*searched, *epochs])  # type: ignore[list-item]
-    between = [line for line in capsys.readouterr().err.splitlines() if "under way" in line]
+    between = [line for line in capsys.readouterr().err.splitlines() if "running" in line]
     total = sum(each.settings.epochs + each.evaluation.epochs for each in plans)
     assert between == [
-        f"{done} of {total} epochs done; under way: darts-1st on nats-tss, digits, seed 0: evaluate {epoch} of 8; "
+        f"{done} of {total} epochs done; running: darts-1st on nats-tss, digits, seed 0: evaluate {epoch} of 8; "
         "darts-1st on nats-tss, digits, seed 1: search 2 of 3"
         for epoch, done in ((3, 8), (6, 11))
     ]
@@ -68,7 +68,7 @@ def test_what_goes_on_what_fails_and_what_was_there(plans, clock, capsys) -> Non
     # A worker's last epoch may arrive behind the word of its end: it begins nothing anew.
     said(plans, clock, [*events, (99.0, (0, "search", 3, 3))])
     assert capsys.readouterr().err.splitlines() == [
-        "darts-1st on nats-tss, digits, seed 0: search goes on after epoch 2 of 3",
+        "darts-1st on nats-tss, digits, seed 0: search continues after epoch 2 of 3",
         "darts-1st on nats-tss, digits, seed 0: failed after 2.0 s (1 of 2 trials)",
         "darts-1st on nats-tss, digits, seed 1: finished before (2 of 2 trials)",
     ]
