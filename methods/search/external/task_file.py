@@ -1,6 +1,7 @@
 """Reading a task from a file outside the repository, and the check of what a task returns."""
 
 import re
+import traceback
 from collections.abc import Container, Iterator
 from contextlib import contextmanager
 from math import isfinite
@@ -113,7 +114,8 @@ def _named(task: Task, member: str) -> Iterator[None]:
     try:
         yield
     except TypeError as error:
-        if error.__traceback__ is not None and error.__traceback__.tb_next is None:
+        # Raised by the call itself, not by what it called.
+        if traceback.extract_tb(error.__traceback__)[-1].filename == __file__:
             told = f"task {task.name}: {member} cannot be called as docs/adding-a-task.md says: {in_one_line(error)}"
             raise InputError(told) from error
         raise

@@ -114,6 +114,7 @@ def test_the_hessian_in_further_parameters_is_that_of_differences(
         ),
         ({"roles": lambda space: {"nodes": Role("inputs")}}, "roles .*names 'nodes', which `start` does not return"),
         ({"roles": lambda space: dict.fromkeys(space.kinds, "inputs")}, "roles .*is the text 'inputs'"),
+        ({"roles": lambda space: {"normal": Role("input", "normal")}}, "choose operations, inputs, widths, other"),
     ],
 )
 def test_what_start_and_roles_may_not_return(make_search: Any, changes: dict[str, Any], said: str) -> None:
