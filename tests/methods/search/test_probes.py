@@ -14,7 +14,7 @@ from spaces.common.errors import InputError
 
 ALL = tuple(Watched(get_probe(name)) for name in PROBES)
 # Their steps differ: noise and more passes, the draws of a gate, stages, a second set of weights, no alpha.
-VARIED = ["lambda-sdarts-rs", "pr-darts", "p-darts", "rarts", "random"]
+VARIED = ["pr-darts", "p-darts", "random"]  # draws in a step, several stages, no supernet; all others are slow tests
 
 
 def without_probes(row: dict[str, Any]) -> dict[str, Any]:

@@ -100,6 +100,7 @@ def test_every_film_row_is_an_operation_that_has_a_weight(watched, space_of) -> 
     np.testing.assert_allclose(picture.get_array(), flat)
 
 
+@pytest.mark.slow
 def test_the_same_films_are_the_same_bytes(watched, space_of, site, tmp_path) -> None:
     records, histories, _ = watched
     build(Results.of(records, histories), tmp_path / "again", space_of=space_of)
