@@ -78,7 +78,8 @@ class Record(BaseModel):
     @classmethod
     def _complete(cls, fields: Any) -> Any:
         """An accuracy is the score under another name: records of earlier versions have that alone."""
-        if isinstance(fields, dict) and fields.get("metric", {"name": "accuracy"}).get("name") == ACCURACY.name:
+        metric = fields.get("metric", {"name": ACCURACY.name}) if isinstance(fields, dict) else None
+        if isinstance(metric, dict) and metric.get("name") == ACCURACY.name:
             one = {key: fields[key] for key in ("score", "accuracy") if key in fields}
             return fields | dict.fromkeys(("score", "accuracy"), next(iter(one.values()))) if one else fields
         return fields

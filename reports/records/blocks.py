@@ -92,9 +92,13 @@ class Block:
 
     @cached_property
     def comparison(self) -> pd.DataFrame:
-        """`compare` of the scores: against `BASELINE` if it ran, else all pairs; of a metric in % with `MARGIN`."""
-        margin = MARGIN if self.metric.unit == "%" else None
-        return compare(self.scores, BASELINE if BASELINE in self.methods else None, margin)
+        """`compare` of the scores with `margin`: against `BASELINE` if it ran, else all pairs."""
+        return compare(self.scores, BASELINE if BASELINE in self.methods else None, self.margin)
+
+    @property
+    def margin(self) -> float | None:
+        """Within plus or minus this much two scores count as equally good: `MARGIN` of a metric in %, else unknown."""
+        return MARGIN if self.metric.unit == "%" else None
 
     def values(self, metric: str | None = None, better: str | None = None) -> pd.DataFrame:
         """The plain frame of `reports.statistics.comparison`: of the block's own metric, or of a column of the records.

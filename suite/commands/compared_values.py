@@ -43,7 +43,6 @@ def read_values(
         said, warnings = declared_sentences.said(found), declared_sentences.warnings(found)
         return [ProtocolValues(given, [(given, found.values)], found.values)], said, warnings
     from reports.pages.cross_block import conditions, values_of
-    from reports.records.blocks import MARGIN
     from reports.records.results import Results
     from suite.store import load_frames
 
@@ -52,8 +51,7 @@ def read_values(
     for own in results.protocols():
         parts = [(block.conditions, declared.pair(block.values(metric, better), paired)) for block in own]
         whole = declared.pair(values_of(own, metric, better), paired)
-        score = own[0].metric
-        margin = MARGIN if score.unit == "%" and metric in (None, score.name) else None
+        margin = own[0].margin if metric in (None, own[0].metric.name) else None
         protocols.append(ProtocolValues(conditions(own), parts, whole, margin))
     first, name = protocols[0].whole, metric or results.blocks[0].metric.name
     said = declared_sentences.directions(

@@ -3,6 +3,7 @@
 import json
 import math
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from typer.testing import CliRunner, Result
 
 from methods import get_method, get_task
 from methods.search.external.task_file import rehearse
+from methods.search.learners.training import measure
 from methods.search.task import CLASSIFICATION, ImageClassification, Task
 from spaces.common.errors import InputError
 from spaces.common.metric import Metric
@@ -108,14 +110,22 @@ def test_random_search_keeps_the_candidate_that_the_metric_calls_best(make_searc
     assert [row["discrete_rmse"] for row in rows] == best
 
 
-def test_measured_values_are_the_metric_over_the_split(make_search: Any, regression: Path) -> None:
-    """A root of a mean over all images, not a mean over batches of roots."""
-    task = get_task(str(regression))
-    search = make_search("darts-1st", "s2")
-    outputs, targets = torch.randn(7, 1), torch.arange(7) % 3
-    tally = sum(task.tally(outputs[part], targets[part]) for part in (slice(0, 3), slice(3, 7)))
-    assert task.score(float(tally), 7) == pytest.approx(float(F.mse_loss(outputs.squeeze(1), targets.float())) ** 0.5)
-    assert search.setup.task is CLASSIFICATION
+class Uneven:
+    """Seven inputs in batches of four and of three."""
+
+    def __init__(self) -> None:
+        self.x, self.y = torch.randn(7, 1), torch.arange(7) % 3
+
+    def all(self, batch_size: int) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        yield from zip(self.x.split(4), self.y.split(4), strict=True)
+
+
+def test_measured_values_are_the_metric_over_the_split(regression: Path) -> None:
+    """A root of the mean over all images, not a mean of the batches' roots."""
+    split: Any = Uneven()
+    loss, score = measure(lambda images, number: images, split, 4, get_task(str(regression)))
+    truth = float(F.mse_loss(split.x.squeeze(1), split.y.float()))
+    assert (loss, score) == (pytest.approx(truth), pytest.approx(truth**0.5))
 
 
 class _Bad(ImageClassification):

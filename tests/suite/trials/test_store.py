@@ -22,7 +22,7 @@ def test_a_trial_in_two_folders_is_refused(finished: Path) -> None:
     assert all(str(folder) in str(caught.value) for folder in folders)
 
 
-@pytest.mark.parametrize("damage", ["truncate", "empty", "key", "history", "no history"])
+@pytest.mark.parametrize("damage", ["truncate", "empty", "key", "metric", "history", "no history"])
 def test_a_damaged_record_is_named(finished: Path, damage: str) -> None:
     folder, _ = next(read_records(finished))
     file = folder / RECORD
@@ -30,9 +30,9 @@ def test_a_damaged_record_is_named(finished: Path, damage: str) -> None:
         file.write_bytes(file.read_bytes()[:100])
     elif damage == "empty":
         file.write_bytes(b"")
-    elif damage == "key":
+    elif damage in ("key", "metric"):
         document = json.loads(file.read_text())
-        document["seed"] = "zero"
+        document |= {"seed": "zero"} if damage == "key" else {"metric": "accuracy"}
         file.write_text(json.dumps(document))
     elif damage == "history":
         (folder / HISTORY).write_bytes(b"PAR1")
