@@ -13,14 +13,14 @@ in Triton in `statistics_kernels.py`.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Self
 
 import torch
 from torch import Tensor
 
 from spaces.cells.operations import BatchNorm
-from spaces.engine.kernels import Kernels, Norms
+from spaces.engine.kernels import Kernels, Moments, Norms, PartialMoments
 
 
 @dataclass
@@ -32,6 +32,7 @@ class Statistics:
     eps: Tensor  # `[rows, 1]`
     through: Tensor  # `[rows, 1]`: 1 where the gradient goes through mean and variance, as they are the batch's own
     of_batch: bool
+    partial: dict[int, PartialMoments] = field(default_factory=dict)  # row -> what a family has left to be added up
 
     @classmethod
     def of(cls, norms: Sequence[BatchNorm | None], columns: Tensor, channels: int, *, of_batch: bool) -> Self:
@@ -49,29 +50,25 @@ class Statistics:
                     made.mean[row], made.variance[row] = norm.running_mean, norm.running_var
         return made
 
-    def written(self, rows: Sequence[int]) -> tuple[list[Tensor], list[Tensor]] | tuple[None, None]:
-        """The rows `[C]` to write mean and variance to; None if they hold running statistics."""
-        return (
-            ([self.mean[row] for row in rows], [self.variance[row] for row in rows]) if self.of_batch else (None, None)
-        )
+    def moments(self, rows: Sequence[int]) -> Moments | None:
+        """Where the moments of values with these rows belong; None if the rows hold running statistics."""
+        return Moments(rows, self.mean, self.variance, self.partial) if self.of_batch else None
 
     def measure(self, kernels: Kernels, rows: Sequence[int], y: Tensor) -> None:
         """Write the moments of `y` to each of `rows`, if the batch's own are used."""
-        if self.of_batch:
-            kernels.moments(y, *self.written(rows))
+        if (into := self.moments(rows)) is not None:
+            kernels.moments(y, into)
 
     def norms(self, rows: slice) -> Norms:
         """These rows."""
-        return Norms(self.mean[rows], self.variance[rows], self.eps[rows], self.through[rows])
+        partial = [self.partial.get(row) for row in range(rows.start, rows.stop)] if self.of_batch else ()
+        return Norms(self.mean[rows], self.variance[rows], self.eps[rows], self.through[rows], partial)
 
 
 @torch.no_grad()
-def move_running(norms: Sequence[BatchNorm], mean: Tensor, variance: Tensor, count: int) -> None:
-    """Move the running statistics of `norms` by the batch's rows `[norms, C]`, as torch's batch norm does."""
-    if not norms:
-        return
-    dtype = norms[0].running_mean.dtype  # type: ignore[union-attr]
-    rows = [*mean.to(dtype).unbind(), *(variance * (count / max(count - 1, 1))).to(dtype).unbind()]
+def move_running(norms: Sequence[BatchNorm], means: Sequence[Tensor], variances: Sequence[Tensor]) -> None:
+    """Move the running statistics of `norms` by the batch's (unbiased) `[C]`, as torch's batch norm does."""
+    rows = [*means, *variances]
     running: list[Tensor] = [norm.running_mean for norm in norms]  # type: ignore[misc]
     running += [norm.running_var for norm in norms]  # type: ignore[misc]
     momentum = norms[0].momentum

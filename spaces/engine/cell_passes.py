@@ -18,7 +18,14 @@ from spaces.engine.kernels import (
     channels_first,
     channels_last,
 )
-from spaces.engine.op_groups.groups import Convolutions, GroupGradients, GroupInputs, GroupOutputs, Pooling
+from spaces.engine.op_groups.groups import (
+    Convolutions,
+    Group,
+    GroupGradients,
+    GroupInputs,
+    GroupOutputs,
+    Pooling,
+)
 
 
 @dataclass(frozen=True)
@@ -129,8 +136,8 @@ def forward(cell: CellTensors) -> tuple[Tensor, ForwardResults]:
             done.sums.append(total)
         done.states.append(nodes[place])
     if norms and moves(norms[0]):
-        normed = cell.constants.normed
-        move_running(norms, statistics.mean[normed], statistics.variance[normed], cell.count)
+        every, dtype = statistics.norms(slice(0, len(plan.norms))), norms[0].running_mean.dtype  # type: ignore[union-attr]
+        move_running(norms, *kernels.running_rows(every, cell.constants.normed, cell.count, dtype))
     return output, done
 
 
@@ -166,7 +173,7 @@ class BackwardPass:
 
     def __init__(self, cell: CellTensors, done: ForwardResults, grad_output: Tensor, *, weights: bool) -> None:
         self.cell, self.plan, self.kernels = cell, cell.plan, cell.kernels
-        self.done, self.weights = done, weights
+        self.done, self.of_weights = done, cell.kernels.weight_gradients() if weights else None
         nodes, self.blank = len(self.plan.nodes), grad_output.new_empty
         # The gradients of the nodes, and whether they have been written.
         if cell.call.joined:
@@ -200,14 +207,16 @@ class BackwardPass:
             norms.insert(0, found)
         of_inputs: list[Tensor | None] = []
         for place, requested in enumerate(inputs):
-            gx = self.blank(cell.inputs[place].shape) if requested or self.weights else None
+            gx = self.blank(cell.inputs[place].shape) if requested or self.of_weights else None
             if gx is not None:
                 self.add_gradient(place, gx, accumulate=False)
             of_inputs.append(channels_first(gx) if gx is not None and requested else None)
+        if self.of_weights is not None:
+            self.of_weights.finish()
         of_weights = _given([each.of_weights for each in norms])
         of_terms = torch.cat([*of_weights, of_weights[0].new_zeros(1)])
         of_norms: list[list[Tensor | None]] = [[None] * len(cell.scales)] * 2
-        if cell.scales and self.weights:
+        if cell.scales and self.of_weights is not None:
             learnt = ([each.of_scale for each in norms], [each.of_shift for each in norms])
             rows_of = [torch.cat(_given(part)).unbind() for part in learnt]
             of_norms = [[each[row] for row in plan.affine] for each in rows_of]
@@ -219,12 +228,11 @@ class BackwardPass:
         plan, kernels, done = self.plan, self.kernels, self.done
         identities, groups = plan.identities.get(state, []), plan.groups_of.get(state, [])
         whole = self.weighted([row for row in identities if row not in done.draws])
-        implied = [n for n in groups if isinstance(plan.groups[n], Pooling) and not done.groups[n].values[0].numel()]
-        means = self.weighted([row for n in implied for row in plan.groups[n].rows])
+        means = self.weighted([row for n in groups if _is_mean(plan.groups[n]) for row in plan.groups[n].rows])
         x = done.states[state]
         if not groups or not isinstance(plan.groups[groups[0]], Convolutions):  # which would include these
             if means.images:
-                back = GroupGradients([], [], [], self.weights, whole, means, accumulate)
+                back = GroupGradients([], [], [], self.of_weights, whole, means, accumulate)
                 given = GroupInputs(kernels, x, [], done.statistics)
                 Convolutions(state).backward(given, GroupOutputs([]), back, gx)
             elif whole.images or not accumulate:
@@ -235,7 +243,7 @@ class BackwardPass:
                 [self.gradients[plan.node_of[row]] for row in group.rows],
                 [self.coefficients_of(row) for row in group.rows],
                 [self.products[row] for row in group.rows],
-                self.weights,
+                self.of_weights,
             )
             if isinstance(group, Convolutions):
                 back.whole, back.means, back.accumulate = whole, means, accumulate
@@ -266,6 +274,10 @@ class BackwardPass:
         before = torch.empty_like(total)
         self.kernels.combine([gradient, total], by[:2], by.constant, before)
         return before
+
+
+def _is_mean(group: Group) -> bool:
+    return isinstance(group, Pooling) and group.is_mean
 
 
 def _given(tensors: Sequence[Tensor | None]) -> list[Tensor]:

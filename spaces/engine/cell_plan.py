@@ -215,11 +215,12 @@ def is_separable(depthwise: nn.Conv2d, pointwise: nn.Conv2d) -> bool:
 
 
 def keeps_shape(c: nn.Conv2d) -> bool:
-    """Whether a square convolution without bias keeps the channels and, at stride 1, the size, by zero padding."""
+    """Whether a square convolution without bias, of stride 1 or 2, keeps the channels and, at 1, the size by padding."""
     (size, _), (dilation, _), (stride, _) = c.kernel_size, c.dilation, c.stride
     pad = dilation * (size // 2)
     form = (c.out_channels, c.kernel_size, c.dilation, c.stride, c.padding, c.padding_mode, c.bias)
-    return form == (c.in_channels, (size,) * 2, (dilation,) * 2, (stride,) * 2, (pad,) * 2, "zeros", None)
+    kept = (c.in_channels, (size,) * 2, (dilation,) * 2, (stride,) * 2, (pad,) * 2, "zeros", None)
+    return stride in (1, 2) and form == kept
 
 
 def is_standard_pooling(pool: nn.MaxPool2d | nn.AvgPool2d, rest: Sequence[nn.Module]) -> bool:
@@ -230,4 +231,4 @@ def is_standard_pooling(pool: nn.MaxPool2d | nn.AvgPool2d, rest: Sequence[nn.Mod
         same = not pool.count_include_pad and pool.divisor_override is None
     else:
         same = pool.dilation == 1 and not pool.return_indices
-    return same and isinstance(pool.stride, int) and (pool.kernel_size, pool.padding, pool.ceil_mode) == (3, 1, False)
+    return same and pool.stride in (1, 2) and (pool.kernel_size, pool.padding, pool.ceil_mode) == (3, 1, False)

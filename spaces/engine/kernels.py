@@ -6,6 +6,7 @@ every precision. The C++ family is for CPUs, the Triton family for NVIDIA GPUs.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import NamedTuple, Protocol, cast
 
 import torch
@@ -54,12 +55,47 @@ class WeightedImages(NamedTuple):
     coefficients: Sequence[Tensor]
 
 
+NOTHING = WeightedImages([], [])
+
+
 class BackwardCoefficients(NamedTuple):
     """A, B and K `[C]` of dL/dy = A g + B y + K, the gradient before a batch norm for the gradient g behind it."""
 
     of_gradient: Tensor
     of_value: Tensor
     constant: Tensor
+
+
+class PartialMoments(NamedTuple):
+    """The moments of parts of a batch: mean and sum of squares around it, float64 `[parts, 2, C]`."""
+
+    sums: Tensor
+    share: int  # pixels of each part but the last
+    pixels: int  # of all parts
+
+
+@dataclass
+class Moments:
+    """Where the mean and the (biased) variance of values belong: each in a row `[C]` of the batch statistics.
+
+    A family writes them there. Or it leaves moments of parts in `partial`, by row, which its own `forward_coefficients`
+    and `normalization` add up and write.
+    """
+
+    rows: Sequence[int]
+    mean: Tensor
+    variance: Tensor
+    partial: dict[int, PartialMoments]
+
+    @property
+    def means(self) -> list[Tensor]:
+        """The rows of means."""
+        return [self.mean[row] for row in self.rows]
+
+    @property
+    def variances(self) -> list[Tensor]:
+        """The rows of variances."""
+        return [self.variance[row] for row in self.rows]
 
 
 class Norms(NamedTuple):
@@ -69,6 +105,7 @@ class Norms(NamedTuple):
     variance: Tensor
     eps: Tensor
     through: Tensor  # 1 where the gradient passes through mean and variance, because they are the batch's own
+    partial: Sequence[PartialMoments | None] = ()  # of each row, if the statistics are the batch's own
 
 
 class NormGradients(NamedTuple):
@@ -106,6 +143,17 @@ def pixel_strides(images: Sequence[Value]) -> tuple[int, ...]:
     return tuple(pixel_stride(cast(Tensor, image)) for image in images)
 
 
+class WeightGradients(Protocol):
+    """The gradients of convolution kernels in a cell's backward pass.
+
+    Functions are given one if such gradients are requested. A family may return tensors that it only fills when the
+    pass has ended.
+    """
+
+    def finish(self) -> None:
+        """Compute those that are still to be computed."""
+
+
 class Kernels(Protocol):
     """A family of kernels. The families are modules."""
 
@@ -117,8 +165,11 @@ class Kernels(Protocol):
     def obstacle(self, device: str, dtype: torch.dtype, channels: int) -> str:
         """Why the family cannot compute images of this device type, data type and channels; "" if it can."""
 
-    def moments(self, y: Tensor, means: Sequence[Tensor], variances: Sequence[Tensor]) -> None:
-        """Write the mean and the (biased) variance of each channel of `y` to each of `means` and `variances`."""
+    def weight_gradients(self) -> WeightGradients:
+        """What collects the gradients of convolution kernels in one backward pass."""
+
+    def moments(self, y: Tensor, into: Moments) -> None:
+        """Write the mean and the (biased) variance of each channel of `y` to all rows of `into`."""
 
     def reduce(self, g: Tensor, terms: Sequence[Value]) -> tuple[Tensor, list[Tensor | None]]:
         """Σ g, then Σ g · term for each term, over all pixels: float64 `[1 + terms, C]`.
@@ -137,33 +188,36 @@ class Kernels(Protocol):
         *,
         accumulate: bool = False,
     ) -> None:
-        """Write bias + Σ coefficient · term to `out`, for coefficients `[terms, C]`; add it to `out` on request."""
+        """Write bias + Σ coefficient · term to `out`, for coefficients `[terms, C]`; add it to `out` on request.
 
-    def rectify(self, x: Tensor) -> Tensor:
-        """ReLU."""
+        A family's `forward_coefficients` may return its bias as rows `[rows, C]`, which its own `combine` adds up.
+        """
 
-    def rectify_backward(self, grad_output: Tensor, x: Tensor, gx: Tensor) -> None:
-        """Add the gradient of the ReLU of x to gx."""
+    def pool(self, x: Tensor, stride: int, into: Moments | None, *, largest: bool) -> tuple[Tensor, Tensor | None]:
+        """Maximum or mean of 3 x 3 windows, the padding not counted; its moments written to all rows of `into`.
 
-    def pool(self, x: Tensor, stride: int, *, largest: bool) -> Tensor:
-        """Maximum or mean of 3 x 3 windows, the padding not counted."""
+        Then what `pool_backward` needs besides.
+        """
 
     def pool_backward(
-        self, grad_output: Tensor, x: Tensor, pooled: Tensor, stride: int, gx: Tensor, *, largest: bool
+        self,
+        gradients: Sequence[Tensor],
+        coefficients: Sequence[BackwardCoefficients],
+        x: Tensor,
+        value: Tensor,
+        saved: Tensor | None,
+        stride: int,
+        gx: Tensor,
+        *,
+        largest: bool,
     ) -> None:
-        """Add the gradient of `pool` at x to gx."""
+        """Add to gx the gradient of `pool` at x, for the sum of A g + B value + K over several g of its value."""
 
     def mean(self, x: Tensor) -> Tensor:
         """The mean of 3 x 3 windows at stride 1; empty if the family wants a `Mean` instead."""
 
-    def dense(
-        self,
-        x: Tensor,
-        weights: Sequence[Tensor],
-        means: Sequence[Tensor] | None,
-        variances: Sequence[Tensor] | None,
-    ) -> tuple[list[Tensor], Tensor | None]:
-        """A convolution of relu(x), of stride 1, for each of `weights`; mean and variance of each written on request.
+    def dense(self, x: Tensor, weights: Sequence[Tensor], into: Moments | None) -> tuple[list[Tensor], Tensor | None]:
+        """A convolution of relu(x), of stride 1, for each of `weights`; the moments of each to its row of `into`.
 
         A value is empty if the family wants a `Pointwise` instead. Last what `dense_backward` then needs: the sum of
         relu(x) and of its products between channels, float64 `[1 + C, C]`.
@@ -183,7 +237,7 @@ class Kernels(Protocol):
         whole: WeightedImages,
         means: WeightedImages,
         accumulate: bool,
-        of_weights: bool,
+        of_weights: WeightGradients | None,
     ) -> list[Tensor | None]:
         """Write the gradient of `dense` to gx, or add it, for dL/dvalue = A g + B value + K of each of its `values`.
 
@@ -191,13 +245,30 @@ class Kernels(Protocol):
         and `products` are what `dense` and `reduce` returned. Returns the gradients of `weights` on request.
         """
 
-    def separable(
+    def factorized(self, x: Tensor, kernels: Sequence[tuple[Tensor, Tensor]], into: Moments | None) -> list[Tensor]:
+        """The values of `FactorizedReduce`, of stride 2, before the norm, for the kernels of each: even and odd pixels.
+
+        The moments of each go to its row of `into`.
+        """
+
+    def factorized_backward(
         self,
-        stages: Sequence[SeparableStage],
-        means: Sequence[Tensor] | None,
-        variances: Sequence[Tensor] | None,
-    ) -> list[Tensor]:
-        """The values of stages whose images have one shape; mean and variance of each written on request."""
+        gradients: Sequence[Tensor],
+        values: Sequence[Tensor],
+        coefficients: Sequence[BackwardCoefficients],
+        x: Tensor,
+        kernels: Sequence[tuple[Tensor, Tensor]],
+        gx: Tensor,
+        *,
+        of_weights: WeightGradients | None,
+    ) -> list[Tensor | None]:
+        """Add the gradient of `factorized` to gx, for dL/dvalue = A g + B value + K of each of its `values`.
+
+        Returns the gradients of the kernels on request.
+        """
+
+    def separable(self, stages: Sequence[SeparableStage], into: Moments | None) -> list[Tensor]:
+        """The values of stages whose images have one shape; the moments of each to its row of `into`."""
 
     def separable_backward(
         self,
@@ -207,19 +278,19 @@ class Kernels(Protocol):
         stages: Sequence[SeparableStage],
         gx: Tensor | Sequence[Tensor],
         *,
-        weights: bool,
+        of_weights: WeightGradients | None,
     ) -> tuple[Tensor | None, list[Tensor | None]]:
         """The gradients of `separable`, for dL/dvalue = A g + B value + K of each of its `values`.
 
         Writes dL/d(scale · x + shift) of each stage to its gx and returns Σ gx and Σ gx · x of each in turn,
         `[2 · stages, C]` (see `backward_coefficients`). Or adds all gradients to one gx, if all stages share one x
-        without a scale. Then the gradients of both kernels of each stage, if those of the `weights` are requested.
+        without a scale. Then the gradients of both kernels of each stage, on request.
         """
 
     def forward_coefficients(
         self, norms: Norms, weights: Tensor, scale: Tensor, shift: Tensor, dtype: torch.dtype
     ) -> tuple[Tensor, Tensor]:
-        """A = w γ s of each row `[rows, C]`, and the constant Σ (w β - A m) `[C]`.
+        """A = w γ s of each row `[rows, C]`, and the constant Σ (w β - A m) `[C]` or its summands `[rows, C]`.
 
         For w `[rows, 1]`, γ and β `[rows, C]` or `[rows, 1]`, all in double.
         """
@@ -248,5 +319,7 @@ class Kernels(Protocol):
         in `forward_coefficients`; γ alone or none where no w weighs the rows, and then they have no gradient.
         """
 
-    def summed_coefficients(self, coefficients: Sequence[BackwardCoefficients]) -> tuple[Tensor, Tensor]:
-        """The sum of several gradients of one value: all A and then Σ B, `[members + 1, C]`, and Σ K."""
+    def running_rows(
+        self, norms: Norms, rows: Tensor, count: int, dtype: torch.dtype
+    ) -> tuple[Sequence[Tensor], Sequence[Tensor]]:
+        """The means and the unbiased variances of these rows for `count` pixels, as running statistics have them."""

@@ -12,9 +12,11 @@ from torch import Tensor
 from spaces.common.streams import generator
 from spaces.engine import torch_kernels
 from spaces.engine.kernels import (
+    NOTHING,
     BackwardCoefficients,
     DepthwiseShape,
     Kernels,
+    Moments,
     NormGradients,
     Norms,
     SeparableStage,
@@ -85,15 +87,22 @@ def cases(device: torch.device, dtype: torch.dtype, rounded: torch.dtype | None 
     def part() -> Tensor:
         return numbers(*SIZE, 2 * CHANNELS)[..., CHANNELS:]
 
-    def statistics(count: int) -> tuple[list[Tensor], list[Tensor]]:
+    def statistics(count: int) -> Moments:
         made = torch.zeros(2, count, CHANNELS, dtype=torch.float64, device=device)
-        return list(made[0].unbind()), list(made[1].unbind())
+        return Moments(range(count), made[0], made[1], {})
+
+    def measured(kernels: Kernels, into: Moments) -> list[Tensor]:
+        """The mean and the variance of each row, after the family has added them up if it has not yet."""
+        columns = torch.ones(2, len(into.rows), 1, dtype=torch.float64, device=device)
+        partial = [into.partial.get(row) for row in into.rows]
+        kernels.normalization(Norms(into.mean, into.variance, columns[0], columns[1], partial), None, None, dtype)
+        return [into.mean, into.variance]
 
     def coefficients_of_norm() -> BackwardCoefficients:
         return BackwardCoefficients(*numbers(3, CHANNELS).unbind())
 
     def norms(rows: int) -> Norms:
-        return Norms(*(each[:rows] for each in (mean, variance, columns[3], torch.ones_like(columns[3]))))
+        return Norms(mean[:rows], variance[:rows], columns[3, :rows], torch.ones_like(columns[3, :rows]))
 
     terms = [image() if number % 2 else part() for number in range(19)]
     g, x, coefficients, bias = part(), part(), numbers(19, CHANNELS), numbers(CHANNELS)
@@ -119,9 +128,9 @@ def cases(device: torch.device, dtype: torch.dtype, rounded: torch.dtype | None 
     yield "reduce", lambda kernels: [added(kernels.reduce(g, terms)[0])]
 
     def moments(kernels: Kernels) -> list[Tensor]:
-        means, variances = statistics(2)
-        kernels.moments(x + 3, means, variances)
-        return [*means, *variances]
+        into = statistics(2)
+        kernels.moments(x + 3, into)
+        return measured(kernels, into)
 
     yield "moments", moments
 
@@ -131,7 +140,8 @@ def cases(device: torch.device, dtype: torch.dtype, rounded: torch.dtype | None 
         def case(kernels: Kernels) -> list[Tensor]:
             sums, given = kernels.reduce(g, terms)[0], (columns[0], scale, shift)
             found = kernels.backward_coefficients(norms(19), sums, *given, PIXELS, dtype, learnt=scale.shape[1] > 1)
-            return [*kernels.forward_coefficients(norms(19), *given, dtype), *flat(found)]
+            forward, bias = kernels.forward_coefficients(norms(19), *given, dtype)
+            return [forward, bias.reshape(-1, CHANNELS).double().sum(0), *flat(found)]
 
         return case
 
@@ -150,21 +160,19 @@ def cases(device: torch.device, dtype: torch.dtype, rounded: torch.dtype | None 
         "normalization",
         lambda kernels: [*kernels.normalization(norms(3), coefficients[:3], coefficients[3:6], dtype)],
     )
-    yield "summed_coefficients", lambda kernels: [*kernels.summed_coefficients(three)]
-    yield "rectify", lambda kernels: [kernels.rectify(x)]
-
-    def rectified_back(kernels: Kernels) -> list[Tensor]:
-        gx = x.clone()
-        kernels.rectify_backward(terms[1], x, gx)
-        return [gx]
-
-    yield "rectify_backward", rectified_back
+    rows = torch.tensor([2, 0, 1], device=device)
+    yield (
+        "running_rows",
+        lambda kernels: [torch.stack([*each]) for each in kernels.running_rows(norms(3), rows, PIXELS, dtype)],
+    )
 
     def pooled(stride: int, *, largest: bool) -> Case:
         def case(kernels: Kernels) -> list[Tensor]:
-            value, gx = kernels.pool(x, stride, largest=largest), x.clone()
-            kernels.pool_backward(terms[1] if stride == 1 else smaller[0], x, value, stride, gx, largest=largest)
-            return [value, gx]
+            gradients = [terms[1], g, x] if stride == 1 else [*smaller, smaller[0]]
+            into, gx = statistics(2), x.clone()
+            value, saved = kernels.pool(x, stride, into, largest=largest)
+            kernels.pool_backward(gradients, three, x, value, saved, stride, gx, largest=largest)
+            return [value, gx, *measured(kernels, into)]
 
         return case
 
@@ -172,18 +180,37 @@ def cases(device: torch.device, dtype: torch.dtype, rounded: torch.dtype | None 
         for largest in (False, True):
             yield "pool", pooled(stride, largest=largest)
 
-    def dense(kernels: Kernels) -> list[Tensor]:
-        means, variances = statistics(3)
-        kinds = [kernel3, kernel1, kernel3]
-        values, _ = kernels.dense(x, kinds, means, variances)
-        gx = x.clone()
-        found = kernels.dense_backward(
-            [g, terms[1], g], values, [by] * 3, x, kinds, gx, second=None, products=[None] * 3,
-            whole=WeightedImages([g], [bias]), means=WeightedImages([], []), accumulate=True, of_weights=True,
-        )  # fmt: skip
-        return [*values, *means, *variances, gx, *given(found)]
+    def dense(kinds: Sequence[Tensor], whole: WeightedImages, means: WeightedImages, *, accumulate: bool) -> Case:
+        """Convolutions of one image, with the gradients that bypass them."""
 
-    yield "dense", dense
+        def case(kernels: Kernels) -> list[Tensor]:
+            into, gx, of_weights = statistics(len(kinds)), x.clone(), kernels.weight_gradients()
+            values = kernels.dense(x, kinds, into)[0] if kinds else []
+            found = kernels.dense_backward(
+                [g, terms[1], g][: len(kinds)], values, three[: len(kinds)], x, kinds, gx, second=None,
+                products=[None] * len(kinds), whole=whole, means=means, accumulate=accumulate, of_weights=of_weights,
+            )  # fmt: skip
+            of_weights.finish()
+            return [*values, *(measured(kernels, into) if kinds else []), gx, *given(found)]
+
+        return case
+
+    two = WeightedImages([g, terms[1]], [bias, coefficients[0]])
+    innermost = kernel3.to(memory_format=torch.channels_last)
+    yield "dense", dense([kernel3, kernel1, kernel3], WeightedImages([g], [bias]), NOTHING, accumulate=True)
+    yield "dense", dense([kernel1, innermost], two, two, accumulate=False)
+    yield "dense", dense([], NOTHING, two, accumulate=True)
+
+    def factorized(kernels: Kernels) -> list[Tensor]:
+        """Reductions of even and odd pixels."""
+        pairs = [(each[: CHANNELS // 2], each[CHANNELS // 2 :]) for each in pointwise[:2]]
+        into, gx, of_weights = statistics(2), x.clone(), kernels.weight_gradients()
+        values = kernels.factorized(x, pairs, into)
+        found = kernels.factorized_backward(smaller, values, three[:2], x, pairs, gx, of_weights=of_weights)
+        of_weights.finish()
+        return [*values, *measured(kernels, into), gx, *given(found)]
+
+    yield "factorized", factorized
 
     def separable(kernels: Kernels) -> list[Tensor]:
         """Second stages, each of an image of its own; with the backward pass of the norms before them."""
@@ -192,14 +219,15 @@ def cases(device: torch.device, dtype: torch.dtype, rounded: torch.dtype | None 
             SeparableStage(terms[n], coefficients[n], bias, depthwise[form.kernel], pointwise[n], form)
             for n, form in enumerate(forms)
         ]
-        means, variances = statistics(3)
-        values, gx = kernels.separable(stages, means, variances), [torch.empty_like(x) for _ in forms]
-        sums, found = kernels.separable_backward([g, x, g], values, [by] * 3, stages, gx, weights=True)
+        into, of_weights = statistics(3), kernels.weight_gradients()
+        values, gx = kernels.separable(stages, into), [torch.empty_like(x) for _ in forms]
+        sums, found = kernels.separable_backward([g, x, g], values, [by] * 3, stages, gx, of_weights=of_weights)
+        of_weights.finish()
         assert sums is not None
         of_norms = kernels.backward_coefficients(
             norms(3), sums, None, coefficients[:3], None, PIXELS, dtype, learnt=True
         )
-        return [*values, *means, *variances, *gx, added(sums), *given(found), *flat(of_norms)]
+        return [*values, *measured(kernels, into), *gx, added(sums), *given(found), *flat(of_norms)]
 
     yield "separable", separable
 
@@ -212,9 +240,10 @@ def cases(device: torch.device, dtype: torch.dtype, rounded: torch.dtype | None 
                 SeparableStage(x, None, None, depthwise[form.kernel], pointwise[n], form)
                 for n, form in enumerate(forms)
             ]
-            values, gx = kernels.separable(stages, None, None), x.clone()
+            values, gx, of_weights = kernels.separable(stages, None), x.clone(), kernels.weight_gradients()
             gradients = [g, x, g, x] if stride == 1 else smaller * 2
-            _, found = kernels.separable_backward(gradients, values, [by] * 4, stages, gx, weights=True)
+            _, found = kernels.separable_backward(gradients, values, [by] * 4, stages, gx, of_weights=of_weights)
+            of_weights.finish()
             return [*values, gx, *given(found)]
 
         return case

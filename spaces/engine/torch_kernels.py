@@ -1,27 +1,34 @@
 """The kernels in plain torch: they run on every device, in every precision. They implement `Kernels`."""
 
+import sys
 from collections.abc import Iterator, Sequence
+from typing import cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from spaces.cells.operations import standard_layout
+from spaces.engine import torch_reductions
 from spaces.engine.kernels import (
     BackwardCoefficients,
     DepthwiseShape,
+    Kernels,
     Mean,
+    Moments,
     Pointwise,
     SeparableStage,
     Value,
     WeightedImages,
+    WeightGradients,
     channels_first,
     channels_last,
 )
+from spaces.engine.torch_reductions import Pairs, convolution_backward
 from spaces.engine.torch_statistics import backward_coefficients as backward_coefficients  # the rest of the family
 from spaces.engine.torch_statistics import forward_coefficients as forward_coefficients
 from spaces.engine.torch_statistics import normalization as normalization
-from spaces.engine.torch_statistics import summed_coefficients as summed_coefficients
+from spaces.engine.torch_statistics import running_rows as running_rows
 
 NAME = "plain torch"
 AT_ONCE = 1
@@ -38,14 +45,26 @@ def evaluate(value: Value) -> Tensor:
         case Pointwise(x, weight):
             return channels_last(F.conv2d(channels_first(rectify(x)), weight))
         case Mean(x):
-            return pool(x, 1, largest=False)
+            return mean(x)
     return value
 
 
-def moments(y: Tensor, means: Sequence[Tensor], variances: Sequence[Tensor]) -> None:
+class AtOnce:
+    """Gradients of kernels that are computed as they are requested. Implements `WeightGradients`."""
+
+    def finish(self) -> None:
+        """Nothing is left."""
+
+
+def weight_gradients() -> AtOnce:
+    """See `Kernels.weight_gradients`."""
+    return AtOnce()
+
+
+def moments(y: Tensor, into: Moments) -> None:
     """See `Kernels.moments`."""
     found = torch.var_mean(y, (0, 1, 2), correction=0)
-    for mean, variance in zip(means, variances, strict=True):
+    for mean, variance in zip(into.means, into.variances, strict=True):
         variance.copy_(found[0])
         mean.copy_(found[1])
 
@@ -77,12 +96,12 @@ def combine(
 
 
 def rectify(x: Tensor) -> Tensor:
-    """See `Kernels.rectify`."""
+    """ReLU."""
     return F.relu(x).contiguous()
 
 
 def rectify_backward(grad_output: Tensor, x: Tensor, gx: Tensor) -> None:
-    """See `Kernels.rectify_backward`."""
+    """Add the gradient of the ReLU of x to gx."""
     gx.add_(grad_output.masked_fill(x <= 0, 0.0))
 
 
@@ -93,13 +112,35 @@ def _pooled(x: Tensor, stride: int, largest: bool) -> Tensor:
     return F.avg_pool2d(x, 3, stride, padding=1, count_include_pad=False)
 
 
-def pool(x: Tensor, stride: int, *, largest: bool) -> Tensor:
-    """See `Kernels.pool`."""
-    return channels_last(_pooled(channels_first(x), stride, largest))
+def pool(x: Tensor, stride: int, into: Moments | None, *, largest: bool) -> tuple[Tensor, Tensor | None]:
+    """See `Kernels.pool`. Saves nothing."""
+    value = channels_last(_pooled(channels_first(x), stride, largest))
+    if into:
+        moments(value, into)
+    return value, None
 
 
-def pool_backward(grad_output: Tensor, x: Tensor, pooled: Tensor, stride: int, gx: Tensor, *, largest: bool) -> None:
+def pool_backward(
+    gradients: Sequence[Tensor],
+    coefficients: Sequence[BackwardCoefficients],
+    x: Tensor,
+    value: Tensor,
+    saved: Tensor | None,
+    stride: int,
+    gx: Tensor,
+    *,
+    largest: bool,
+) -> None:
     """See `Kernels.pool_backward`."""
+    total = torch_reductions.summed_gradient(_family(), gradients, coefficients, value)
+    _transposed_pool(total, x, stride, gx, largest)
+
+
+def _family() -> Kernels:
+    return cast(Kernels, sys.modules[__name__])
+
+
+def _transposed_pool(grad_output: Tensor, x: Tensor, stride: int, gx: Tensor, largest: bool) -> None:
     with torch.enable_grad():
         # With channels last, torch's own gradient is wrong on CUDA (`operations.pool_input`).
         leaf = standard_layout(channels_first(x.detach())).requires_grad_()
@@ -109,12 +150,10 @@ def pool_backward(grad_output: Tensor, x: Tensor, pooled: Tensor, stride: int, g
 
 def mean(x: Tensor) -> Tensor:
     """See `Kernels.mean`."""
-    return pool(x, 1, largest=False)
+    return pool(x, 1, None, largest=False)[0]
 
 
-def dense(
-    x: Tensor, weights: Sequence[Tensor], means: Sequence[Tensor] | None, variances: Sequence[Tensor] | None
-) -> tuple[list[Tensor], Tensor | None]:
+def dense(x: Tensor, weights: Sequence[Tensor], into: Moments | None) -> tuple[list[Tensor], Tensor | None]:
     """See `Kernels.dense`."""
     rectified = rectify(x)
     out: list[Tensor] = [x] * len(weights)
@@ -122,9 +161,14 @@ def dense(
         value = channels_last(F.conv2d(channels_first(rectified), stacked, padding=stacked.shape[-1] // 2))
         for place, y in zip(places, value.chunk(len(places), -1), strict=True):
             out[place] = y
-            if means is not None and variances is not None:
-                moments(y, [means[place]], [variances[place]])
+    if into:
+        _moments_of_each(out, into)
     return out, None
+
+
+def _moments_of_each(values: Sequence[Tensor], into: Moments) -> None:
+    for row, y in zip(into.rows, values, strict=True):
+        moments(y, Moments([row], into.mean, into.variance, into.partial))
 
 
 def dense_backward(
@@ -140,14 +184,14 @@ def dense_backward(
     whole: WeightedImages,
     means: WeightedImages,
     accumulate: bool,
-    of_weights: bool,
+    of_weights: WeightGradients | None,
 ) -> list[Tensor | None]:
     """See `Kernels.dense_backward`."""
     combine(*whole, None, gx, accumulate=accumulate)
     if means.images:
         total = torch.empty_like(x)
         combine(*means, None, total)
-        pool_backward(total, x, x, 1, gx, largest=False)
+        _transposed_pool(total, x, 1, gx, largest=False)
     if not weights:
         return []
     rectified = rectify(x)
@@ -156,7 +200,7 @@ def dense_backward(
         back = torch.cat([_before_norm(gradients[place], values[place], coefficients[place]) for place in places], -1)
         padding = [stacked.shape[-1] // 2] * 2
         of_x, of_stacked, _ = convolution_backward(
-            channels_first(back), channels_first(rectified), stacked, 1, padding, 1, 1, of_weights
+            channels_first(back), channels_first(rectified), stacked, 1, padding, 1, 1, of_weights is not None
         )
         rectify_backward(channels_last(of_x), x, gx)
         if of_stacked is not None:
@@ -187,16 +231,31 @@ def _depthwise(x: Tensor, weight: Tensor, form: DepthwiseShape) -> Tensor:
     return F.conv2d(channels_first(x), weight, None, form.stride, padding, form.dilation, groups=x.shape[-1])
 
 
-def separable(
-    stages: Sequence[SeparableStage], means: Sequence[Tensor] | None, variances: Sequence[Tensor] | None
-) -> list[Tensor]:
+def factorized(x: Tensor, kernels: Pairs, into: Moments | None) -> list[Tensor]:
+    """See `Kernels.factorized`."""
+    return torch_reductions.factorized(_family(), x, kernels, into)
+
+
+def factorized_backward(
+    gradients: Sequence[Tensor],
+    values: Sequence[Tensor],
+    coefficients: Sequence[BackwardCoefficients],
+    x: Tensor,
+    kernels: Pairs,
+    gx: Tensor,
+    *,
+    of_weights: WeightGradients | None,
+) -> list[Tensor | None]:
+    """See `Kernels.factorized_backward`."""
+    back = (gradients, values, coefficients)
+    return torch_reductions.factorized_backward(_family(), *back, x, kernels, gx, of_weights)
+
+
+def separable(stages: Sequence[SeparableStage], into: Moments | None) -> list[Tensor]:
     """See `Kernels.separable`."""
-    out = []
-    for place, stage in enumerate(stages):
-        y = separated(_rectified(stage), stage.depthwise, stage.pointwise, stage.form)
-        if means is not None and variances is not None:
-            moments(y, [means[place]], [variances[place]])
-        out.append(y)
+    out = [separated(_rectified(stage), stage.depthwise, stage.pointwise, stage.form) for stage in stages]
+    if into:
+        _moments_of_each(out, into)
     return out
 
 
@@ -207,7 +266,7 @@ def separable_backward(
     stages: Sequence[SeparableStage],
     gx: Tensor | Sequence[Tensor],
     *,
-    weights: bool,
+    of_weights: WeightGradients | None,
 ) -> tuple[Tensor | None, list[Tensor | None]]:
     """See `Kernels.separable_backward`."""
     sums: list[Tensor] = []
@@ -216,7 +275,7 @@ def separable_backward(
         rectified = _rectified(stage)
         back = _before_norm(g, y, by)
         of_input, *of_kernels = separated_backward(
-            back, rectified, stage.depthwise, stage.pointwise, stage.form, weights
+            back, rectified, stage.depthwise, stage.pointwise, stage.form, of_weights is not None
         )
         passed = of_input.masked_fill(rectified <= 0, 0.0)
         found += of_kernels
@@ -251,34 +310,3 @@ def separated_backward(
             of_middle, channels_first(x), depthwise, form.stride, padding, form.dilation, x.shape[-1], weights
         )
     return channels_last(of_x), of_depthwise, of_pointwise
-
-
-def convolution_backward(
-    grad_output: Tensor,
-    x: Tensor,
-    weight: Tensor,
-    stride: int,
-    padding: Sequence[int],
-    dilation: int,
-    groups: int,
-    weights: bool,
-    *,
-    inputs: bool = True,
-) -> tuple[Tensor, Tensor | None, Tensor | None]:
-    """The gradients of a convolution without bias: at x, at its kernel if `weights` are requested, and None."""
-    if not inputs and not weights:
-        return grad_output, None, None
-    found: tuple[Tensor, Tensor | None, Tensor | None] = torch.ops.aten.convolution_backward(
-        grad_output,
-        x,
-        weight,
-        None,
-        [stride] * 2,
-        padding,
-        [dilation] * 2,
-        False,
-        [0, 0],
-        groups,
-        [inputs, weights, False],
-    )
-    return found

@@ -65,8 +65,9 @@ def backward_coefficients(
     return NormGradients(three, of_weights, of_scale.to(dtype), of_shift.to(dtype))
 
 
-def summed_coefficients(coefficients: Sequence[BackwardCoefficients]) -> tuple[Tensor, Tensor]:
-    """See `Kernels.summed_coefficients`."""
-    of_value = torch.stack([each.of_value for each in coefficients]).sum(0)
-    constant = torch.stack([each.constant for each in coefficients]).sum(0)
-    return torch.stack([*(each.of_gradient for each in coefficients), of_value]), constant
+def running_rows(
+    norms: Norms, rows: Tensor, count: int, dtype: torch.dtype
+) -> tuple[Sequence[Tensor], Sequence[Tensor]]:
+    """See `Kernels.running_rows`."""
+    unbiased = norms.variance[rows] * (count / max(count - 1, 1))
+    return norms.mean[rows].to(dtype).unbind(), unbiased.to(dtype).unbind()

@@ -1,28 +1,35 @@
 """The kernels in C++ for CPUs, called through ctypes; `library` compiles them. They implement `Kernels`."""
 
 import ctypes
+import sys
 from collections.abc import Sequence
 from functools import cache
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
 
+from spaces.engine import torch_reductions
 from spaces.engine.cpp_kernels.library import library as library
 from spaces.engine.kernels import (
     BackwardCoefficients,
     DepthwiseShape,
+    Kernels,
     Mean,
+    Moments,
     Pointwise,
     SeparableStage,
     Value,
     WeightedImages,
+    WeightGradients,
     pixel_stride,
 )
-from spaces.engine.torch_statistics import backward_coefficients as backward_coefficients  # the rest of the family
+from spaces.engine.torch_kernels import weight_gradients as weight_gradients  # the rest of the family
+from spaces.engine.torch_reductions import Pairs
+from spaces.engine.torch_statistics import backward_coefficients as backward_coefficients
 from spaces.engine.torch_statistics import forward_coefficients as forward_coefficients
 from spaces.engine.torch_statistics import normalization as normalization
-from spaces.engine.torch_statistics import summed_coefficients as summed_coefficients
+from spaces.engine.torch_statistics import running_rows as running_rows
 
 NAME = "C++"
 LANES = 4  # the channels of an image must be a multiple of so many
@@ -78,8 +85,9 @@ def _pixels(x: Tensor) -> int:
     return x.shape[0] * x.shape[1] * x.shape[2]
 
 
-def moments(y: Tensor, means: Sequence[Tensor], variances: Sequence[Tensor]) -> None:
+def moments(y: Tensor, into: Moments) -> None:
     """See `Kernels.moments`."""
+    means, variances = into.means, into.variances
     images, height, width, channels = y.shape
     where = (_at(means[0]), _at(variances[0]))
     _call("moments", y.dtype, _at(y), pixel_stride(y), images, height * width, channels, *where)
@@ -134,31 +142,35 @@ def combine(
     _call("combine", out.dtype, *out.shape, *_terms(terms), *where)
 
 
-def rectify(x: Tensor) -> Tensor:
-    """See `Kernels.rectify`."""
-    out = x.new_empty(x.shape)
-    _call("rectify", x.dtype, _at(x), pixel_stride(x), _pixels(x), x.shape[-1], _at(out))
-    return out
-
-
-def rectify_backward(grad_output: Tensor, x: Tensor, gx: Tensor) -> None:
-    """See `Kernels.rectify_backward`."""
-    where = (_at(grad_output), _at(x), pixel_stride(x), _pixels(x), x.shape[-1])
-    _call("rectify_backward", x.dtype, *where, _at(gx), pixel_stride(gx))
-
-
-def pool(x: Tensor, stride: int, *, largest: bool) -> Tensor:
-    """See `Kernels.pool`."""
+def pool(x: Tensor, stride: int, into: Moments | None, *, largest: bool) -> tuple[Tensor, Tensor | None]:
+    """See `Kernels.pool`. Saves nothing."""
     images, height, width, channels = x.shape
     out = x.new_empty(images, -(-height // stride), -(-width // stride), channels)
     _call("pool", x.dtype, _at(x), pixel_stride(x), *x.shape, stride, int(largest), _at(out))
-    return out
+    if into:
+        moments(out, into)
+    return out, None
 
 
-def pool_backward(grad_output: Tensor, x: Tensor, pooled: Tensor, stride: int, gx: Tensor, *, largest: bool) -> None:
+def pool_backward(
+    gradients: Sequence[Tensor],
+    coefficients: Sequence[BackwardCoefficients],
+    x: Tensor,
+    value: Tensor,
+    saved: Tensor | None,
+    stride: int,
+    gx: Tensor,
+    *,
+    largest: bool,
+) -> None:
     """See `Kernels.pool_backward`."""
-    where = (_at(grad_output), _at(x), pixel_stride(x), _at(pooled))
+    total = torch_reductions.summed_gradient(_family(), gradients, coefficients, value)
+    where = (_at(total), _at(x), pixel_stride(x), _at(value))
     _call("pool_backward", x.dtype, *where, *x.shape, stride, int(largest), _at(gx), pixel_stride(gx))
+
+
+def _family() -> Kernels:
+    return cast(Kernels, sys.modules[__name__])
 
 
 def mean(x: Tensor) -> Tensor:
@@ -166,16 +178,14 @@ def mean(x: Tensor) -> Tensor:
     return x.new_empty(0)
 
 
-def dense(
-    x: Tensor, weights: Sequence[Tensor], means: Sequence[Tensor] | None, variances: Sequence[Tensor] | None
-) -> tuple[list[Tensor], Tensor | None]:
+def dense(x: Tensor, weights: Sequence[Tensor], into: Moments | None) -> tuple[list[Tensor], Tensor | None]:
     """See `Kernels.dense`."""
     weights = [weight.contiguous() for weight in weights]
     sizes = [weight.shape[-1] for weight in weights]
     out = [x.new_empty(x.shape if size == 3 else 0) for size in sizes]
     channels = x.shape[-1]
-    second = torch.empty(1 + channels, channels, dtype=torch.float64) if means is not None and 1 in sizes else None
-    statistics = [None if tables is None else _table(tables) for tables in (means, variances)]
+    second = torch.empty(1 + channels, channels, dtype=torch.float64) if into is not None and 1 in sizes else None
+    statistics = [None, None] if into is None else [_table(into.means), _table(into.variances)]
     where = (_table(weights), _table(out), *statistics, _at(second))
     _call("dense", x.dtype, *x.shape, _at(x), pixel_stride(x), len(weights), _numbers(sizes), *where)
     return out, second
@@ -194,12 +204,12 @@ def dense_backward(
     whole: WeightedImages,
     means: WeightedImages,
     accumulate: bool,
-    of_weights: bool,
+    of_weights: WeightGradients | None,
 ) -> list[Tensor | None]:
     """See `Kernels.dense_backward`."""
     count, weights = len(weights), [weight.contiguous() for weight in weights]
     sizes = _numbers([weight.shape[-1] for weight in weights])
-    grads = [torch.empty_like(weight) for weight in weights] if of_weights else None
+    grads = [torch.empty_like(weight) for weight in weights] if of_weights is not None else None
     members = (count, sizes, _table(weights), _table(values), *_pointers(gradients))
     sums = (_table([part for each in coefficients for part in each]), _at(second), _table(products))
     around = [
@@ -216,9 +226,27 @@ def _shape(x: Tensor, form: DepthwiseShape) -> "ctypes.Array[ctypes.c_long]":
     return _numbers([*x.shape, *form])
 
 
-def separable(
-    stages: Sequence[SeparableStage], means: Sequence[Tensor] | None, variances: Sequence[Tensor] | None
-) -> list[Tensor]:
+def factorized(x: Tensor, kernels: Pairs, into: Moments | None) -> list[Tensor]:
+    """See `Kernels.factorized`."""
+    return torch_reductions.factorized(_family(), x, kernels, into)
+
+
+def factorized_backward(
+    gradients: Sequence[Tensor],
+    values: Sequence[Tensor],
+    coefficients: Sequence[BackwardCoefficients],
+    x: Tensor,
+    kernels: Pairs,
+    gx: Tensor,
+    *,
+    of_weights: WeightGradients | None,
+) -> list[Tensor | None]:
+    """See `Kernels.factorized_backward`."""
+    back = (gradients, values, coefficients)
+    return torch_reductions.factorized_backward(_family(), *back, x, kernels, gx, of_weights)
+
+
+def separable(stages: Sequence[SeparableStage], into: Moments | None) -> list[Tensor]:
     """See `Kernels.separable`."""
     values = []
     for place, (x, scale, shift, depthwise, pointwise, form) in enumerate(stages):
@@ -226,8 +254,9 @@ def separable(
         depthwise, pointwise = depthwise.contiguous(), pointwise.contiguous()
         out = x.new_empty(images, -(-height // form.stride), -(-width // form.stride), channels)
         inputs = (_at(x), pixel_stride(x), _at(scale), _at(shift), _at(depthwise), _at(pointwise))
-        moments = [None if of is None else _at(of[place]) for of in (means, variances)]
-        _call("separable", x.dtype, _shape(x, form), *inputs, _at(out), channels, *moments)
+        row = None if into is None else into.rows[place]
+        where = (None, None) if into is None else (_at(into.mean[row]), _at(into.variance[row]))
+        _call("separable", x.dtype, _shape(x, form), *inputs, _at(out), channels, *where)
         values.append(out)
     return values
 
@@ -239,7 +268,7 @@ def separable_backward(
     stages: Sequence[SeparableStage],
     gx: Tensor | Sequence[Tensor],
     *,
-    weights: bool,
+    of_weights: WeightGradients | None,
 ) -> tuple[Tensor | None, list[Tensor | None]]:
     """See `Kernels.separable_backward`."""
     added = isinstance(gx, Tensor)
@@ -248,7 +277,7 @@ def separable_backward(
     for place, (g, y, by, stage) in enumerate(zip(gradients, values, coefficients, stages, strict=True)):
         x, scale, shift, *kernels, form = stage
         depthwise, pointwise = (kernel.contiguous() for kernel in kernels)
-        grads = (torch.empty_like(depthwise), torch.empty_like(pointwise)) if weights else (None, None)
+        grads = (torch.empty_like(depthwise), torch.empty_like(pointwise)) if of_weights is not None else (None, None)
         into = gx if isinstance(gx, Tensor) else gx[place]
         outer = (_at(g), pixel_stride(g), _at(y), pixel_stride(y), *map(_at, by))
         inner = (_at(x), pixel_stride(x), _at(scale), _at(shift), _at(depthwise), _at(pointwise))

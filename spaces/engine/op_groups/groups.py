@@ -11,24 +11,22 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from spaces.cells.operations import FactorizedReduce, pool_input
 from spaces.engine.batch_statistics import Statistics
 from spaces.engine.kernels import (
+    NOTHING,
     BackwardCoefficients,
     Kernels,
     Mean,
     Pointwise,
     Value,
     WeightedImages,
+    WeightGradients,
     channels_first,
     channels_last,
 )
-from spaces.engine.torch_kernels import convolution_backward
-
-NOTHING = WeightedImages([], [])
 
 
 class GroupInputs(NamedTuple):
@@ -54,7 +52,7 @@ class GroupGradients:
     gradients: Sequence[Tensor]
     coefficients: Sequence[BackwardCoefficients]
     products: Sequence[Tensor | None]  # Σ g relu(x)ᵀ of a member that is `Pointwise`
-    weights: bool  # whether the gradients of the parameters are requested
+    of_weights: WeightGradients | None  # None: the gradients of the parameters are not requested
     # The convolutions of a source also add the gradients that bypass all groups; gx is overwritten unless `accumulate`.
     whole: WeightedImages = NOTHING
     means: WeightedImages = NOTHING
@@ -99,7 +97,7 @@ class Convolutions(Group):
 
     def forward(self, given: GroupInputs) -> GroupOutputs:
         """Saves the second moments of the ReLU if its 1 x 1 convolutions are not stored; recomputes the ReLU."""
-        values, second = given.kernels.dense(given.x, given.parameters, *given.statistics.written(self.rows))
+        values, second = given.kernels.dense(given.x, given.parameters, given.statistics.moments(self.rows))
         return GroupOutputs(values, [] if second is None else [second])
 
     def value(self, member: int, x: Tensor, parameters: Sequence[Tensor], stored: Tensor) -> Value:
@@ -122,13 +120,13 @@ class Convolutions(Group):
             whole=back.whole,
             means=back.means,
             accumulate=back.accumulate,
-            of_weights=back.weights,
+            of_weights=back.of_weights,
         )
 
 
 @dataclass
 class Reductions(Group):
-    """Skip-connections of stride 2 (`FactorizedReduce`), as one 1x1 convolution of even and odd pixels together."""
+    """Skip-connections of stride 2 (`FactorizedReduce`)."""
 
     modules: list[FactorizedReduce] = field(default_factory=list)
 
@@ -138,59 +136,16 @@ class Reductions(Group):
 
     def forward(self, given: GroupInputs) -> GroupOutputs:
         """Saves nothing else."""
-        shifted = channels_first(self._even_and_odd(given))
-        stacked = channels_last(F.conv2d(shifted, self._weight(given.parameters)))
-        values = list(stacked.chunk(len(self.rows), -1))
-        for row, y in zip(self.rows, values, strict=True):
-            given.statistics.measure(given.kernels, [row], y)
-        return GroupOutputs(values)
+        pairs = list(zip(given.parameters[::2], given.parameters[1::2], strict=True))
+        return GroupOutputs(given.kernels.factorized(given.x, pairs, given.statistics.moments(self.rows)))
 
     def backward(
         self, given: GroupInputs, outputs: GroupOutputs, back: GroupGradients, gx: Tensor
     ) -> list[Tensor | None]:
-        """The gradients of even and odd pixels return to their places."""
-        x, weight = given.x, self._weight(given.parameters)
-        shifted = channels_first(self._even_and_odd(given))
-        of_shifted, of_weight, _ = convolution_backward(
-            channels_first(_before_norms(given.kernels, outputs.values, back)), shifted, weight, 1, [0, 0], 1, 1,
-            back.weights,
-        )  # fmt: skip
-        even, odd = channels_last(of_shifted).chunk(2, -1)
-        whole = x.new_zeros(x.shape)
-        whole[:, ::2, ::2] = even
-        target = whole[:, 1::2, 1::2]
-        target += odd[:, : target.shape[1], : target.shape[2]]
-        given.kernels.rectify_backward(whole, x, gx)
-        if of_weight is None:
-            return [None] * len(given.parameters)
-        of_kernels = torch.split(of_weight, [len(kernel) for kernel in given.parameters])
-        return [of_kernel.chunk(2, dim=1)[number % 2] for number, of_kernel in enumerate(of_kernels)]
-
-    @staticmethod
-    def _even_and_odd(given: GroupInputs) -> Tensor:
-        """The ReLU's even pixels and those one off, side by side: `[N, ceil(H / 2), ceil(W / 2), 2 C]`."""
-        rectified = given.kernels.rectify(given.x)
-        even, odd = rectified[:, ::2, ::2], rectified[:, 1::2, 1::2]
-        odd = F.pad(odd, (0, 0, 0, even.shape[2] - odd.shape[2], 0, even.shape[1] - odd.shape[1]))
-        return torch.cat([even, odd], dim=-1)
-
-    @staticmethod
-    def _weight(parameters: Sequence[Tensor]) -> Tensor:
-        """One kernel over both: a member's first channels read the even pixels alone, its others the odd ones."""
-        sizes, channels = [len(kernel) for kernel in parameters], parameters[0].shape[1]
-        whole = parameters[0].new_zeros(sum(sizes), 2 * channels, 1, 1)
-        for number, (rows, kernel) in enumerate(zip(torch.split(whole, sizes), parameters, strict=True)):
-            rows.chunk(2, dim=1)[number % 2].copy_(kernel)
-        return whole
-
-
-def _before_norms(kernels: Kernels, values: Sequence[Tensor], back: GroupGradients) -> Tensor:
-    """dL/dvalue, all members side by side `[N, H, W, members · C]`."""
-    *shape, channels = values[0].shape
-    out = values[0].new_empty(*shape, len(values) * channels)
-    for y, g, by, into in zip(values, back.gradients, back.coefficients, out.chunk(len(values), -1), strict=True):
-        kernels.combine([g, y], by[:2], by.constant, into)
-    return out
+        """All members at once."""
+        pairs = list(zip(given.parameters[::2], given.parameters[1::2], strict=True))
+        of_values = (back.gradients, outputs.values, back.coefficients)
+        return given.kernels.factorized_backward(*of_values, given.x, pairs, gx, of_weights=back.of_weights)
 
 
 @dataclass
@@ -201,6 +156,11 @@ class Pooling(Group):
     stride: int = 1
     normed: bool = False
 
+    @property
+    def is_mean(self) -> bool:
+        """Whether it is the mean of windows at stride 1, without a norm: `Kernels.dense_backward` has its gradient."""
+        return self.stride == 1 and not self.largest and not self.normed
+
     def parameters(self) -> list[Tensor]:
         """A pooling has none."""
         return []
@@ -208,12 +168,11 @@ class Pooling(Group):
     def forward(self, given: GroupInputs) -> GroupOutputs:
         """All members have the same value."""
         kernels = given.kernels
-        if self.stride == 1 and not self.largest and not self.normed:
+        if self.is_mean:
             return GroupOutputs([kernels.mean(given.x)] * len(self.rows))
-        value = kernels.pool(given.x, self.stride, largest=self.largest)
-        if self.normed:
-            given.statistics.measure(kernels, self.rows, value)
-        return GroupOutputs([value] * len(self.rows))
+        into = given.statistics.moments(self.rows) if self.normed else None
+        value, saved = kernels.pool(given.x, self.stride, into, largest=self.largest)
+        return GroupOutputs([value] * len(self.rows), [] if saved is None else [saved])
 
     def value(self, member: int, x: Tensor, parameters: Sequence[Tensor], stored: Tensor) -> Value:
         """A mean without batch norm may not be stored."""
@@ -222,14 +181,11 @@ class Pooling(Group):
     def backward(
         self, given: GroupInputs, outputs: GroupOutputs, back: GroupGradients, gx: Tensor
     ) -> list[Tensor | None]:
-        """Adds up the members' gradients first. A mean that was not stored is done already (`GroupGradients.means`)."""
-        kernels, value = given.kernels, outputs.values[0]
-        if not value.numel():
-            return []
-        coefficients, constant = kernels.summed_coefficients(back.coefficients)
-        total = torch.empty_like(value)
-        kernels.combine([*back.gradients, value], coefficients, constant, total)
-        kernels.pool_backward(total, given.x, value, self.stride, gx, largest=self.largest)
+        """All members at once. That of a mean is done already (`GroupGradients.means`)."""
+        if not self.is_mean:
+            saved = outputs.saved[0] if outputs.saved else None
+            of_value = (back.gradients, back.coefficients, given.x, outputs.values[0], saved)
+            given.kernels.pool_backward(*of_value, self.stride, gx, largest=self.largest)
         return []
 
 
@@ -256,7 +212,7 @@ class Module(Group):
     ) -> list[Tensor | None]:
         """Through the module's own graph."""
         (g,), (by,), (leaf, out) = back.gradients, back.coefficients, outputs.saved
-        wanted = [leaf, *(given.parameters if back.weights else [])]
+        wanted = [leaf, *(given.parameters if back.of_weights is not None else [])]
         found = torch.autograd.grad(
             out,
             wanted,
@@ -266,4 +222,4 @@ class Module(Group):
             materialize_grads=True,
         )
         gx.add_(found[0])
-        return list(found[1:]) if back.weights else [None] * len(given.parameters)
+        return list(found[1:]) if back.of_weights is not None else [None] * len(given.parameters)

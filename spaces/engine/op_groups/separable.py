@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from spaces.cells.operations import BatchNorm
-from spaces.engine.kernels import BackwardCoefficients, DepthwiseShape, SeparableStage
+from spaces.engine.kernels import BackwardCoefficients, DepthwiseShape, SeparableStage, WeightGradients
 from spaces.engine.op_groups.groups import Group, GroupGradients, GroupInputs, GroupOutputs
 
 StageGradient = tuple[Tensor, Tensor, BackwardCoefficients]
@@ -73,7 +73,7 @@ class Separable(Group):
         for row, place in enumerate(twice, self.first_between):
             rows[place] = row
         firsts = [member.stage(0, x, of) for member, of in zip(members, own, strict=True)]
-        values = kernels.separable(firsts, *statistics.written(rows))
+        values = kernels.separable(firsts, statistics.moments(rows))
         if not twice:
             return GroupOutputs(values)
         between = [values[place] for place in twice]
@@ -83,8 +83,8 @@ class Separable(Group):
             members[place].stage(1, y, own[place], *of)
             for place, y, *of in zip(twice, between, scale.unbind(), shift.unbind(), strict=True)
         ]
-        where = statistics.written([self.rows[place] for place in twice])
-        for place, value in zip(twice, kernels.separable(seconds, *where), strict=True):
+        into = statistics.moments([self.rows[place] for place in twice])
+        for place, value in zip(twice, kernels.separable(seconds, into), strict=True):
             values[place] = value
         return GroupOutputs(values, [*between, scale, shift])
 
@@ -99,11 +99,11 @@ class Separable(Group):
                 place: (back.gradients[place], outputs.values[place], back.coefficients[place])
                 for place in places[start : start + at_once]
             }
-            later = self._second_stages_backward(given, incoming, outputs.saved, own, weights=back.weights)
+            later = self._second_stages_backward(given, incoming, outputs.saved, own, back.of_weights)
             firsts = [self.members[place].stage(0, given.x, own[place]) for place in incoming]
             gradients, values, coefficients = zip(*incoming.values(), strict=True)
             _, kernels = given.kernels.separable_backward(
-                gradients, values, coefficients, firsts, gx, weights=back.weights
+                gradients, values, coefficients, firsts, gx, of_weights=back.of_weights
             )
             for number, place in enumerate(incoming):
                 found += [*kernels[2 * number : 2 * number + 2], *later.get(place, [])]
@@ -115,8 +115,7 @@ class Separable(Group):
         incoming: dict[int, StageGradient],
         saved: Sequence[Tensor],
         own: Sequence[Sequence[Tensor]],
-        *,
-        weights: bool,
+        of_weights: WeightGradients | None,
     ) -> dict[int, list[Tensor | None]]:
         """The backward pass of second stages and the batch norms before them.
 
@@ -132,12 +131,12 @@ class Separable(Group):
         ]
         inner = [torch.empty_like(stage.x) for stage in seconds]
         gradients, values, coefficients = zip(*(incoming[place] for place in twice), strict=True)
-        sums, found = kernels.separable_backward(gradients, values, coefficients, seconds, inner, weights=weights)
+        sums, found = kernels.separable_backward(gradients, values, coefficients, seconds, inner, of_weights=of_weights)
         assert sums is not None
         gamma, _ = _stacked([own[place][4:] for place in twice])
         norms = kernels.backward_coefficients(
             given.statistics.norms(rows), sums, None, gamma, None, inner[0][..., 0].numel(), scale.dtype,
-            learnt=gamma is not None and weights,
+            learnt=gamma is not None and of_weights is not None,
         )  # fmt: skip
         later = {}
         for n, place in enumerate(twice):

@@ -1,27 +1,65 @@
-"""Launches of the Triton kernels: over the tiles of an image, or over the channels of statistics."""
+"""Launches of the Triton kernels: their grids, tiles and tables.
 
-from collections.abc import Iterator
+A kernel is compiled once for all numbers of images that it takes: a launch pads its tuples of pointers, and hands over
+in a table on the device what differs between images.
+"""
+
+from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from functools import cache
 from types import SimpleNamespace
+from typing import Any, Literal, NamedTuple, TypeVar
 
 import torch
 from torch import Tensor
 
-TERMS = 16  # of a sum in one launch, at most: a kernel is compiled for each number
-TILE = 2048  # elements of an image per program
-WIDEST = 64  # channels of a tile, at most
-MERGED = 64  # tiles whose partial sums are added up at once
+from spaces.engine.kernels import pixel_stride
+from spaces.engine.triton_kernels.tile_sizes import DEPTHS, IMAGE_TILES, NARROW, Tile
+
+T = TypeVar("T")
+
+Products = Literal["tf32x3", "ieee"]
+
+TERMS = 40  # of a sum in one launch: a node of the DARTS space has up to 35
+MEMBERS = 32  # convolutions in one launch
+IMAGES = 16  # that a launch over convolutions also adds up
+PARTS = 256  # of a sum over a batch, at most; a later kernel reads them all
+SPLITS = 64  # parts of the gradient of a kernel, at most
+
+_fp32_products: Products = "tf32x3"
+
+
+def set_fp32_products(products: Products) -> None:
+    """How products of float32 are computed: as three of TF32 parts, or throughout in float32."""
+    global _fp32_products
+    _fp32_products = products
+
+
+def fp32_products() -> Products:
+    """See `set_fp32_products`."""
+    return _fp32_products
+
+
+def precision() -> str:
+    """How products are computed in this pass, as `tl.dot` calls it: "tf32" where torch's own may be."""
+    return "tf32" if torch.backends.cuda.matmul.fp32_precision == "tf32" else _fp32_products
 
 
 @cache
 def compiled() -> SimpleNamespace | str:
     """The kernels, whatever the device; or the reason why they cannot be imported."""
     try:
-        from spaces.engine.triton_kernels import depthwise_kernels, image_kernels, statistics_kernels
+        from spaces.engine.triton_kernels import (
+            dense_kernels,
+            image_kernels,
+            pool_kernels,
+            separable_kernels,
+            statistics_kernels,
+        )
     except ImportError as error:
         return f"no Triton: {error}"
-    return SimpleNamespace(**(vars(statistics_kernels) | vars(image_kernels) | vars(depthwise_kernels)))
+    modules = (image_kernels, pool_kernels, dense_kernels, separable_kernels, statistics_kernels)
+    return SimpleNamespace(**{name: value for module in modules for name, value in vars(module).items()})
 
 
 def launch(name: str, grid: tuple[int, ...], over: Tensor, *arguments: object, **more: object) -> None:
@@ -33,36 +71,39 @@ def launch(name: str, grid: tuple[int, ...], over: Tensor, *arguments: object, *
         kernel[grid](*arguments, **more)
 
 
-def on_tiles(name: str, over: Tensor, *arguments: object, members: int = 1, **more: object) -> None:
-    """Launch a program for each tile of `over` [N, H, W, C] and each member."""
-    channels = over.shape[-1]
-    high, wide = tile(channels)
-    grid = (tiles(over), -(-channels // wide), members)
-    launch(name, grid, over, *arguments, pixels=pixel_count(over), channels=channels, P=high, C=wide, **more)
+class Share(NamedTuple):
+    """The division of pixels among programs: tiles of `P` pixels in all, tiles each, and programs."""
+
+    tiles: int
+    each: int
+    programs: int
+
+    @classmethod
+    def of(cls, pixels: int, tile: int, most: int = PARTS) -> "Share":
+        """At most so many programs, all with the same number of tiles but the last."""
+        tiles = -(-pixels // tile)
+        each = -(-tiles // most) or 1
+        return cls(tiles, each, -(-tiles // each))
 
 
-def on_channels(name: str, over: Tensor, *arguments: object, members: int = 1, **more: object) -> None:
-    """Launch a program for each block of channels of `over` [..., C] and each member."""
-    channels = over.shape[-1]
-    _, wide = tile(channels)
-    launch(name, (-(-channels // wide), members), over, *arguments, channels=channels, C=wide, **more)
+def width(channels: int) -> int:
+    """The channels of a tile of a product, a power of 2."""
+    return min(max(1 << (channels - 1).bit_length(), NARROW), max(DEPTHS))
 
 
-def on_rows(name: str, over: Tensor, *arguments: object, rows: int, **more: object) -> None:
-    """Launch a program for each row of statistics of the channels of `over` [..., C]."""
-    channels = over.shape[-1]
-    launch(name, (rows,), over, *arguments, channels=channels, C=tile(channels)[1], **more)
+def product(tile: Tile, wide: int) -> dict[str, Any]:
+    """The arguments of a kernel that computes products, in tiles of `wide` channels."""
+    return {"PRECISION": precision(), "P": tile.pixels, "C": wide, **tile.options}
 
 
-def tile(channels: int) -> tuple[int, int]:
-    """Pixels and channels of a tile, powers of 2."""
-    wide = min(1 << (channels - 1).bit_length(), WIDEST)
-    return TILE // wide, wide
+def image_product(wide: int) -> dict[str, Any]:
+    """Those of a kernel that computes an image."""
+    return {**product(IMAGE_TILES[wide], wide), "K": DEPTHS[wide]}
 
 
-def tiles(x: Tensor) -> int:
-    """The number of tiles of the pixels of `x` [N, H, W, C]."""
-    return -(-pixel_count(x) // tile(x.shape[-1])[0])
+def blocks(channels: int, wide: int) -> int:
+    """Into how many blocks of so many channels they fall."""
+    return -(-channels // wide)
 
 
 def pixel_count(x: Tensor) -> int:
@@ -70,11 +111,43 @@ def pixel_count(x: Tensor) -> int:
     return x.shape[0] * x.shape[1] * x.shape[2]
 
 
-def partial_sums(x: Tensor, rows: int) -> Tensor:
-    """An empty tensor for the sums of each tile of `x` [N, H, W, C]: float64 `[tiles, rows, C]`."""
-    return x.new_empty(tiles(x), rows, x.shape[-1], dtype=torch.float64)
+def padded(values: Sequence[T], slots: int) -> tuple[T, ...]:
+    """As many as the kernel has slots: the last ones are not used."""
+    return (*values, *[values[0]] * (slots - len(values)))
 
 
-def chunks(count: int) -> Iterator[slice]:
+@cache
+def _table(rows: tuple[int | tuple[int, ...], ...], device: torch.device) -> Tensor:
+    return torch.tensor(rows, dtype=torch.int32, device=device)
+
+
+def table(rows: Sequence[int | tuple[int, ...]], device: torch.device) -> Tensor:
+    """Numbers on the device, int32. They are kept: a copy waits for the device, and CUDA graphs read them later."""
+    return _table(tuple(rows), device)
+
+
+@cache
+def identity(channels: int, like: torch.dtype, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Scale and shift `[channels]` that change nothing. They are kept, as tables are."""
+    return torch.ones(channels, dtype=like, device=device), torch.zeros(channels, dtype=like, device=device)
+
+
+def normalizations(
+    norms: Sequence[tuple[Tensor | None, Tensor | None]], like: Tensor
+) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
+    """The scales and the shifts of members, padded; those that change nothing where there are none."""
+    one, zero = identity(like.shape[-1], like.dtype, like.device)
+    scales = [one if scale is None else scale for scale, _ in norms]
+    shifts = [zero if shift is None else shift for _, shift in norms]
+    return padded(scales, MEMBERS), padded(shifts, MEMBERS)
+
+
+def aligned(images: Sequence[Tensor], *strides: int) -> bool:
+    """Whether four channels of each image can be loaded at once."""
+    numbers = [number for x in images for number in (pixel_stride(x), x.data_ptr() // x.element_size())]
+    return not any(number % 4 for number in (*numbers, *strides))
+
+
+def chunks(count: int, most: int) -> Iterator[slice]:
     """Slices over `count` members, each as large as a launch takes."""
-    return (slice(start, start + TERMS) for start in range(0, count, TERMS))
+    return (slice(start, min(start + most, count)) for start in range(0, count, most))

@@ -1,58 +1,78 @@
 """Statistics of an image's channels in Triton, for NVIDIA GPUs: moments, and batch norm's coefficients.
 
-It implements a part of `Kernels`. Sums over a batch stay sums of tiles, which the kernel that
-reads them adds up.
+It implements a part of `Kernels`. Sums over a batch stay sums of parts, which the kernel that reads them adds up.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from spaces.engine.kernels import BackwardCoefficients, NormGradients, Norms, pixel_strides
+from spaces.engine.kernels import BackwardCoefficients, Moments, NormGradients, Norms, PartialMoments, pixel_stride
+from spaces.engine.triton_kernels.tile_sizes import NARROW, PIXELS
 from spaces.engine.triton_kernels.triton_launch import (
-    MERGED,
+    PARTS,
+    TERMS,
+    Share,
+    blocks,
     chunks,
-    on_channels,
-    on_rows,
-    on_tiles,
-    partial_sums,
+    launch,
+    padded,
     pixel_count,
-    tile,
+    table,
 )
 
+MERGED = {"PARTS": PARTS, "C": NARROW}
 
-def moments(y: Tensor, means: Sequence[Tensor], variances: Sequence[Tensor]) -> None:
+
+def moments(y: Tensor, into: Moments) -> None:
     """See `Kernels.moments`."""
-    _moments([y], means, variances)
+    share, channels = Share.of(pixel_count(y), PIXELS), y.shape[-1]
+    found = y.new_empty(share.programs, 2, channels, dtype=torch.float64)
+    grid = (share.programs, blocks(channels, NARROW))
+    sizes = {"each": share.each, "pixels": pixel_count(y), "channels": channels}
+    launch("moments", grid, y, y, pixel_stride(y), found, **sizes, P=PIXELS, C=NARROW)
+    put_moments(into, [found] * len(into.rows), share.each * PIXELS, pixel_count(y))
 
 
-def moments_of(ys: Sequence[Tensor], means: Sequence[Tensor], variances: Sequence[Tensor]) -> None:
-    """The mean and variance of each of `ys`, all of one shape."""
-    for each in chunks(len(ys)):
-        _moments(ys[each], means[each], variances[each])
+def put_moments(into: Moments, sums: Sequence[Tensor], share: int, pixels: int, places: slice = slice(None)) -> None:
+    """Leave each row, or those at `places`, its parts of `share` pixels: float64 `[parts, 2, C]`."""
+    for row, each in zip(into.rows[places], sums, strict=True):
+        into.partial[row] = PartialMoments(each, share, pixels)
 
 
-def _moments(ys: Sequence[Tensor], means: Sequence[Tensor], variances: Sequence[Tensor]) -> None:
-    """Those of the one image to all places, or of each of several to its own."""
-    y, count = ys[0], len(ys)
-    found = partial_sums(y, 2 * count)
-    on_tiles("moments", y, tuple(ys), pixel_strides(ys), found, members=count)
-    sizes = {"pixels": pixel_count(y), "P": tile(y.shape[-1])[0], "TILES": MERGED}
-    where = (found, tuple(means), tuple(variances), len(found), count)
-    on_channels("merge", y, *where, members=count, SAME=count == 1, **sizes)
+def _merged(norms: Norms, rows: slice) -> dict[str, Any]:
+    """The arguments by which a kernel finds the parts of these rows, or that there are none."""
+    partial = [part for part in norms.partial[rows] if part is not None]
+    if not partial:
+        return {"parts": (norms.mean,) * TERMS, "table": None, "pixels": 1, "MERGED": bool(norms.partial)}
+    numbers = [
+        number
+        for part in norms.partial[rows]
+        for number in ((0, 0, 0) if part is None else (len(part.sums), part.sums.stride(0), part.share))
+    ]
+    sums = [norms.mean if part is None else part.sums for part in norms.partial[rows]]
+    found = {"parts": padded(sums, TERMS), "table": table(numbers, norms.mean.device), "pixels": partial[0].pixels}
+    return {**found, "MERGED": True}
 
 
 def forward_coefficients(
     norms: Norms, weights: Tensor, scale: Tensor, shift: Tensor, dtype: torch.dtype
 ) -> tuple[Tensor, Tensor]:
-    """See `Kernels.forward_coefficients`."""
+    """See `Kernels.forward_coefficients`. The constants of all rows, float64 `[rows, C]`, which `combine` adds up."""
     rows, channels = norms.mean.shape
-    out = norms.mean.new_empty(rows + 1, channels, dtype=dtype)
-    where = (norms.mean, norms.variance, norms.eps, out, rows)
-    width = scale.shape[1]
-    on_channels("forward_coefficients", out, weights, scale, shift, width, *where, WIDE=width > 1)
-    return out[:-1], out[-1]
+    out, constants = norms.mean.new_empty(rows, channels, dtype=dtype), torch.empty_like(norms.mean)
+    wide = scale.shape[1]
+    for each in chunks(rows, TERMS):
+        of_rows = [x[each] for x in (weights, scale, shift, norms.mean, norms.variance, norms.eps, out, constants)]
+        w, gamma, beta, mean, variance, *rest = of_rows
+        where = {"mean": mean, "variance": variance, **_merged(norms, each), "channels": channels}
+        names = dict(zip(("eps", "out", "constants"), rest, strict=True))
+        of_terms = {"weights": w, "scale": gamma, "shift": beta, "width": wide}
+        grid = (each.stop - each.start, blocks(channels, NARROW))
+        launch("forward_coefficients", grid, out, **of_terms, **where, **names, WIDE=wide > 1, **MERGED)
+    return out, constants
 
 
 def normalization(
@@ -61,8 +81,15 @@ def normalization(
     """See `Kernels.normalization`."""
     rows, channels = norms.mean.shape
     out = norms.mean.new_empty(2, rows, channels, dtype=dtype)
-    where = (norms.mean, norms.variance, norms.eps, scale, shift, out, rows)
-    on_channels("normalization", out, *where, members=rows, AFFINE=scale is not None)
+    for each in chunks(rows, TERMS):
+        mean, variance, eps = (x[each] for x in (norms.mean, norms.variance, norms.eps))
+        learnt = {"scale": None if scale is None else scale[each], "shift": None if shift is None else shift[each]}
+        where = {"mean": mean, "variance": variance, "eps": eps, **_merged(norms, each), "channels": channels}
+        grid = (each.stop - each.start, blocks(channels, NARROW))
+        launch(
+            "normalization", grid, out, **where, **learnt, out=out[:, each], rows=rows, AFFINE=scale is not None,
+            **MERGED,
+        )  # fmt: skip
     return out[0], out[1]
 
 
@@ -77,32 +104,27 @@ def backward_coefficients(
     *,
     learnt: bool,
 ) -> NormGradients:
-    """See `Kernels.backward_coefficients`. Takes the sums of tiles."""
+    """See `Kernels.backward_coefficients`. Takes the sums of parts."""
     rows, channels = norms.mean.shape
     out = sums.new_empty(rows, 3, channels, dtype=dtype)
     of_weights = sums.new_empty(rows) if weights is not None else None
     of_norms = sums.new_empty(2, rows, channels, dtype=dtype) if learnt else (None, None)
     width = scale.shape[1] if scale is not None else 1
-    where = (*norms, count, out, of_weights, *of_norms)
-    on_rows(
-        "backward_coefficients", sums, sums, len(sums), sums.shape[1], weights, scale, shift, width, *where,
-        rows=rows, SHARED=sums.shape[1] == 1 + rows, WEIGHED=weights is not None, SCALED=scale is not None,
-        LEARNT=learnt, WIDE=width > 1, TILES=MERGED,
+    where = (norms.mean, norms.variance, norms.eps, norms.through, count, out, of_weights, *of_norms, channels)
+    launch(
+        "backward_coefficients", (rows,), sums, sums, len(sums), sums.shape[1], weights, scale, shift, width, *where,
+        SHARED=sums.shape[1] == 1 + rows, WEIGHED=weights is not None, SCALED=scale is not None, LEARNT=learnt,
+        WIDE=width > 1, **MERGED,
     )  # fmt: skip
     return NormGradients([BackwardCoefficients(*each.unbind()) for each in out], of_weights, *of_norms)
 
 
-def summed_coefficients(coefficients: Sequence[BackwardCoefficients]) -> tuple[Tensor, Tensor]:
-    """See `Kernels.summed_coefficients`."""
-    one = coefficients[0].constant
-    out = one.new_empty(len(coefficients) + 2, len(one))
-    on_channels("summed_coefficients", out, *zip(*coefficients, strict=True), out)
-    return out[:-1], out[-1]
-
-
-def tap_sums(sums: Tensor, taps: int, like: Tensor) -> Tensor:
-    """The gradients of depthwise kernels shaped `like` one, from the sums of tiles `[tiles, members · taps, C]`."""
-    rows = sums.shape[1]
-    out = like.new_empty(rows // taps, *like.shape)
-    on_channels("tap_sums", sums, sums, out, len(sums), rows, members=rows, TAPS=taps, TILES=MERGED)
-    return out
+def running_rows(
+    norms: Norms, rows: Tensor, count: int, dtype: torch.dtype
+) -> tuple[Sequence[Tensor], Sequence[Tensor]]:
+    """See `Kernels.running_rows`."""
+    channels = norms.mean.shape[1]
+    out = norms.mean.new_empty(2, len(rows), channels, dtype=dtype)
+    where = (norms.mean, norms.variance, rows, out, count, len(rows), channels)
+    launch("running_rows", (len(rows), blocks(channels, NARROW)), out, *where, C=NARROW)
+    return out[0].unbind(), out[1].unbind()

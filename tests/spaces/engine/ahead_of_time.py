@@ -1,42 +1,57 @@
 """Compiles every Triton kernel, as the fast engine launches it, for GPUs that need not be here. Run as a script.
 
-Arguments: compute capabilities (80, 90, …). Prints a line of JSON: for each capability how many kernels of each name
-became machine code.
+Arguments: compute capabilities (80, 90, …), or those and spaces: then the kernels of a supernet's step, of 16 channels,
+else those of the self-test. Prints a line of JSON: for each capability each kernel's machine code. With `--table`, a
+table in Markdown (`docs/performance.md`): seconds, registers, spills and shared memory.
 """
 
+import argparse
 import json
 import os
+import re
+import subprocess
 import sys
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from time import perf_counter
 from types import SimpleNamespace
 from typing import Any
 
 os.environ.pop("TRITON_INTERPRET", None)
 
 import torch
-from triton import compile as compile_kernel
+import torch.nn.functional as F
+import triton
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 from triton.runtime.jit import JITFunction
 
-from spaces.engine import self_test
+from spaces import get_space
+from spaces.engine import fused_cell, self_test
 from spaces.engine.triton_kernels import triton_kernels, triton_launch
+from spaces.engine.triton_kernels.image_kernels import COUNTS
 
-Launch = tuple[str, tuple[Any, ...]]  # a kernel's name, the values of its parameters
+Launch = tuple[str, tuple[Any, ...], dict[str, int]]  # a kernel's name, the values of its parameters, options
+
+Variant = tuple[str, ASTSource, dict[str, int]]  # a kernel's name, source and options
 
 KERNELS = {name: kernel for name, kernel in vars(triton_launch.compiled()).items() if isinstance(kernel, JITFunction)}
-POINTERS = {torch.float32: "*fp32", torch.float64: "*fp64", torch.int8: "*i8"}
+POINTERS = {torch.float32: "*fp32", torch.float64: "*fp64", torch.int8: "*i8", torch.int32: "*i32", torch.int64: "*i64"}
 
 
-def launches(dtype: torch.dtype) -> list[Launch]:
-    """The launches of all cases of the self-test, recorded and not run."""
+def recorded(run: Callable[[], None]) -> list[Launch]:
+    """The launches of a function, which are not run."""
     found: list[Launch] = []
 
     def recorder(name: str, kernel: JITFunction[Any]) -> Any:
-        def launch(*arguments: object, **more: object) -> None:
+        def launch(*arguments: object, **more: Any) -> None:
+            options: dict[str, int] = {key: more.pop(key) for key in ("num_warps", "num_stages") if key in more}
             by_name = dict(zip(kernel.arg_names, arguments, strict=False)) | more
-            found.append((name, tuple(by_name[parameter] for parameter in kernel.arg_names)))
+            found.append((name, tuple(by_name[parameter] for parameter in kernel.arg_names), options))
 
         class Kernel:
             def __getitem__(self, grid: object) -> Callable[..., None]:
@@ -44,11 +59,28 @@ def launches(dtype: torch.dtype) -> list[Launch]:
 
         return Kernel()
 
-    recorded = SimpleNamespace(**{name: recorder(name, kernel) for name, kernel in KERNELS.items()})
-    triton_launch.compiled = lambda: recorded  # type: ignore[assignment]
-    for _, case in self_test.cases(torch.device("cpu"), dtype):
-        case(triton_kernels)
+    kernels = SimpleNamespace(**{name: recorder(name, kernel) for name, kernel in KERNELS.items()})
+    triton_launch.compiled = lambda: kernels  # type: ignore[assignment]
+    run()
     return found
+
+
+def of_self_test() -> None:
+    """All cases of the self-test."""
+    for _, case in self_test.cases(torch.device("cpu"), torch.float32):
+        case(triton_kernels)
+
+
+def of_space(name: str) -> None:
+    """A weight step and an alpha step of a supernet of few cells: their number does not matter to the kernels."""
+    setattr(fused_cell, "kernels_for", lambda x: triton_kernels)  # noqa: B010 - the module does not export it
+    space = get_space(name)
+    net = space.supernet(16, 1 if name == "nats-tss" else 3, classes=10).to(memory_format=torch.channels_last)
+    alpha = {kind: table.requires_grad_() for kind, table in space.alpha(seed=0).items()}
+    images, labels = torch.zeros(2, 3, 32, 32), torch.arange(2)
+    for leaves in (list(net.parameters()), list(alpha.values())):
+        weights = {kind: a.softmax(-1) for kind, a in alpha.items()}
+        torch.autograd.grad(F.cross_entropy(net(images, weights), labels), leaves, allow_unused=True)
 
 
 def source(name: str, values: Sequence[Any]) -> ASTSource:
@@ -58,32 +90,79 @@ def source(name: str, values: Sequence[Any]) -> ASTSource:
     constants: dict[tuple[int, ...], Any] = {}
     attributes: dict[tuple[int, ...], Any] = {}
 
-    def kind(value: Any, place: tuple[int, ...], *, constant: bool) -> Any:
+    def kind(value: Any, place: tuple[int, ...], *, constant: bool, free: bool) -> Any:
         if isinstance(value, tuple):
-            return tuple(kind(each, (*place, number), constant=False) for number, each in enumerate(value))
-        if constant or value is None or (type(value) is int and value == 1):
+            return tuple(kind(each, (*place, n), constant=False, free=free) for n, each in enumerate(value))
+        if constant or value is None or (type(value) is int and value == 1 and not free):
             constants[place] = value
             return "constexpr"
-        if isinstance(value, torch.Tensor) or value % 16 == 0:
+        if isinstance(value, torch.Tensor) or (value % 16 == 0 and not free):
             attributes[place] = [["tt.divisibility", 16]]
         return POINTERS[value.dtype] if isinstance(value, torch.Tensor) else "i32"
 
     for number, (parameter, value) in enumerate(zip(kernel.params, values, strict=True)):
-        signature[parameter.name] = kind(value, (number,), constant=parameter.is_constexpr)
+        free = parameter.name in COUNTS
+        signature[parameter.name] = kind(value, (number,), constant=parameter.is_constexpr, free=free)
     return ASTSource(kernel, signature, constants, attributes)
 
 
+def variants(launches: Iterable[Launch]) -> list[Variant]:
+    """The different kernels among launches."""
+    made = [(name, source(name, values), options) for name, values, options in launches]
+    return list({(each.hash(), *options.items()): (name, each, options) for name, each, options in made}.values())
+
+
+def made(variant: Variant, capability: int) -> dict[str, Any]:
+    """A kernel's machine code: seconds that it took, registers and spilled bytes a thread, shared memory in bytes."""
+    name, each, options = variant
+    start = perf_counter()
+    binary = triton.compile(each, target=GPUTarget("cuda", capability, 32), options=options)
+    seconds = perf_counter() - start
+    assert f".target sm_{capability}" in binary.asm["ptx"]
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "kernel.cubin"
+        path.write_bytes(binary.asm["cubin"])
+        tool = Path(triton.__file__).parent / "backends" / "nvidia" / "bin" / "cuobjdump"
+        usage = subprocess.run([tool, "--dump-resource-usage", path], capture_output=True, text=True, check=True).stdout
+    registers, stack = (int(re.search(rf"{what}:(\d+)", usage).group(1)) for what in ("REG", "STACK"))  # type: ignore[union-attr]
+    constants = each.constants
+    tile = {kernel: constants.get((number,)) for number, kernel in enumerate(KERNELS[name].arg_names)}
+    return {
+        "kernel": name,
+        "flags": {key: value for key, value in tile.items() if key.isupper() and value is not None},
+        "warps": options.get("num_warps", 4),
+        "seconds": round(seconds, 2),
+        "registers": registers,
+        "spilled": stack,
+        "shared": binary.metadata.shared,
+    }
+
+
 def main() -> None:
-    targets = [GPUTarget("cuda", int(capability), 32) for capability in sys.argv[1:]]
-    made: dict[str, Counter[str]] = {str(target.arch): Counter() for target in targets}
-    sources = [(name, source(name, values)) for name, values in launches(torch.float32)]
-    for name, each in {each.hash(): (name, each) for name, each in sources}.values():
-        for target in targets:
-            binary = compile_kernel(each, target=target)
-            assert f".target sm_{target.arch}" in binary.asm["ptx"]
-            assert len(binary.asm["cubin"]) > 1000
-            made[str(target.arch)][name] += 1
-    print(json.dumps(made))
+    parser = argparse.ArgumentParser()
+    parser.add_argument("capabilities", nargs="+", type=int)
+    parser.add_argument("--space")
+    parser.add_argument("--table", action="store_true")
+    parser.add_argument("--threads", type=int, default=1)
+    asked = parser.parse_args()
+    run = (lambda: of_space(asked.space)) if asked.space else of_self_test
+    kernels = variants(recorded(run))
+    found = {}
+    for capability in asked.capabilities:
+        start = perf_counter()
+        with ThreadPoolExecutor(asked.threads) as pool:
+            found[capability] = list(pool.map(partial(made, capability=capability), kernels))
+        seconds = perf_counter() - start
+        print(f"sm_{capability}: {len(kernels)} kernels in {seconds:.1f} s", file=sys.stderr)
+    if not asked.table:
+        print(json.dumps({c: Counter(each["kernel"] for each in rows) for c, rows in found.items()}))
+        return
+    print("| kernel | for | warps | GPU | seconds | registers | spilled | shared |\n| --- |" + " --- |" * 7)
+    for capability, rows in found.items():
+        for row in sorted(rows, key=lambda row: (row["kernel"], str(row["flags"]))):
+            flags = " ".join(f"{key}={value}" for key, value in row["flags"].items() if key not in ("P", "PARTS"))
+            cells = [row[key] for key in ("seconds", "registers", "spilled", "shared")]
+            print("|", " | ".join(map(str, [row["kernel"], flags, row["warps"], f"sm_{capability}", *cells])), "|")
 
 
 if __name__ == "__main__":

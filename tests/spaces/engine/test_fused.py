@@ -16,6 +16,7 @@ from torch.testing import assert_close
 
 from spaces.common.streams import generator
 from spaces.engine import fused_cell, self_test, torch_kernels
+from spaces.engine.kernels import BackwardCoefficients, Moments
 from spaces.engine.triton_kernels import triton_kernels, triton_launch
 from suite.environment import engine_name
 
@@ -30,9 +31,9 @@ def triton() -> None:
 @pytest.fixture
 def loops() -> None:
     """Triton 3.6 interprets no loop to a bound that is not constant where numpy is 2.4 or newer; a GPU takes it."""
-    moments = torch.zeros(2, 1, dtype=torch.float64, device=HERE)
+    rows = torch.zeros(2, 1, 1, dtype=torch.float64, device=HERE)
     try:
-        triton_kernels.moments(torch.ones(1, 1, 1, 1, device=HERE), moments[:1], moments[1:])
+        triton_kernels.moments(torch.ones(1, 1, 1, 1, device=HERE), Moments([0], rows[0], rows[1], {}))
     except Exception as error:
         if "only 0-dimensional arrays can be converted to Python scalars" in str(error):
             pytest.skip(f"this Triton's interpreter cannot loop with this numpy: {error}")
@@ -62,8 +63,8 @@ def test_every_piece_is_what_float64_gives_on_the_cpu(dtype: torch.dtype, within
         name for name, piece in vars(torch_kernels).items() if callable(piece) and hasattr(triton_kernels, name)
     ]
     pieces = {
-        "moments", "reduce", "combine", "rectify", "rectify_backward", "pool", "dense", "separable",
-        "backward_coefficients", "normalization", "summed_coefficients",
+        "moments", "reduce", "combine", "pool", "dense", "factorized", "separable", "backward_coefficients",
+        "normalization", "running_rows",
     }  # fmt: skip
     assert pieces == names <= set(of_kernels)
 
@@ -95,9 +96,10 @@ def test_pools_choose_as_torch_does(stride: int) -> None:
     x[0, 2, 2] = x[1, 0, 0] = x[1, 1, 0] = torch.nan
     both = []
     for family in (triton_kernels, torch_kernels):
-        value, gx = family.pool(x, stride, largest=True), torch.zeros_like(x)
-        grad_output = whole(*value.shape, purpose="slope")
-        family.pool_backward(grad_output, x, value, stride, gx, largest=True)
+        value, saved = family.pool(x, stride, None, largest=True)
+        grad_output, gx = whole(*value.shape, purpose="slope"), torch.zeros_like(x)
+        by = BackwardCoefficients(*torch.eye(3, 1, device=HERE).expand(3, 4).contiguous().unbind())  # 1, 0, 0
+        family.pool_backward([grad_output], [by], x, value.nan_to_num(), saved, stride, gx, largest=True)
         both.append((value, gx))
     for found, expected in zip(*both, strict=True):
         assert_close(found, expected, rtol=0, atol=0, equal_nan=True)
@@ -135,10 +137,10 @@ def test_a_wrong_kernel_is_found() -> None:
 
     assert self_test.disagreement(SimpleNamespace(**{**pieces, "reduce": reduce}), HERE) == "reduce"  # type: ignore[arg-type]
 
-    def rectify(x: Tensor) -> Tensor:
-        return torch_kernels.rectify(x) * torch.nan
+    def running_rows(*given: Any) -> Any:
+        return [[row * torch.nan for row in rows] for rows in torch_kernels.running_rows(*given)]
 
-    assert self_test.disagreement(SimpleNamespace(**{**pieces, "rectify": rectify}), HERE) == "rectify"  # type: ignore[arg-type]
+    assert self_test.disagreement(SimpleNamespace(**{**pieces, "running_rows": running_rows}), HERE) == "running_rows"  # type: ignore[arg-type]
 
 
 @pytest.fixture
@@ -225,7 +227,8 @@ def test_every_kernel_compiles_for_gpus_that_are_not_here(capability: str, tmp_p
     assert ran.returncode == 0, ran.stderr
     made = json.loads(ran.stdout)[capability]
     assert set(made) == {
-        "backward_coefficients", "combine", "depthwise", "depthwise_back", "depthwise_back_each", "depthwise_weights",
-        "forward_coefficients", "merge", "moments", "normalization", "pool", "pool_backward", "rectify",
-        "rectify_backward", "reduce", "summed_coefficients", "tap_sums", "through_norm",
+        "backward_coefficients", "combine", "dense", "dense_backward", "dense_weights", "depthwise_backward",
+        "depthwise_backward_each", "depthwise_weights", "forward_coefficients", "moments", "normalization",
+        "pointwise_backward", "pointwise_weights", "pool", "pool_backward", "reduce", "running_rows", "separable",
+        "sum_of_weights",
     }  # fmt: skip

@@ -9,7 +9,7 @@ from torch import Tensor
 from spaces.common.streams import generator
 from spaces.engine import torch_kernels
 from spaces.engine.cpp_kernels import cpp_kernels
-from spaces.engine.kernels import BackwardCoefficients, Mean, Pointwise, Value, WeightedImages
+from spaces.engine.kernels import BackwardCoefficients, Mean, Moments, Pointwise, Value, WeightedImages
 from spaces.engine.torch_kernels import evaluate
 
 pytestmark = pytest.mark.skipif(isinstance(cpp_kernels.library(), str), reason=str(cpp_kernels.library()))
@@ -93,16 +93,16 @@ def test_convolutions_and_what_comes_back(
     before = draw.image(shape)
     outcomes: list[Any] = []
     for kernels in (cpp_kernels, torch_kernels):
-        moments = [torch.zeros(channels, dtype=torch.float64) for _ in range(2 * len(sizes))]
-        written = (moments[::2], moments[1::2]) if of_batch else (None, None)
-        values, second = kernels.dense(x, weights, *written) if sizes else ([], None)
+        rows = torch.zeros(2, len(sizes), channels, dtype=torch.float64)
+        into = Moments(range(len(sizes)), rows[0], rows[1], {}) if of_batch else None
+        values, second = kernels.dense(x, weights, into) if sizes else ([], None)
         terms = [y if y.numel() else Pointwise(x, weight) for y, weight in zip(values, weights, strict=True)]
         products = [kernels.reduce(g, [term])[1][0] for g, term in zip(gradients, terms, strict=True)]
         gx = before.clone()
         grads = kernels.dense_backward(
             gradients, values, coefficients, x, weights, gx, second=second, products=products, whole=whole, means=means,
-            accumulate=True, of_weights=True,
+            accumulate=True, of_weights=kernels.weight_gradients(),
         )  # fmt: skip
-        outcomes.append([*map(evaluate, terms), *moments, gx, *grads])
+        outcomes.append([*map(evaluate, terms), *rows, gx, *grads])
     for found, expected in zip(*outcomes, strict=True):
         close(found, expected)

@@ -98,7 +98,8 @@ def test_the_engines_pooling_is_right(shape: tuple[int, ...], stride: int, large
     """The very bits, too, that torch has in the usual layout. Images of one channel or pixel are in both layouts."""
     *outer, channels = shape
     x = numbers(*outer, 2 * channels, purpose="x")[..., channels:] if sliced else numbers(*shape, purpose="x")
-    value = torch_kernels.pool(x, stride, largest=largest)
+    value, saved = torch_kernels.pool(x, stride, None, largest=largest)
+    by = kernels.BackwardCoefficients(*torch.eye(3, 1, dtype=x.dtype).expand(3, channels).unbind())  # 1, 0, 0
     grad_output, before = numbers(*value.shape, purpose="slope"), numbers(*shape, purpose="before")
     usual, back = (
         kernels.channels_first(image).clone(memory_format=torch.contiguous_format) for image in (x, grad_output)
@@ -106,7 +107,7 @@ def test_the_engines_pooling_is_right(shape: tuple[int, ...], stride: int, large
     expected = before + kernels.channels_last(gradient(plain(stride, largest=largest), usual, back))
     gx = before.clone()
     with Torch211() as torch211:
-        torch_kernels.pool_backward(grad_output, x, value, stride, gx, largest=largest)
+        torch_kernels.pool_backward([grad_output], [by], x, value, saved, stride, gx, largest=largest)
     assert torch211.wrong == 0
     assert torch.equal(gx, expected)
 
