@@ -215,7 +215,7 @@ def is_separable(depthwise: nn.Conv2d, pointwise: nn.Conv2d) -> bool:
 
 
 def keeps_shape(c: nn.Conv2d) -> bool:
-    """Whether a square convolution without bias, of stride 1 or 2, keeps the channels and, at 1, the size by padding."""
+    """Whether a square convolution without bias, of stride 1 or 2, keeps the channels and, at 1, the size."""
     (size, _), (dilation, _), (stride, _) = c.kernel_size, c.dilation, c.stride
     pad = dilation * (size // 2)
     form = (c.out_channels, c.kernel_size, c.dilation, c.stride, c.padding, c.padding_mode, c.bias)

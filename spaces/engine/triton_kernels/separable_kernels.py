@@ -2,7 +2,8 @@
 
 Images and tiles are as in `image_kernels.py`. A stage computes pointwise(depthwise(r)) of r = relu(scale · x + shift);
 where x is not normalised, scale is 1 and shift 0. A row of the members' `forms` says: kernel size, dilation, the
-strides between pixels of x, g and y, and where the gradient of its kernel begins. `PRECISION` is as in `dense_kernels.py`.
+strides between pixels of x, g and y, and where the gradient of its kernel begins. `PRECISION` and `K` are as in
+`dense_kernels.py`.
 """
 
 import triton

@@ -3,6 +3,7 @@
 A stand-in computes that on the CPU, so that nothing here needs a GPU. What is right is computed outside it.
 """
 
+from collections.abc import Sequence
 from types import SimpleNamespace
 from typing import Any
 
@@ -186,17 +187,23 @@ def test_gradients_that_are_differentiated_once_more_are_right(
         agree(both.gradients(both.fast), once)
 
 
-def innermost(grad_output: Tensor, x: Tensor, pooled: Tensor, stride: int, gx: Tensor, *, largest: bool) -> None:
+def innermost(
+    gradients: Sequence[Tensor],
+    coefficients: Sequence[kernels.BackwardCoefficients],
+    x: Tensor,
+    value: Tensor,
+    saved: Tensor | None,
+    stride: int,
+    gx: Tensor,
+    *,
+    largest: bool,
+) -> None:
     """`torch_kernels.pool_backward` as torch has it with channels innermost."""
-    gx.add_(
-        kernels.channels_last(
-            gradient(
-                plain(stride, largest=largest),
-                kernels.channels_first(x),
-                kernels.channels_first(grad_output),
-            )
-        )
+    total = sum(
+        by.of_gradient * g + by.of_value * value + by.constant for g, by in zip(gradients, coefficients, strict=False)
     )
+    pool = plain(stride, largest=largest)
+    gx.add_(kernels.channels_last(gradient(pool, kernels.channels_first(x), kernels.channels_first(total))))
 
 
 def test_the_proof_knows_a_wrong_pooling_from_a_right_one() -> None:
