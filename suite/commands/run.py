@@ -34,7 +34,7 @@ def run(
     device: Device = "auto",
     engine: EngineOption = "fast",
     precision: PrecisionOption = "fp32",
-    graphs: GraphsOption = False,
+    graphs: GraphsOption = None,
     data_root: DataRoot = None,
     download: Annotated[bool, typer.Option("--download", help="Download data sets that are missing.")] = False,
     as_json: Json = False,

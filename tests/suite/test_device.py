@@ -200,7 +200,8 @@ def search(method: str, space: str, device: str, engine: str = "fast") -> Search
     ]
     searched = get_space(space, without=recipe.removes(space))
     sizes = {"classes": 3, "in_channels": 3, "seed": 0}
-    return Search(searched, recipe, *splits, **sizes, settings=settings, device=device, engine=engine)  # type: ignore[arg-type]
+    how = {"settings": settings, "device": device, "engine": engine, "graphs": False}  # which only a GPU captures
+    return Search(searched, recipe, *splits, **sizes, **how)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -229,6 +230,7 @@ def test_a_search_mixes_no_devices_and_no_step_waits(pretended: Callable[[], Any
     expected = next(iter(search(method, space, "cpu")))
     with pretended():
         started = search(method, space, "cuda")
+        started.warm_up()
         started.advance()
         WAITS.clear()
         started.advance()
