@@ -107,7 +107,7 @@ def _given(context: typer.Context) -> list[str]:
     """The options on the command line, as they are written there, that need images."""
     sources = {parameter: context.get_parameter_source(str(parameter.name)) for parameter in context.command.params}
     return [
-        parameter.opts[0]
+        (parameter.secondary_opts if context.params[str(parameter.name)] is False else parameter.opts)[0]
         for parameter, source in sources.items()
         if parameter.name not in WITHOUT_IMAGES and source and source.name == "COMMANDLINE"
     ]
