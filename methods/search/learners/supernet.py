@@ -298,11 +298,9 @@ class SupernetLearner:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restore all of `state_dict`: in place where it is of the supernet at hand, else in the saved stage's."""
-        mask = state["mask"]
-        if self.stage != state["stage"] or any(
-            not torch.equal(own, mask[kind]) for kind, own in self.space.mask.items()
-        ):
-            self._enter(state["stage"], self.setup.space.restricted(mask))
+        stage, mask = state["stage"], state["mask"]
+        if stage != self.stage or any(not torch.equal(own, mask[kind]) for kind, own in self.space.mask.items()):
+            self._enter(stage, self.setup.space.restricted(mask))
         self.net.load_state_dict(state["net"])
         with torch.no_grad():
             for name, alpha in self._alpha.items():
