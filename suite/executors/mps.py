@@ -39,7 +39,8 @@ def shared_gpu(plans: Sequence[Plan], jobs: int, say: Callable[[str], None]) -> 
     daemon already.
     """
     workers = min(jobs, len(plans))
-    if workers < 2 or PIPE in os.environ or all(plan.compute.device != "cuda" for plan in plans):
+    configured = PIPE in os.environ or LOG in os.environ
+    if workers < 2 or configured or all(plan.compute.device != "cuda" for plan in plans):
         yield
         return
     with _daemon() as (own, obstacle):

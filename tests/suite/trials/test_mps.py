@@ -51,7 +51,8 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Pa
         monkeypatch.setenv("TMPDIR", str(tmp_path))
         monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1")
-        monkeypatch.delenv(PIPE, raising=False)
+        for name in (PIPE, LOG):
+            monkeypatch.delenv(name, raising=False)
         monkeypatch.setattr(mps, "PROBE", probe)
         return tmp_path / "log"
 
