@@ -14,7 +14,8 @@ from spaces.cells.cost import multiply_adds
 from spaces.cells.genotype import Genotype
 from spaces.cells.mixed_cell import Engine
 from spaces.cells.network import Network, Stem
-from spaces.cells.supernet import BatchNormMode, Precision, Supernet, SupernetConfig
+from spaces.cells.precision import Precision
+from spaces.cells.supernet import BatchNormMode, Supernet, SupernetConfig
 from spaces.common.errors import InputError, unknown
 from spaces.common.streams import generator, seeded
 from spaces.conventions import Conventions, Role
@@ -114,7 +115,8 @@ class Space(Conventions, ABC):
           without scale and shift.
         - `auxiliary_skip`: whether every edge has one more skip-connection, which no alpha weighs (DARTS-).
         - `engine`: `"reference"` computes the operations one by one, `"fast"` the same function a cell at once.
-        - `precision`: `"bf16"` computes in bfloat16 wherever torch's autocast does.
+        - `precision`: `"bf16"` computes in bfloat16 wherever torch's autocast does. `"tf32"`, on a GPU, raises
+          `ValueError` unless torch's switches allow it (`spaces.cells.precision`).
         """
         config = SupernetConfig(
             channels,

@@ -7,8 +7,9 @@ from typing import Any, Self, get_args
 import torch
 
 from spaces.cells.mixed_cell import Engine
-from spaces.cells.supernet import Precision
+from spaces.cells.precision import Precision
 from spaces.common.errors import InputError
+from suite.environment import device_name
 
 
 @dataclass(frozen=True)
@@ -18,11 +19,11 @@ class Compute:
     device: str = "auto"  # resolved, "cpu" or "cuda": a trial is the same, bit for bit, on one kind of device
     engine: Engine = "fast"
     precision: Precision = "fp32"
-    graphs: bool = False  # whether passes are replayed from CUDA graphs, which give the same bits
+    graphs: bool | None = None  # are passes replayed from CUDA graphs? None: on a GPU, where they can be captured
     threads: int = 0  # on a CPU; 0: not resolved yet
 
     @classmethod
-    def requested(cls, device: str, engine: str, precision: str, graphs: bool) -> Self:
+    def requested(cls, device: str, engine: str, precision: str, graphs: bool | None) -> Self:
         """What the options of a command say. Raises `InputError` for an engine or a precision that does not exist."""
         return cls(
             device,
@@ -34,11 +35,16 @@ class Compute:
     def resolved(self, usual_device: str, threads: int) -> Self:
         """The same with `threads` threads, on a device that is available.
 
-        Raises `InputError` as `pick_device`, and for CUDA graphs on a CPU.
+        Raises `InputError` as `pick_device`, and for CUDA graphs or TF32 on a device that has none.
         """
         device = pick_device(self.device, usual_device)
         if self.graphs and device != "cuda":
             raise InputError(f"--graphs: CUDA graphs need a GPU, and this trial runs on {device}: leave it out")
+        if self.precision == "tf32" and not (device == "cuda" and torch.cuda.is_tf32_supported()):
+            needs = "an NVIDIA GPU of compute capability 8.0 or later"
+            raise InputError(
+                f"--precision tf32 needs {needs}, and this trial runs on {device_name(device)}: choose fp32"
+            )
         return replace(self, device=device, threads=threads)
 
 

@@ -6,6 +6,10 @@ import subprocess
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from spaces.cells.precision import Precision
 
 PACKAGES = ("torch", "torchvision", "numpy", "pyarrow", "nats_bench", "scikit-learn", "scipy", "pandas", "statsmodels")
 
@@ -30,25 +34,15 @@ def device_name(kind: str) -> str:
     return f"cuda: {torch.cuda.get_device_name()}"
 
 
-def engine_name(
-    engine: str, precision: str, device: str, *, graphs: bool = False, computed_by: str | None = None
-) -> str:
-    """What computes supernets, in words: `computed_by` says so of one (`Supernet.computed_by`).
-
-    Without it, what such a choice of engine gives on this machine.
-    """
-    words = computed_by or _engine(engine, precision, device)
-    return words + (", CUDA graphs where passes allow" if graphs else "")
-
-
-def _engine(engine: str, precision: str, device: str) -> str:
+def engine_name(engine: str, precision: str, device: str) -> str:
+    """What would compute supernets on this machine, in words, as `Supernet.computed_by` says it of one."""
     if precision == "bf16":
         return "reference, bf16 autocast"
     if engine == "reference":
-        return "reference, fp32"
+        return f"reference, {precision}"
     from spaces.engine.kernel_choice import kernels_in_words
 
-    return f"fast, fp32, {kernels_in_words(device)}"
+    return f"fast, {precision}, {kernels_in_words(device)}"
 
 
 @cache
@@ -81,9 +75,11 @@ def environment() -> dict[str, str]:
     }
 
 
-def make_deterministic(threads: int) -> None:
-    """Bind torch to `threads` threads and to algorithms that give the same bits every time."""
+def make_deterministic(threads: int, precision: "Precision" = "fp32") -> None:
+    """Bind torch to `threads` threads, to algorithms that give the same bits every time, and to a precision."""
     import torch
+
+    from spaces.cells.precision import allow_tf32
 
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.set_num_threads(threads)
@@ -91,5 +87,5 @@ def make_deterministic(threads: int) -> None:
     # This would fill every new tensor with NaN, to catch reads of unwritten memory, at a cost.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     torch.backends.cudnn.benchmark = False
-    # Records say fp32, and a finite difference of 1e-4 is below the resolution of TF32's ten bits.
-    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
+    # Not unless it is asked for: a finite difference of 1e-4 is below the resolution of TF32's ten bits.
+    allow_tf32(precision == "tf32")

@@ -4,7 +4,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from math import isfinite
 from pathlib import Path
-from time import perf_counter
 from typing import Any
 
 import torch
@@ -14,7 +13,7 @@ from methods.search.task import Task
 from spaces.base import Space
 from spaces.cells.genotype import Genotype
 from spaces.cells.network import Network
-from spaces.common import streams
+from spaces.common import cost_clock, streams
 from spaces.common.plural import counted
 from spaces.tabular.table import BenchmarkTable
 from suite.data.sets import Dataset, Loader
@@ -34,11 +33,11 @@ class Result:
 
 def tabular(table: BenchmarkTable, genotype: Genotype, dataset: str) -> Result:
     """The mean test accuracy of `genotype` in `table` after 200 epochs."""
-    start = perf_counter()
+    start = cost_clock.now()
     answer = table.query(str(genotype), dataset)
     seeds = f"mean of the table's {answer.seeds} training seeds"
     convention = f"test accuracy after {answer.epochs} epochs, {seeds} ({answer.source})"
-    return Result(answer.accuracy, "tabular", convention, perf_counter() - start)
+    return Result(answer.accuracy, "tabular", convention, cost_clock.now() - start)
 
 
 def derived(plan: Plan, task: Task, space: Space, genotype: Genotype, dataset: Dataset) -> Network:
@@ -75,7 +74,7 @@ def retrain(
     A checkpoint is kept an epoch and continued from if it is there.
     """
     e, device = plan.evaluation, torch.device(plan.compute.device)
-    start, before = perf_counter(), 0.0
+    start, before = cost_clock.now(), 0.0
     net = derived(plan, task, space, genotype, dataset).to(device)
     optimiser = torch.optim.SGD(
         net.parameters(), lr=e.learning_rate, momentum=e.momentum, nesterov=e.nesterov, weight_decay=e.weight_decay
@@ -107,7 +106,7 @@ def retrain(
             if side is not None:
                 objective = objective + e.auxiliary * task.loss(side, labels)
             descend(optimiser, weight_gradients(objective, optimiser), e.gradient_clip)
-        seconds = before + perf_counter() - start
+        seconds = before + cost_clock.now() - start
         state = {"net": net.state_dict(), "optimiser": optimiser.state_dict(), "epoch": epoch + 1, "seconds": seconds}
         save_checkpoint(checkpoint, state)
         on_epoch(epoch + 1, e.epochs)
@@ -135,4 +134,4 @@ def retrain(
     convention = f"test {name} after {counted(e.epochs, 'epoch')} of one retraining from scratch ({size}, last epoch)"
     if not isfinite(loss):
         convention += "; the retraining diverged: its loss is not a number"
-    return Result(score, "retrained", convention, before + perf_counter() - start)
+    return Result(score, "retrained", convention, before + cost_clock.now() - start)

@@ -53,6 +53,7 @@ class Record(BaseModel):
     search_seconds: float
     epoch_seconds: list[float]
     probe_seconds: float = 0.0
+    warm_up_seconds: float = 0.0
     evaluate_seconds: float
     search_steps: int
     parameters: dict[str, dict[str, str | list[int]]] | None = None
@@ -63,6 +64,7 @@ class Record(BaseModel):
     augmentation: str = ""
     device: str
     engine: str
+    precision: str = "fp32"
     threads: int
     version: str
     dataset_digest: str
@@ -77,8 +79,12 @@ class Record(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _complete(cls, fields: Any) -> Any:
-        """An accuracy is the score under another name: records of earlier versions have that alone."""
-        metric = fields.get("metric", {"name": ACCURACY.name}) if isinstance(fields, dict) else None
+        """What records of earlier versions have under another name: the score, which is an accuracy, and bf16."""
+        if not isinstance(fields, dict):
+            return fields
+        if "precision" not in fields and "bf16" in str(fields.get("engine")):
+            fields = fields | {"precision": "bf16"}
+        metric = fields.get("metric", {"name": ACCURACY.name})
         if isinstance(metric, dict) and metric.get("name") == ACCURACY.name:
             one = {key: fields[key] for key in ("score", "accuracy") if key in fields}
             return fields | dict.fromkeys(("score", "accuracy"), next(iter(one.values()))) if one else fields

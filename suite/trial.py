@@ -4,16 +4,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
-from time import perf_counter
 
 from filelock import FileLock
 
-from methods import Search, get_method, get_task
-from methods.probes import get_probe
+from methods import get_method, get_task
 from methods.search.external import task_file
 from methods.search.external.own_errors import own_errors
-from methods.search.method import FileRead, Method
-from methods.search.probe import Watched
+from methods.search.method import FileRead
 from methods.search.task import CLASSIFICATION, Task
 from spaces import get_space
 from spaces.base import Space
@@ -22,11 +19,12 @@ from spaces.common.errors import InputError
 from spaces.tabular.benchmark import TabularBenchmark
 from spaces.tabular.table import BenchmarkTable
 from suite.data.pixels import LOSSLESS
-from suite.data.sets import Dataset, Loader, is_own, load, shrink, splits, subset
+from suite.data.sets import Dataset, is_own, load, shrink, subset
 from suite.environment import device_name, engine_name, environment, make_deterministic, own_version
 from suite.plan import Plan, covers, united
 from suite.retrain import Result, rehearse, retrain, tabular
-from suite.store import Record, discard, load_checkpoint, read_record, save_checkpoint, write_record
+from suite.store import Record, discard, read_record, write_record
+from suite.trial_search import run_search
 
 Progress = Callable[[str, int, int], None]  # phase ("search" or "evaluate"), epochs behind, epochs in all
 
@@ -91,7 +89,7 @@ def run_trial(
     A lock on its folder keeps a second process (a driver that outlived a kill) from running it at the same time.
     """
     compute = plan.compute
-    make_deterministic(compute.threads)
+    make_deterministic(compute.threads, compute.precision)
     dataset = data_of(plan, root, download)
     table = table_for(plan, root)
     folder = runs / plan.key(dataset.name, dataset.digest, table.digest if table else None)
@@ -117,7 +115,15 @@ def run_trial(
             task_file.check_outputs(task, dataset.classes)
         if table is None:
             rehearse(plan, task, space, dataset)
-        search, seconds, probing = _search(plan, method, task, space, dataset, folder / "search.pt", on_progress)
+        search, spent = run_search(
+            plan,
+            method,
+            task,
+            space,
+            dataset,
+            folder / "search.pt",
+            lambda done, total: on_progress("search", done, total),
+        )
         history, genotype = search.history, space.parse(search.genotype)
         result: Result
         if earlier is not None and earlier.genotype == str(genotype):
@@ -155,9 +161,10 @@ def run_trial(
                 "tabular": table.accuracies(str(genotype)) if table else {},
                 "skip_share": genotype.skip_share(genotype.kinds[0]),
                 **_cost(plan, task, space, genotype, dataset, space.benchmark if table else None),
-                "search_seconds": sum(seconds),
-                "epoch_seconds": seconds,
-                "probe_seconds": probing,
+                "search_seconds": sum(spent.seconds),
+                "epoch_seconds": spent.seconds,
+                "probe_seconds": spent.probing,
+                "warm_up_seconds": spent.warm_up,
                 "evaluate_seconds": result.seconds,
                 "search_steps": search.steps_taken,
                 "parameters": {
@@ -170,13 +177,9 @@ def run_trial(
                 "scale": plan.scale(len(dataset.y_train), retrained=table is None),
                 "augmentation": plan.augmentation(retrained=table is None),
                 "device": device_name(compute.device),
-                "engine": engine_name(
-                    compute.engine,
-                    compute.precision,
-                    compute.device,
-                    graphs=compute.graphs,
-                    computed_by=search.learner.computed_by(),
-                ),
+                "engine": search.learner.computed_by()
+                or engine_name(compute.engine, compute.precision, compute.device),
+                "precision": compute.precision,
                 "threads": plan.compute.threads,
                 "version": own_version(),
                 "dataset_digest": dataset.digest,
@@ -211,67 +214,6 @@ def _origin(plan: Plan, *, retrained: bool) -> dict[str, str]:
 def declared(files: Mapping[str, FileRead]) -> dict[str, str]:
     """What a record says of the files that a method read."""
     return {option.replace("_", " "): f"{file.words} (sha256 {file.digest[:12]})" for option, file in files.items()}
-
-
-def _search(
-    plan: Plan, method: Method, task: Task, space: Space, dataset: Dataset, checkpoint: Path, on_progress: Progress
-) -> tuple[Search, list[float], float]:
-    """The search with all its epochs behind it, the seconds of each, and those of the probes that were asked for.
-
-    The test images are not handed on.
-    """
-    s = plan.settings
-    loaders = [
-        Loader(
-            dataset.x_train[split],
-            dataset.y_train[split],
-            batch_size=s.batch_size,
-            seed=plan.seed,
-            purpose=purpose,
-            mean=dataset.mean,
-            std=dataset.std,
-            augment=plan.augment,
-            device=plan.compute.device,
-        )
-        for purpose, split in zip(("weights", "alpha"), splits(dataset, plan.seed, s.weights_share), strict=True)
-    ]
-    if task is not CLASSIFICATION:
-        task_file.rehearse(task, loaders[0], dataset.classes)
-    state = load_checkpoint(checkpoint)
-    if state and not covers(state["probes"], plan.probes):
-        state = None  # its epochs were not watched: they are taken once more
-    probes = state["probes"] if state else dict(plan.probes)
-    search = Search(
-        space,
-        method,
-        *loaders,
-        settings=s,
-        classes=dataset.classes,
-        in_channels=dataset.channels,
-        seed=plan.seed,
-        device=plan.compute.device,
-        engine=plan.compute.engine,
-        precision=plan.compute.precision,
-        graphs=plan.compute.graphs,
-        task=task,
-        probes=[Watched(get_probe(name), every) for name, every in probes.items()],
-    )
-    seconds: list[float] = []
-    probing = 0.0
-    if state:
-        search.load_state_dict(state["search"])
-        seconds, probing = list(state["seconds"]), state["probing"]
-    on_progress("search", search.epoch, s.epochs)
-    start = perf_counter()
-    for row in search:
-        # A search costs what it costs without those who look on.
-        seconds.append(perf_counter() - start - search.watch.seconds)
-        probing, search.watch.seconds = probing + search.watch.seconds, 0.0
-        held = {"search": search.state_dict(), "seconds": seconds, "probing": probing, "probes": probes}
-        save_checkpoint(checkpoint, held)
-        on_progress("search", row["epoch"], s.epochs)
-        start = perf_counter()
-    return search, seconds, probing
 
 
 def _cost(

@@ -4,10 +4,13 @@
 `--add-golden "why"` adds those of a new method.
 """
 
+from collections.abc import Iterator
+
 import pytest
 import torch
 
 from spaces.cells.mixed_cell import ByReference, MixedCell
+from spaces.cells.precision import CONVOLUTIONS, PRODUCTS, allow_tf32
 
 torch.set_num_threads(1)
 
@@ -73,6 +76,15 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
             if name == "renewed":
                 terminalreporter.section("known numbers renewed")
                 terminalreporter.write_line(said)
+
+
+@pytest.fixture
+def products_in_fp32() -> Iterator[None]:
+    """Torch's switches for TF32 are off, and are put back afterwards."""
+    before = CONVOLUTIONS.fp32_precision, PRODUCTS.fp32_precision
+    allow_tf32(False)
+    yield
+    CONVOLUTIONS.fp32_precision, PRODUCTS.fp32_precision = before
 
 
 @pytest.fixture(autouse=True)

@@ -1,6 +1,7 @@
 """The search loop: an iterator of epochs that can be stopped, saved and restored at any step."""
 
 from collections.abc import Iterator, Sequence
+from copy import deepcopy
 from dataclasses import replace
 from typing import Any
 
@@ -15,7 +16,7 @@ from methods.search.task import CLASSIFICATION, Batches, Task
 from spaces.base import Space
 from spaces.cells.genotype import Genotype
 from spaces.cells.mixed_cell import Engine
-from spaces.cells.supernet import Precision
+from spaces.cells.precision import Precision
 
 HistoryRow = dict[str, Any]  # one epoch of a history
 
@@ -41,7 +42,7 @@ class Search:
         device: torch.device | str = "cpu",
         engine: Engine = "fast",
         precision: Precision = "fp32",
-        graphs: bool = False,
+        graphs: bool | None = None,
         task: Task = CLASSIFICATION,
         probes: Sequence[Watched] = (),
     ) -> None:
@@ -97,9 +98,7 @@ class Search:
 
     def advance(self) -> HistoryRow | None:
         """Take one step; at the end of an epoch, measure and return its history row."""
-        train = Batch(*self.setup.train.batch(self.epoch, self.number), split="train")
-        # The architecture split has epochs of its own, so that a shorter one is cycled and a longer one is not cut.
-        valid = Batch(*self.setup.valid.batch(*divmod(self.steps_taken, len(self.setup.valid))), split="valid")
+        train, valid = self._batches()
         if self.watch.following and (step := self._step_for_probes(self.epoch, self.number, train, valid)):
             self.watch.follow(step)
         loss, tally = self.learner.step(self.epoch, self.number, train, valid)
@@ -111,6 +110,28 @@ class Search:
         self.history.append(self._close_epoch())
         self.learner.on_epoch_end(self.history)
         return self.history[-1]
+
+    def _batches(self) -> tuple[Batch, Batch]:
+        """Those of the next step."""
+        train = Batch(*self.setup.train.batch(self.epoch, self.number), split="train")
+        # The architecture split has epochs of its own, so that a shorter one is cycled and a longer one is not cut.
+        valid = Batch(*self.setup.valid.batch(*divmod(self.steps_taken, len(self.setup.valid))), split="valid")
+        return train, valid
+
+    def warm_up(self) -> None:
+        """Make ready what the next steps are computed by: compile and test kernels, capture passes.
+
+        The steps that a GPU takes for that are taken back: the search is the same, bit for bit.
+        """
+        self.learner.computed_by()
+        if self.done or not self.setup.warm_up_steps:
+            return
+        train, valid = self._batches()
+        self.learner.make_step(self.epoch, self.number, train, valid)  # enters the stage, whose supernet is kept
+        state = deepcopy(self.learner.state_dict())
+        for _ in range(self.setup.warm_up_steps):
+            self.learner.step(self.epoch, self.number, train, valid)
+        self.learner.load_state_dict(state)
 
     def _close_epoch(self) -> HistoryRow:
         task, (loss, tally, images) = self.setup.task, self._totals.tolist()

@@ -8,12 +8,12 @@ with it and without it.
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import isfinite
-from time import perf_counter
 from typing import Any
 
 from methods.search.step import Step, Weights
 from spaces.base import Space
 from spaces.cells.genotype import Genotype
+from spaces.common import cost_clock
 
 Number = float | int | list[float]
 Memory = dict[str, Any]  # a probe's own, from step to step: tensors and plain values
@@ -88,21 +88,21 @@ class Watch:
 
     def follow(self, step: Step) -> None:
         """Pass a step, before it is taken, to the probes that sum over steps."""
-        start = perf_counter()
+        start = cost_clock.now()
         for probe in self.following:
             assert probe.follow is not None
             probe.follow(step, self.memory[probe.name])
-        self.seconds += perf_counter() - start
+        self.seconds += cost_clock.now() - start
 
     def columns(self, epoch: int, view: View) -> dict[str, Number]:
         """The history columns ``probe.<probe>.<number>`` of the probes that are due after `epoch` (from 1)."""
         measured: dict[str, Number] = {}
         for watched in self.required:
             self._measure(watched, epoch, view, measured)
-        start = perf_counter()
+        start = cost_clock.now()
         for watched in self.requested:
             self._measure(watched, epoch, view, measured)
-        self.seconds += perf_counter() - start
+        self.seconds += cost_clock.now() - start
         return measured
 
     def _measure(self, watched: Watched, epoch: int, view: View, measured: dict[str, Number]) -> None:

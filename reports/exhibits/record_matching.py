@@ -8,6 +8,7 @@ import pandas as pd
 
 from reports.exhibits.exhibit import Exhibit, TrialBlock
 from reports.exhibits.metrics import STAND_IN
+from reports.records.blocks import USUAL_PRECISION, precision_of
 from spaces.common.metric import IMAGE_CLASSIFICATION
 
 SIZES = (
@@ -52,7 +53,7 @@ def has_settings(found: Any, settings: dict[str, Any]) -> bool:
 def other_overrides(record: dict[Any, Any], varied: set[str]) -> str:
     """What the user set besides the protocol and the settings `varied`, in words: `epochs = 9, threads = 2`."""
     own = {name: value for name, value in _overrides(record).items() if name not in varied}
-    own |= {"precision": "bf16"} if "bf16" in str(record["engine"]) else {}
+    own |= {"precision": precision} if (precision := precision_of(record)) != USUAL_PRECISION else {}
     return ", ".join(f"{name} = {value}" for name, value in sorted(own.items()))
 
 

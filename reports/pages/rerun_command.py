@@ -6,6 +6,7 @@ from functools import reduce
 from math import gcd
 from typing import Any
 
+from reports.records.blocks import USUAL_PRECISION, precision_of
 from reports.tables.tables import Row
 from spaces.common.metric import IMAGE_CLASSIFICATION
 
@@ -19,8 +20,9 @@ UNRECORDED = "not recorded"
 def search_command(record: Row) -> str:
     """The line for a shell that gives the trial of `record` again: one with the same key, so the same bits.
 
-    Named are the trial, every setting that was given for it (`origin` says which), the kind of device, and the engine
-    and precision where they are not the usual ones. What was watched is asked for too, at a stride that has all of it.
+    Named are the trial, every setting that was given for it (`origin` says which), the kind of device, and the engine,
+    the precision and the lack of CUDA graphs where they are not usual. What was watched is asked for too, at a stride
+    that has all of it.
     """
     words = ["dartboard", "search", str(record["method"])]
     for option in ("space", "dataset", "seed", "protocol"):
@@ -30,12 +32,13 @@ def search_command(record: Row) -> str:
     for name in given(record):
         words += ["--set", f"{name}={_value(record['settings'][name])}"]
     words += ["--device", str(record["device"]).partition(":")[0]]
-    if str(record["engine"]).startswith("reference, fp32"):
+    precision = precision_of(record)
+    if str(record["engine"]).startswith("reference") and precision != "bf16":  # which the reference alone computes
         words += ["--engine", "reference"]
-    if "bf16" in str(record["engine"]):
-        words += ["--precision", "bf16"]
-    if "CUDA graphs" in str(record["engine"]):
-        words += ["--graphs"]
+    if precision != USUAL_PRECISION:
+        words += ["--precision", precision]
+    if "without CUDA graphs" in str(record["engine"]):
+        words += ["--no-graphs"]
     probes = record.get("probes")
     if isinstance(probes, Mapping) and probes:
         words += ["--probes", ",".join(sorted(probes)), "--probe-every", str(reduce(gcd, map(int, probes.values())))]

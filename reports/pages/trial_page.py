@@ -174,6 +174,7 @@ GROUPS: dict[str, tuple[Field, ...]] = {
     "Cost": (
         ("search_seconds", "Search", _seconds),
         ("epoch_seconds", "Of each epoch", _epochs),
+        ("warm_up_seconds", "Warm-up, no part of them", _seconds),
         ("evaluate_seconds", "Evaluation", _seconds),
         ("probe_seconds", "Probes asked for", _seconds),
         ("epochs", "Epochs", str),
@@ -195,6 +196,7 @@ GROUPS: dict[str, tuple[Field, ...]] = {
         ("device", "Device", str),
         ("threads", "Threads", str),
         ("engine", "Engine", str),
+        ("precision", "Precision", str),
         ("version", "Dartboard", str),
     ),
 }

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -32,7 +32,8 @@ NOISE = {"tabular": "search noise", "retrained": "search and retraining noise"}
 if each search is retrained once, both vary and cannot be separated."""
 UNITS = {"accuracy": PERCENT, "skip_share": FRACTION}
 """The records' columns that are bounded, and what bounds them; a block's own metric says itself."""
-SAME = ["space", "dataset", "protocol", "scale", "evaluation", "dataset_digest", "task", "metric"]
+SAME = ["space", "dataset", "protocol", "scale", "precision", "evaluation", "dataset_digest", "task", "metric"]
+USUAL_PRECISION = "fp32"
 
 
 SpaceOf = Callable[[str], Any]
@@ -44,6 +45,7 @@ names in order, and `.chances(kind, operations)`, as `spaces.Space`."""
 class Block:
     """Records that agree in `SAME`, so that a mean over their seeds means something.
 
+    `scale` is in words, the precision with it where it is not the usual one.
     `records` has a column `label` besides those of the contract: the method's name, with the settings that tell two
     configurations of it apart where the block holds several.
     """
@@ -142,7 +144,12 @@ class Block:
 
 
 def completed(records: pd.DataFrame) -> pd.DataFrame:
-    """`records` with `task`, `metric`, `better`, `unit` and `score`; without them, they are of image classification."""
+    """`records` with `task`, `metric`, `better`, `unit`, `score` and `precision`.
+
+    Those without them are of image classification, in the usual precision.
+    """
+    if "precision" not in records.columns:
+        records = records.assign(precision=USUAL_PRECISION)
     if "score" in records.columns or "accuracy" not in records.columns:
         return records
     metric = {"metric": ACCURACY.name, "better": ACCURACY.better, "unit": ACCURACY.unit}
@@ -164,6 +171,8 @@ def blocks(records: pd.DataFrame) -> list[Block]:
     for names, group in completed(records).groupby(SAME, sort=True, dropna=False):
         same = {column: str(name) for column, name in zip(SAME, names, strict=True)}
         same["scale"] = scale_words(same["protocol"], same["scale"])
+        if (precision := same.pop("precision")) != USUAL_PRECISION:
+            same["scale"] += f", in {precision}"
         metric = Metric(same.pop("metric"), better=group["better"].iloc[0], unit=group["unit"].iloc[0])
         task = "" if same["task"] == IMAGE_CLASSIFICATION else f"-{same['task']}"
         slug = _unique(f"{same['space']}-{same['dataset']}-{same['protocol']}{task}", {block.slug for block in made})
@@ -188,6 +197,12 @@ def _shared(record: dict[Any, Any]) -> str:
     batches = "the order and augmentation of batches" + (f" of {batch}" if batch else "")
     also = f" (in retraining of {retrained})" if record["evaluation"] == "retrained" and retrained else ""
     return f"{split}, {batches}{also}, and initial weights where networks have one shape"
+
+
+def precision_of(record: Mapping[Any, Any]) -> str:
+    """The precision of a record's trial; the usual one where it has none."""
+    found = record.get("precision")
+    return found if isinstance(found, str) else USUAL_PRECISION
 
 
 def scale_words(protocol: str, scale: str) -> str:

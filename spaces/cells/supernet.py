@@ -19,13 +19,11 @@ from torch import Tensor, nn
 
 from spaces.cells.mixed_cell import AUXILIARY, CellEngine, CellWeights, Engine, MixedCell, MixedEdge, transformed
 from spaces.cells.operations import BatchNorm, DroppedSkip, Norm, build
+from spaces.cells.precision import Precision, check_switches, float32_products
 from spaces.common.streams import NoiseStream
 
 BatchNormMode = Literal["running", "batch"]
 """The statistics that `eval()` normalises by: running ones, kept in training, or always the batch's own."""
-
-Precision = Literal["fp32", "bf16"]
-"""The precision of a pass: single throughout, or bfloat16 wherever torch's autocast uses it."""
 
 Cells = Mapping[str, Sequence[CellWeights]]
 """Kind -> the weights of the operations of each of its cells."""
@@ -79,6 +77,7 @@ class Supernet(nn.Module, ABC):
 
     def __init__(self, tables: SpaceTables, config: SupernetConfig) -> None:
         super().__init__()
+        check_switches(config.precision)
         self.config = config
         self.operations = tables.operations
         self.cells_of = {kind: tables.cells_of(kind, config.cells) for kind in tables.mask}
@@ -121,7 +120,8 @@ class Supernet(nn.Module, ABC):
         if self.precision == "bf16":
             return "reference, bf16 autocast"
         like = next(self.parameters())
-        precision = f"fp{torch.finfo(like.dtype).bits}"
+        single_on_gpu = like.dtype == torch.float32 and like.device.type == "cuda"
+        precision = float32_products() if single_on_gpu else f"fp{torch.finfo(like.dtype).bits}"
         if self.engine == "reference" or not cells:
             return f"reference, {precision}"
         engines = [(cell, cell.fast) for cell in cells if cell.fast]
@@ -139,11 +139,16 @@ class Supernet(nn.Module, ABC):
 
     @property
     def precision(self) -> Precision:
-        """The precision of a pass; the parameters keep their own."""
+        """The precision of a pass; the parameters keep their own.
+
+        "tf32" is refused (`ValueError`) unless torch's switches allow it: they hold for the whole process, and
+        `computed_by` says what they say at the time.
+        """
         return self.config.precision
 
     @precision.setter
     def precision(self, precision: Precision) -> None:
+        check_switches(precision)
         self.config = replace(self.config, precision=precision)
 
     def reference(self) -> Self:

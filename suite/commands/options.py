@@ -11,9 +11,12 @@ DataRoot = Annotated[Path | None, typer.Option("--data-root", help="The folder o
 Device = Annotated[str, typer.Option(help="auto (the protocol's device if available, else cpu), cpu or cuda.")]
 EngineOption = Annotated[str, typer.Option("--engine", help="The engine that computes supernets: fast or reference.")]
 PrecisionOption = Annotated[
-    str, typer.Option("--precision", help="The precision of supernets: fp32 or bf16 (autocast).")
+    str, typer.Option("--precision", help="The precision: fp32, tf32 (NVIDIA GPUs) or bf16 (autocast of supernets).")
 ]
-GraphsOption = Annotated[bool, typer.Option("--graphs", help="Replay the passes of supernets from CUDA graphs.")]
+GraphsOption = Annotated[
+    bool | None,
+    typer.Option("--graphs/--no-graphs", help="Replay supernets' passes from CUDA graphs [where a GPU can]."),
+]
 TaskOption = Annotated[str, typer.Option("--task", help="The task that networks are trained for, or path/to/file.py.")]
 Set = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a setting; repeatable.")]
 

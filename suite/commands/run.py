@@ -34,7 +34,7 @@ def run(
     device: Device = "auto",
     engine: EngineOption = "fast",
     precision: PrecisionOption = "fp32",
-    graphs: GraphsOption = False,
+    graphs: GraphsOption = None,
     data_root: DataRoot = None,
     download: Annotated[bool, typer.Option("--download", help="Download data sets that are missing.")] = False,
     as_json: Json = False,
@@ -44,6 +44,7 @@ def run(
     from suite.compute import Compute
     from suite.data.root import data_root as root_of
     from suite.executors.local import fair_jobs, run_all
+    from suite.executors.mps import shared_gpu
     from suite.study import expand
     from suite.trial import data_of
 
@@ -65,7 +66,7 @@ def run(
         line = f"{source.title}: {counted(len(keys), 'trial')}, {finished} finished before, {jobs} at a time"
         for sentence in (line, *source.replaced, *(f"left out: {words}" for words in expansion.left_out)):
             console.print(sentence, markup=False)
-    with interruptible(), progress(missing) as on_event:
+    with interruptible(), shared_gpu(missing, jobs, print_error), progress(missing) as on_event:
         failures = run_all(missing, runs, root, jobs=jobs, on_event=on_event)
     for failure in failures:
         print_error(f"{trial(failure.plan)}: {failure.words}")

@@ -56,7 +56,7 @@ def search(
     device: Device = "auto",
     engine: EngineOption = "fast",
     precision: PrecisionOption = "fp32",
-    graphs: GraphsOption = False,
+    graphs: GraphsOption = None,
     data_root: DataRoot = None,
     download: Annotated[bool, typer.Option("--download", help="Download the data set if it is missing.")] = False,
     method_option: Annotated[str | None, typer.Option("--method", help="The method, instead of METHOD.")] = None,
@@ -107,7 +107,7 @@ def _given(context: typer.Context) -> list[str]:
     """The options on the command line, as they are written there, that need images."""
     sources = {parameter: context.get_parameter_source(str(parameter.name)) for parameter in context.command.params}
     return [
-        parameter.opts[0]
+        (parameter.secondary_opts if context.params[str(parameter.name)] is False else parameter.opts)[0]
         for parameter, source in sources.items()
         if parameter.name not in WITHOUT_IMAGES and source and source.name == "COMMANDLINE"
     ]
@@ -130,12 +130,13 @@ def _solve(space: str, method: str, misplaced: Sequence[str], settings: dict[str
 def _show(record: "Record", out: Path) -> None:
     """Print a record for a person."""
     steps = f"{counted(record.epochs, 'epoch')}, {counted(record.search_steps, 'step')}"
+    warm_up = f", after {record.warm_up_seconds:.1f} s of warm-up" if record.warm_up_seconds >= 0.05 else ""
     rows = [
         {"what": "genotype", "value": record.genotype},
         {"what": record.metric.name, "value": f"{record.metric.words(record.score)}  ({record.convention})"},
         {"what": "skip share", "value": f"{record.skip_share:.2f} of the normal cell's operations"},
         {"what": "network", "value": f"{record.params:,} parameters, {record.macs:,} multiply-adds"},
-        {"what": "search", "value": f"{steps}, {record.search_seconds:.1f} s"},
+        {"what": "search", "value": f"{steps}, {record.search_seconds:.1f} s{warm_up}"},
         {"what": "scale", "value": record.scale},
         {"what": "record", "value": str(out / record.key)},
     ]

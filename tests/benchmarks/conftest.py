@@ -46,7 +46,7 @@ def step(
     alpha = {kind: table.to(device).requires_grad_() for kind, table in searched.alpha(seed=0).items()}
     images, labels = torch.randn(batch, 3, size, size).to(device), (torch.arange(batch) % 10).to(device)
     parameters = list(net.parameters())
-    compute = Graphs(net) if graphs else net
+    compute = Graphs(net, required=True) if graphs else net
 
     def take() -> None:
         fixed = {kind: a.detach().softmax(-1) for kind, a in alpha.items()}

@@ -51,6 +51,7 @@ def test_command_line_reaches_the_closed_form_for_any_penalties(draw: int) -> No
         (["rarts", "--engine", "reference"], "leave out --engine"),
         (["rarts", "--precision", "bf16"], "leave out --precision"),
         (["rarts", "--graphs"], "leave out --graphs"),
+        (["rarts", "--no-graphs"], "leave out --no-graphs"),
         (["random"], "is not defined on analytic"),
         (["rart"], "did you mean 'rarts'"),
         (["rarts", "--set", "lambda=0.1", "--set", "beta=0.1"], "no minimum"),

@@ -178,7 +178,7 @@ def test_a_pass_mixes_no_devices_and_waits_for_none(pretended: Callable[[], Any]
         torch.testing.assert_close(there.host, here, rtol=1e-9, atol=1e-11)  # type: ignore[attr-defined]
 
 
-def search(method: str, space: str, device: str, engine: str = "fast") -> Search:
+def search(method: str, space: str, device: str, engine: str = "fast", graphs: bool | None = False) -> Search:
     """Two epochs of three steps through the smallest supernet."""
     recipe = get_method(method)
     sizes = {"channels": 4, "cells": 1 if space == "nats-tss" else 3, "batch_size": 4, "epochs": 2}
@@ -200,7 +200,8 @@ def search(method: str, space: str, device: str, engine: str = "fast") -> Search
     ]
     searched = get_space(space, without=recipe.removes(space))
     sizes = {"classes": 3, "in_channels": 3, "seed": 0}
-    return Search(searched, recipe, *splits, **sizes, settings=settings, device=device, engine=engine)  # type: ignore[arg-type]
+    how = {"settings": settings, "device": device, "engine": engine, "graphs": graphs}
+    return Search(searched, recipe, *splits, **sizes, **how)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -229,6 +230,9 @@ def test_a_search_mixes_no_devices_and_no_step_waits(pretended: Callable[[], Any
     expected = next(iter(search(method, space, "cpu")))
     with pretended():
         started = search(method, space, "cuda")
+        started.warm_up()
+        words = started.learner.computed_by()
+        assert words is None or words.endswith(", without CUDA graphs")
         started.advance()
         WAITS.clear()
         started.advance()
@@ -240,6 +244,16 @@ def test_a_search_mixes_no_devices_and_no_step_waits(pretended: Callable[[], Any
     # Not closer: what autograd makes of its own in second derivatives is zero on the pretended GPU.
     assert row["train_loss"] == pytest.approx(expected["train_loss"], rel=1e-3)
     assert row["valid_loss"] == pytest.approx(expected["valid_loss"], rel=1e-2)
+
+
+def test_graphs_are_the_default_there_alone(pretended: Callable[[], Any]) -> None:
+    """Required only where they were asked for."""
+    assert search("darts-1st", "nats-tss", "cpu", graphs=None).learner.graphs is None  # type: ignore[attr-defined]
+    for graphs, required in ((None, False), (True, True)):
+        with pretended():
+            learner: Any = search("darts-1st", "nats-tss", "cuda", graphs=graphs).learner
+        assert learner.graphs.required is required
+        assert learner.computed_by().endswith(", CUDA graphs where passes allow")
 
 
 def test_what_would_fail_there_fails(pretended: Callable[[], Any]) -> None:

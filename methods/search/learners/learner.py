@@ -13,8 +13,9 @@ from methods.search.task import CLASSIFICATION, Batches, Task
 from spaces.base import Space
 from spaces.cells.genotype import Genotype
 from spaces.cells.mixed_cell import Engine
-from spaces.cells.supernet import Precision
+from spaces.cells.precision import Precision
 from spaces.conventions import Role
+from spaces.engine.cuda_graphs import SETTLED
 
 
 @dataclass(frozen=True)
@@ -31,13 +32,25 @@ class SearchSetup:
     device: torch.device
     engine: Engine = "fast"
     precision: Precision = "fp32"
-    graphs: bool = False  # are passes replayed from CUDA graphs?
+    graphs: bool | None = None  # are passes replayed from CUDA graphs? None: on a GPU, where they can be captured
     task: Task = CLASSIFICATION
 
     @property
     def steps(self) -> int:
         """Steps an epoch: one pass over the weight split."""
         return len(self.train)
+
+    @property
+    def uses_graphs(self) -> bool:
+        """Whether passes are replayed from CUDA graphs where that can be done."""
+        return self.device.type == "cuda" if self.graphs is None else self.graphs
+
+    @property
+    def warm_up_steps(self) -> int:
+        """Steps after which nothing is left to be compiled, loaded or captured; a CPU's kernels need none for that."""
+        if self.uses_graphs:
+            return SETTLED
+        return 0 if self.device.type == "cpu" else 1
 
     @property
     def outputs(self) -> int:
@@ -53,7 +66,10 @@ class Learner(Protocol):
         """What each parameter of `alpha()` decides, by its name."""
 
     def computed_by(self) -> str | None:
-        """What computes the supernet, in words (`Supernet.computed_by`); None if there is no supernet."""
+        """What computes the supernet, in words (`Supernet.computed_by`); None if there is no supernet.
+
+        Kernels that are not ready yet are compiled and tested for the answer.
+        """
 
     def step(self, epoch: int, number: int, train: Batch, valid: Batch) -> tuple[Tensor, Tensor]:
         """Take one step; returns the training batch's loss and `Task.tally` (scalars) before it."""
@@ -89,4 +105,4 @@ class Learner(Protocol):
         """All that the next step depends on; tensors and plain values only."""
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continue from `state` as if never interrupted."""
+        """Continue from `state` as if never interrupted, in a fresh learner or in one that has taken other steps."""

@@ -68,7 +68,7 @@ class SupernetLearner:
                 engine=setup.engine,
             ).to(setup.device)
         self.net.precision = setup.precision
-        self.graphs = Graphs(self.net) if setup.graphs else None
+        self.graphs = Graphs(self.net, required=bool(setup.graphs)) if setup.uses_graphs else None
         self.checks.enter(space, self.net, s.cells)
         start = self.checks.start(self.recipe.start, self.recipe.start(space, seed))
         self._alpha = {name: a.to(setup.device).requires_grad_() for name, a in start.items()}
@@ -79,8 +79,11 @@ class SupernetLearner:
         self.memory.clear()
 
     def computed_by(self) -> str:
-        """What computes the supernet of this stage."""
-        return self.net.computed_by()
+        """What computes the supernet of this stage, and whether a GPU's passes come from graphs."""
+        words = self.net.computed_by()
+        if self.graphs:
+            return f"{words}, {self.graphs.in_words()}"
+        return words if self.setup.device.type == "cpu" else f"{words}, without CUDA graphs"
 
     def step(self, epoch: int, number: int, train: Batch, valid: Batch) -> tuple[Tensor, Tensor]:
         """One weight step and, if the schedule says so, one alpha step, in the order that the recipe declares.
@@ -294,14 +297,17 @@ class SupernetLearner:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Restore all of `state_dict`: in place in the first stage, else in the saved stage's supernet."""
-        if self.stage or state["stage"]:
-            self._enter(state["stage"], self.setup.space.restricted(state["mask"]))
+        """Restore all of `state_dict`: in place where it is of the supernet at hand, else in the saved stage's."""
+        stage, mask = state["stage"], state["mask"]
+        if stage != self.stage or any(not torch.equal(own, mask[kind]) for kind, own in self.space.mask.items()):
+            self._enter(stage, self.setup.space.restricted(mask))
         self.net.load_state_dict(state["net"])
         with torch.no_grad():
             for name, alpha in self._alpha.items():
                 alpha.copy_(state["alpha"][name])
         self.optimiser.load_state_dict(state["optimiser"])
         self.alpha_optimiser.load_state_dict(state["alpha_optimiser"])
-        self.memory.update(state["memory"])
+        memory = dict(state["memory"])
+        self.memory.clear()
+        self.memory.update(memory)
         self._last = tuple(state["last"])

@@ -13,6 +13,8 @@ from pathlib import Path
 
 from platformdirs import user_cache_path
 
+from spaces.common.cost_clock import preparing
+
 SOURCES = Path(__file__).with_name("source")
 FLAGS = ("-O3", "-march=native", "-std=c++17", "-fopenmp", "-fPIC", "-shared")
 
@@ -54,7 +56,8 @@ def library() -> ctypes.CDLL | str:
     out = user_cache_path("dartboard") / "kernels" / f"{digest}.so"
     try:
         if not out.exists():
-            _compile(compiler, out)
+            with preparing():
+                _compile(compiler, out)
         kernels = ctypes.CDLL(str(out))
     except subprocess.CalledProcessError as error:
         said = [line for line in error.stderr.decode(errors="replace").splitlines() if "error" in line]

@@ -10,11 +10,11 @@ These passes run eagerly: passes that draw random numbers, that overlap (a secon
 its gradient), whose gradient is differentiated again, that have a gradient in `eval()` mode, or that run under a
 functional transform.
 
-A graph is used only after it has given the same bits as the eager pass, forward and backward. If it does not, or if a
-pass cannot be captured, `NotCaptured` is raised.
+A graph is used only after it has given the same bits as the eager pass, forward and backward; `OtherBits` is raised if
+it does not. A pass that cannot be captured runs eagerly, or `NotCaptured` is raised where graphs are `required`.
 """
 
-from spaces.engine.cuda_graphs.capture import NotCaptured
-from spaces.engine.cuda_graphs.dispatch import Graphs, eager
+from spaces.engine.cuda_graphs.capture import GraphError, NotCaptured, OtherBits
+from spaces.engine.cuda_graphs.dispatch import SETTLED, Graphs, eager
 
-__all__ = ["Graphs", "NotCaptured", "eager"]
+__all__ = ["SETTLED", "GraphError", "Graphs", "NotCaptured", "OtherBits", "eager"]

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from itertools import compress
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, Self, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -83,11 +83,15 @@ class Graph:
         weights = dict(zip(self.active, tables, strict=True))
         return functional_call(_Computed(self.net), named, (images, weights, self.active, auxiliary))
 
-    def __call__(self, images: Tensor, tables: Sequence[Tensor], parameters: Sequence[Tensor]) -> Tensor:
-        """The logits `[N, classes]` of a replay, with the captured backward passes as their derivative."""
+    def ready(self) -> Self:
+        """The graph itself, the backward passes captured that were requested before. Raises `NotCaptured`."""
         for requested in self.requested - self.backward_graphs.keys():
             leaves = self.leaves(requested, [*self.tables, *self.parameters])
             self.backward_graphs[requested] = BackwardGraph(self.capture, self.logits, leaves)
+        return self
+
+    def __call__(self, images: Tensor, tables: Sequence[Tensor], parameters: Sequence[Tensor]) -> Tensor:
+        """The logits `[N, classes]` of a replay, with the captured backward passes as their derivative."""
         logits: Tensor = Replayed.apply(self, images, *tables, *parameters)
         return logits
 

@@ -77,16 +77,18 @@ def test_scales_are_never_mixed(exhibit, trial, frames, runs, cell):
     for row in longer:
         row["settings"] = row["settings"] | {"epochs": 9}
         row["origin"] = {"epochs": "settings"}
-    found = scale_groups(made, *frames(rows + longer))
+    rounded = [trial("darts-1st", seed, 80.0, key=f"t{seed}", precision="tf32") for seed in (0, 1)]
+    found = scale_groups(made, *frames(rows + longer + rounded))
     assert sorted(group.title for group in found) == [
         "protocol cpu, CPU",
         "protocol cpu, CPU, epochs = 9",
+        "protocol cpu, CPU, precision = tf32",
         "protocol quick, CPU",
     ]
     means = [
         cell(measured_cells(made, numbers(), p, get_space), "DARTS (1st)", "CIFAR-10 Test")["measured"] for p in found
     ]
-    assert sorted(means) == [60.5, 70.0, 90.5]
+    assert sorted(means) == [60.5, 70.0, 80.0, 90.5]
 
 
 def test_trials_that_cannot_be_told_apart_are_not_pooled(exhibit, trial, frames, runs, cell):

@@ -9,6 +9,7 @@ from scipy import stats
 from scipy.special import expit, logit
 
 from reports.output.atomic_output import MANIFEST, check_out
+from reports.records.blocks import blocks
 from reports.records.results import Results
 from reports.render import build
 from reports.statistics.best_of_k import bounded_best
@@ -128,6 +129,19 @@ def test_two_conditions_of_one_block_are_told_apart_across(tmp_path, study, spac
     html = build(Results.of(both, histories), tmp_path / "out", space_of=space_of).read_text(encoding="utf-8")
     assert "nats-tss / digits (more channels, tabular, digest 3a1f5c9e)" in html
     assert "2 methods over 2 blocks" in html
+
+
+def test_two_precisions_are_never_in_one_mean(tmp_path, study, space_of, page_of):
+    """Records from before there was a column are in fp32."""
+    records, histories = study(methods=("darts-1st",), spaces=("nats-tss",))
+    assert [block.scale for block in blocks(records)] == [records["scale"].iloc[0]]
+    other = records.assign(key=records["key"] + "x", precision="tf32")
+    both = pd.concat([records.assign(precision="fp32"), other])
+    html = build(Results.of(both, histories), tmp_path / "out", space_of=space_of).read_text(encoding="utf-8")
+    assert "all of the data, in tf32" in html
+    for name in ("nats-tss-digits-quick", "nats-tss-digits-quick-2"):
+        page = page_of(tmp_path / "out" / "results" / f"{name}.html")
+        assert page.tables[f"{name}-main"][2][1] == "3"
 
 
 def test_every_trial_has_its_row(report, results):

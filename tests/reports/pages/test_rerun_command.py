@@ -29,16 +29,20 @@ def test_the_trial_and_what_was_given_for_it_are_named():
 
 
 @pytest.mark.parametrize(
-    ("engine", "extra"),
+    ("engine", "precision", "extra"),
     [
-        ("reference, fp32", [("--engine", "reference")]),
-        ("reference, bf16 autocast", [("--precision", "bf16")]),
-        ("fast, fp32, in plain torch: no compiler", []),
-        ("reference, fp32, CUDA graphs where passes allow", [("--engine", "reference"), ("--graphs",)]),
+        ("reference, fp32", None, [("--engine", "reference")]),
+        ("reference, bf16 autocast", "bf16", [("--precision", "bf16")]),
+        ("fast, tf32, with Triton kernels", "tf32", [("--precision", "tf32")]),
+        ("reference, tf32", "tf32", [("--engine", "reference"), ("--precision", "tf32")]),
+        ("fast, fp32, in plain torch: no compiler", "fp32", []),
+        ("fast, fp32, with Triton kernels, CUDA graphs where passes allow", "fp32", []),
+        ("fast, fp32, with Triton kernels, without CUDA graphs", "fp32", [("--no-graphs",)]),
     ],
 )
-def test_an_unusual_engine_is_named(engine, extra):
-    assert options(search_command({**RECORD, "engine": engine}))[1][8:] == extra
+def test_an_unusual_engine_is_named(engine, precision, extra):
+    told = {} if precision is None else {"precision": precision}
+    assert options(search_command({**RECORD, "engine": engine, **told}))[1][8:] == extra
 
 
 def test_probes_are_asked_for_at_a_stride_that_has_all():

@@ -52,6 +52,8 @@ def test_describe_gives_the_published_counts(dartboard, document, tmp_path: Path
             ["search", "darts-1st", "--device", "cpu", "--graphs"],
             "--graphs: CUDA graphs need a GPU, and this trial runs on cpu",
         ),
+        (["search", "darts-1st", "--device", "cpu", "--precision", "tf32"], "needs an NVIDIA GPU"),
+        (["search", "darts-1st", "--precision", "fp16"], "choose fp32 or tf32 or bf16"),
         (["search", "darts-1st", "--set", "evaluate=2"], "did you mean 'evaluate."),
         (["search", "darts-1st", "--set", "evaluate.momentum=0"], "evaluate.nesterov needs momentum"),
         (["search", "darts-1st", "--set", "threads=99999999999"], "between 1 and 1024"),

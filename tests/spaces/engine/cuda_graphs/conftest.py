@@ -40,11 +40,12 @@ class Tape(TorchDispatchMode):
         self.before: dict[int, tuple[Tensor, Tensor]] = {}  # other memory, and its values before the recording
 
     def __call__(self, run: Callable[[], None]) -> Callable[[], None]:
-        with self:
-            run()
-        # A GPU has computed nothing yet when a capture ends.
-        for tensor, value in self.before.values():
-            fill(tensor, value)
+        try:
+            with self:
+                run()
+        finally:  # a GPU has computed nothing yet when a capture ends, or fails
+            for tensor, value in self.before.values():
+                fill(tensor, value)
         for tensor in self.made.values():
             fill(tensor, torch.full_like(tensor, torch.nan if tensor.is_floating_point() else -1))
         return self.replay
@@ -111,7 +112,7 @@ class Recorder:
 class BothWays:
     """Two equal supernets: the passes of one run eagerly, those of the other from graphs."""
 
-    def __init__(self, space: str = "nats-tss", device: str = "cpu", **options: Any) -> None:
+    def __init__(self, space: str = "nats-tss", device: str = "cpu", *, required: bool = True, **options: Any) -> None:
         self.space = get_space(space)
         self.nets = []
         for _ in range(2):
@@ -120,7 +121,8 @@ class BothWays:
             self.nets.append(net.to(device))
         self.device = device
         self.recorder = Recorder()
-        self.graphs = Graphs(self.nets[1], self.recorder) if device == "cpu" else Graphs(self.nets[1])
+        capturing = {"capturing": self.recorder} if device == "cpu" else {}
+        self.graphs = Graphs(self.nets[1], **capturing, required=required)
 
     def each(self) -> list[tuple[Supernet, Callable[..., Tensor]]]:
         def run_eagerly(*given: Any) -> Tensor:

@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from spaces.cells.operations import frozen_statistics
+from spaces.cells.precision import allow_tf32
 from spaces.common.streams import generator
 from spaces.engine.cuda_graphs.dispatch import WARM_UP
 from suite.environment import make_deterministic
@@ -141,3 +142,13 @@ def test_engine_and_precision_may_change_between_passes(both_ways: Any) -> None:
         for net in both.nets:
             net.engine, net.precision = engine, precision  # type: ignore[assignment]
         both.same(both.step(), times=WARM_UP + 2)
+
+
+@pytest.mark.usefixtures("products_in_fp32")
+def test_a_graph_is_not_used_where_products_are_rounded_otherwise(both_ways: Any) -> None:
+    both = both_ways()
+    both.same(both.step())
+    made = len(both.recorder.tapes)
+    allow_tf32(True)
+    both.same(both.step())
+    assert len(both.recorder.tapes) == 2 * made

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from spaces.cells.supernet import Supernet
-from spaces.engine.cuda_graphs import NotCaptured
+from spaces.engine.cuda_graphs import NotCaptured, OtherBits
 from spaces.engine.cuda_graphs.dispatch import WARM_UP
 
 
@@ -86,26 +86,62 @@ def test_gradients_in_eval_mode_run_eagerly(both_ways: Any) -> None:
     assert both.same(passes) == 0
 
 
-def test_a_pass_that_cannot_be_captured_is_an_input_error(both_ways: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    both = both_ways()
+@pytest.fixture
+def not_capturable(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every pass reads a value, which no capture allows."""
     usual = Supernet.weighed
 
     def reads(net: Supernet, tables: dict[str, Tensor], *rest: Any) -> Any:
         return usual(net, {kind: table * float(table.detach().max()) for kind, table in tables.items()}, *rest)
 
     monkeypatch.setattr(Supernet, "weighed", reads)
+
+
+@pytest.mark.usefixtures("not_capturable")
+def test_a_pass_that_cannot_be_captured_is_an_input_error_where_graphs_are_required(both_ways: Any) -> None:
+    both = both_ways()
     with pytest.raises(NotCaptured) as caught:
         both.same(both.step())
-    assert str(caught.value).startswith("--graphs: a pass cannot be captured (operation not permitted")
+    assert str(caught.value).startswith("CUDA graphs: a pass cannot be captured (operation not permitted")
+    assert str(caught.value).endswith(": run with --no-graphs")
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.usefixtures("not_capturable")
+def test_a_pass_that_cannot_be_captured_runs_eagerly_where_they_are_not(both_ways: Any) -> None:
+    """It is tried once, and told."""
+    both = both_ways(required=False)
+    assert both.graphs.in_words() == "CUDA graphs where passes allow"
+    assert both.same(both.step()) == 0
+    assert len(both.recorder.tapes) == 2
+    why = "a pass cannot be captured (operation not permitted when stream is capturing)"
+    assert both.graphs.in_words() == f"CUDA graphs where passes allow (not captured: {why})"
+
+
+def test_a_gradient_that_cannot_be_captured_is_computed_eagerly(
+    both_ways: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The forward pass was captured, and replayed once."""
+
+    def refused(*_: Any) -> None:
+        raise NotCaptured("a gradient waits")
+
+    monkeypatch.setattr("spaces.engine.cuda_graphs.graph.BackwardGraph", refused)
+    both = both_ways(required=False)
+    assert both.same(both.step()) == 2
+    assert both.graphs.in_words().endswith("(not captured: a gradient waits)")
+    both = both_ways()
+    with pytest.raises(NotCaptured, match="a gradient waits"):
+        both.same(both.step())
+
+
+@pytest.mark.parametrize("required", [True, False])
 @pytest.mark.parametrize(("way", "captures"), [("forward", 1), ("backward", 3)])
 def test_a_graph_that_gives_other_bits_is_not_used(
-    both_ways: Any, tape: Any, monkeypatch: pytest.MonkeyPatch, way: str, captures: int
+    both_ways: Any, tape: Any, monkeypatch: pytest.MonkeyPatch, way: str, captures: int, required: bool
 ) -> None:
     """A kernel may be missing from a capture, or may add in another order within a graph."""
-    both = both_ways()
+    both = both_ways(required=required)
     usual = tape.__call__
 
     def forgetful(self: Any, run: Callable[[], None]) -> Callable[[], None]:
@@ -116,5 +152,5 @@ def test_a_graph_that_gives_other_bits_is_not_used(
         return replay
 
     monkeypatch.setattr(tape, "__call__", forgetful)
-    with pytest.raises(NotCaptured, match=f"--graphs: a {way} pass gives other bits from a graph"):
+    with pytest.raises(OtherBits, match=f"CUDA graphs: a {way} pass gives other bits from a graph"):
         both.same(both.step())

@@ -42,7 +42,7 @@ def test_a_search_is_the_same_from_graphs(
     recorder: Any, monkeypatch: pytest.MonkeyPatch, method: str, space: str, epochs: int
 ) -> None:
     """Histories are equal in every bit, also that of a resumed search, which captures its passes anew."""
-    monkeypatch.setattr("methods.search.learners.supernet.Graphs", lambda net: Graphs(net, recorder))
+    monkeypatch.setattr("methods.search.learners.supernet.Graphs", lambda net, **how: Graphs(net, recorder, **how))
     expected = list(search(method, space, epochs))
     found = search(method, space, epochs, graphs=True)
     for _ in range(2 * epochs - 1):
@@ -51,6 +51,23 @@ def test_a_search_is_the_same_from_graphs(
     again.load_state_dict(deepcopy(found.state_dict()))  # it refers to tensors that the first search goes on to change
     assert [*again.history, *again] == expected == [*found.history, *found]
     assert bool(recorder.replays) == (method != "random" and space != "s4")
+
+
+@pytest.mark.parametrize(("method", "space", "epochs"), METHODS)
+def test_a_warm_up_captures_the_passes_of_a_step_and_changes_no_bit(
+    recorder: Any, monkeypatch: pytest.MonkeyPatch, method: str, space: str, epochs: int
+) -> None:
+    """Before the first step and in the middle, where a search may have been resumed."""
+    monkeypatch.setattr("methods.search.learners.supernet.Graphs", lambda net, **how: Graphs(net, recorder, **how))
+    found = search(method, space, epochs, graphs=True)
+    found.warm_up()
+    made = len(recorder.tapes)
+    found.advance()
+    assert len(recorder.tapes) == made
+    for _ in range(2 * epochs - 1):
+        found.advance()
+    found.warm_up()
+    assert [*found.history, *found] == list(search(method, space, epochs))
 
 
 def search(method: str, space: str, epochs: int, *, graphs: bool = False) -> Search:
