@@ -35,13 +35,19 @@ class Statistics:
     partial: dict[int, PartialMoments] = field(default_factory=dict)  # row -> what a family has left to be added up
 
     @classmethod
-    def of(cls, norms: Sequence[BatchNorm | None], columns: Tensor, channels: int, *, of_batch: bool) -> Self:
+    def of(
+        cls, norms: Sequence[BatchNorm | None], columns: Tensor, channels: int, kernels: Kernels, *, of_batch: bool
+    ) -> Self:
         """Rows for these norms (None: no batch norm): to be written if `of_batch`, else the running statistics.
 
         `columns` are ε and whether there is a norm, `[2, rows, 1]`.
         """
-        blank = columns.new_zeros(len(norms), channels)
-        made = cls(blank, blank + 1, columns[0], columns[1] if of_batch else torch.zeros_like(columns[1]), of_batch)
+        if of_batch and kernels.FILLS_STATISTICS:
+            mean, variance = columns.new_empty(2, len(norms), channels)
+        else:
+            mean = columns.new_zeros(len(norms), channels)
+            variance = mean + 1
+        made = cls(mean, variance, columns[0], columns[1] if of_batch else torch.zeros_like(columns[1]), of_batch)
         if not of_batch:
             for row, norm in enumerate(norms):
                 if norm is not None:

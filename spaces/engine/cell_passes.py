@@ -92,6 +92,7 @@ class ForwardResults:
     draws: dict[int, Tensor]  # term -> noise, or the factor of each element that a dropped skip-connection applies
     sums: list[Tensor]  # of the nodes, before their batch norm, if they have one
     statistics: Statistics
+    weights: Tensor  # of the terms
 
 
 def forward(cell: CellTensors) -> tuple[Tensor, ForwardResults]:
@@ -101,7 +102,7 @@ def forward(cell: CellTensors) -> tuple[Tensor, ForwardResults]:
     of_batch = any(norm.training or not norm.track_running_stats for norm in norms[:1])
     if of_batch and cell.count < 2:
         raise ValueError(f"batch norm in training mode needs more than one value a channel: here are {cell.count}")
-    statistics = Statistics.of(plan.norms, cell.constants.columns, cell.channels, of_batch=of_batch)
+    statistics = Statistics.of(plan.norms, cell.constants.columns, cell.channels, kernels, of_batch=of_batch)
     images, height, width, channels = cell.shape
     blank = cell.inputs[0].new_empty
     if cell.call.joined:
@@ -110,9 +111,9 @@ def forward(cell: CellTensors) -> tuple[Tensor, ForwardResults]:
     else:
         nodes = [blank(cell.shape) for _ in plan.nodes]
         output = nodes[-1]
-    done = ForwardResults([*cell.inputs], [GroupOutputs([])] * len(plan.groups), {}, [], statistics)
-    computed: set[int] = set()
     weights, (scale, shift) = cell.weights(), cell.scale_and_shift()
+    done = ForwardResults([*cell.inputs], [GroupOutputs([])] * len(plan.groups), {}, [], statistics, weights)
+    computed: set[int] = set()
     for place, rows in enumerate(plan.nodes):
         terms = []
         for row in range(rows.start, rows.stop):
@@ -189,7 +190,7 @@ class BackwardPass:
     def gradients_of(self, inputs: Sequence[bool]) -> tuple[list[Tensor | None], Tensor, list[list[Tensor | None]]]:
         """The gradients of the `inputs` requested, of the table, and of the parameters in the order of the plan."""
         cell, plan = self.cell, self.plan
-        weights, (scale, shift) = cell.weights(), cell.scale_and_shift()
+        weights, (scale, shift) = self.done.weights, cell.scale_and_shift()
         norms: list[NormGradients] = []
         for place in reversed(range(len(plan.nodes))):
             rows = plan.nodes[place]

@@ -27,7 +27,7 @@ class FusedCell(torch.autograd.Function):
         groups = [part for group in done.groups for part in (group.values, group.saved)]
         flat = [*done.states[call.inputs :], *(tensor for part in groups for tensor in part)]
         flat += [*done.draws.values(), *done.sums]
-        ctx.call, ctx.statistics, ctx.draws = call, done.statistics, list(done.draws)
+        ctx.call, ctx.statistics, ctx.weights, ctx.draws = call, done.statistics, done.weights, list(done.draws)
         ctx.sizes = [len(part) for part in groups]
         ctx.given = len(tensors)
         result = channels_first(output)
@@ -49,7 +49,7 @@ class FusedCell(torch.autograd.Function):
         parts = [list(islice(rest, size)) for size in ctx.sizes]
         groups = [GroupOutputs(*each) for each in zip(parts[::2], parts[1::2], strict=True)]
         draws = {row: next(rest) for row in ctx.draws}
-        done = ForwardResults(states, groups, draws, list(rest), ctx.statistics)
+        done = ForwardResults(states, groups, draws, list(rest), ctx.statistics, ctx.weights)
         after = ctx.next_functions  # of tensors alone
         inputs = [executes(each) for each in after[: call.inputs]]
         weights = any(map(executes, after[call.inputs + 1 :]))

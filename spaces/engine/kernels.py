@@ -159,6 +159,8 @@ class Kernels(Protocol):
 
     NAME: str
     """The language in words."""
+    FILLS_STATISTICS: bool
+    """Whether `forward_coefficients` and `normalization` write every row of the statistics, those without a norm, too."""
     AT_ONCE: int
     """Separable convolutions of a group in one backward call: each needs images of its own meanwhile."""
 

@@ -31,6 +31,7 @@ from spaces.engine.torch_statistics import normalization as normalization
 from spaces.engine.torch_statistics import running_rows as running_rows
 
 NAME = "plain torch"
+FILLS_STATISTICS = False
 AT_ONCE = 1
 
 

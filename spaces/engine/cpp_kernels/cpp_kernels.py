@@ -33,6 +33,7 @@ from spaces.engine.torch_statistics import running_rows as running_rows
 
 NAME = "C++"
 LANES = 4  # the channels of an image must be a multiple of so many
+FILLS_STATISTICS = False
 AT_ONCE = 1
 STORED, MEAN, POINTWISE = range(3)  # the kinds of terms in `node.hpp`
 

@@ -46,7 +46,8 @@ from spaces.engine.triton_kernels.weight_gradients import CollectedGradients
 
 NAME = "Triton"
 OLDEST = (8, 0)  # the lowest compute capability for which the kernels are known to compile
-AT_ONCE = MEMBERS  # see `torch_kernels.AT_ONCE`
+FILLS_STATISTICS = True
+AT_ONCE = MEMBERS
 AT_A_TIME = 4  # terms of a sum over pixels that a program computes: it reads their common factor once
 TILE = {"P": PIXELS, "C": NARROW}
 

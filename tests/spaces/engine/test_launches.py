@@ -1,10 +1,12 @@
 """How many kernels a step would issue on a GPU: counted without one, so how long they take is not known.
 
 Sizes do not matter to the count, the number of cells does. A kernel is what one of torch's operations is taken for, if
-it is not a view and does not merely allocate, and each launch of a Triton kernel, which is not run.
+it is not a view and does not merely allocate (each gradient of a convolution is one), and each launch of a Triton
+kernel, which is not run.
 """
 
 from collections import Counter
+from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
@@ -32,8 +34,26 @@ class Count(TorchDispatchMode):
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         name = func.overloadpacket.__name__
         if not func.is_view and name not in SILENT:
-            self.found[name] += 1
+            self.found[name] += sum(args[-1]) if name == "convolution_backward" else 1
         return func(*args, **(kwargs or {}))
+
+
+class Launches:
+    """In place of the Triton kernels: counts what would be launched, by name."""
+
+    def __init__(self, found: Counter[str]) -> None:
+        self.found = found
+
+    def __getattr__(self, name: str) -> Any:
+        return _Kernel(lambda: self.found.update([f"Triton: {name}"]))
+
+
+class _Kernel:
+    def __init__(self, count: Callable[[], None]) -> None:
+        self.count = count
+
+    def __getitem__(self, grid: tuple[int, ...]) -> Callable[..., None]:
+        return lambda *arguments, **more: self.count()
 
 
 def issued(monkeypatch: pytest.MonkeyPatch, space: str, cells: int, family: ModuleType | None) -> Counter[str]:
@@ -52,7 +72,7 @@ def issued(monkeypatch: pytest.MonkeyPatch, space: str, cells: int, family: Modu
 
     with monkeypatch.context() as patch:
         patch.setattr(fused_cell, "kernels_for", lambda x: family)
-        patch.setattr(triton_launch, "launch", lambda name, *rest, **more: found.update([f"Triton: {name}"]))
+        patch.setattr(triton_launch, "compiled", lambda: Launches(found))
         patch.setattr(BatchNorm, "forward", nn.BatchNorm2d.forward)  # which on a CPU changes the layout, too
         take()  # a plan is moved to its device once
         found.clear()
