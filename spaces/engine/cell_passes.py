@@ -1,6 +1,6 @@
 """The forward and the backward pass of a cell under a plan, by one family of kernels."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -11,6 +11,7 @@ from spaces.engine.batch_statistics import Statistics, move_running
 from spaces.engine.cell_plan import CellPlan
 from spaces.engine.kernels import (
     BackwardCoefficients,
+    Bypass,
     Kernels,
     NormGradients,
     Value,
@@ -26,6 +27,7 @@ from spaces.engine.op_groups.groups import (
     GroupOutputs,
     Pooling,
 )
+from spaces.engine.op_groups.separable import Separable
 
 
 @dataclass(frozen=True)
@@ -78,9 +80,10 @@ class CellTensors:
             scale[row], shift[row] = self.scales[place], self.shifts[place]
         return torch.stack(scale).double(), torch.stack(shift).double()
 
-    def group(self, number: int, state: Tensor, statistics: Statistics) -> GroupInputs:
-        """The inputs of a group whose source has this state."""
-        return GroupInputs(self.kernels, state, self.parameters[number], statistics)
+    def group(self, number: int, states: Sequence[Tensor], statistics: Statistics) -> GroupInputs:
+        """The inputs of a group, from the states of all nodes so far."""
+        xs = [states[source] for source in self.plan.groups[number].sources]
+        return GroupInputs(self.kernels, xs, self.parameters[number], statistics)
 
 
 @dataclass
@@ -119,7 +122,7 @@ def forward(cell: CellTensors) -> tuple[Tensor, ForwardResults]:
         for row in range(rows.start, rows.stop):
             term = plan.terms[row]
             if term.group >= 0 and term.group not in computed:
-                given = cell.group(term.group, done.states[term.source], statistics)
+                given = cell.group(term.group, done.states, statistics)
                 done.groups[term.group] = plan.groups[term.group].forward(given)
                 computed.add(term.group)
             _draw(cell, row, done)
@@ -194,7 +197,7 @@ class BackwardPass:
         norms: list[NormGradients] = []
         for place in reversed(range(len(plan.nodes))):
             rows = plan.nodes[place]
-            self.add_gradient(cell.call.inputs + place, self.gradients[place], accumulate=self.written[place])
+            self.add_gradients({cell.call.inputs + place: self.gradients[place]}, accumulate=self.written[place])
             if plan.node_rows:
                 self.gradients[place] = self.before_node_norm(place, self.gradients[place])
             sums, self.products[rows] = self.kernels.reduce(
@@ -206,12 +209,13 @@ class BackwardPass:
             )  # fmt: skip
             self.coefficients[rows] = found.coefficients
             norms.insert(0, found)
-        of_inputs: list[Tensor | None] = []
-        for place, requested in enumerate(inputs):
-            gx = self.blank(cell.inputs[place].shape) if requested or self.of_weights else None
-            if gx is not None:
-                self.add_gradient(place, gx, accumulate=False)
-            of_inputs.append(channels_first(gx) if gx is not None and requested else None)
+        needed = [place for place, requested in enumerate(inputs) if requested or self.of_weights]
+        if plan.joined and needed:
+            needed = list(range(len(inputs)))
+        gxs = {place: self.blank(cell.inputs[place].shape) for place in needed}
+        for each in [gxs] if plan.joined else [{place: gx} for place, gx in gxs.items()]:
+            self.add_gradients(each, accumulate=False)
+        of_inputs = [channels_first(gxs[place]) if requested else None for place, requested in enumerate(inputs)]
         if self.of_weights is not None:
             self.of_weights.finish()
         of_weights = _given([each.of_weights for each in norms])
@@ -224,35 +228,58 @@ class BackwardPass:
         of_table = of_terms[cell.constants.term_of_weight].view_as(cell.table).to(cell.table.dtype)
         return of_inputs, of_table, [*self.of_parameters, *of_norms]
 
-    def add_gradient(self, state: int, gx: Tensor, *, accumulate: bool) -> None:
-        """Write to gx, or add, the gradient at a state from all terms that read it, whose nodes must be done."""
-        plan, kernels, done = self.plan, self.kernels, self.done
-        identities, groups = plan.identities.get(state, []), plan.groups_of.get(state, [])
-        whole = self.weighted([row for row in identities if row not in done.draws])
-        means = self.weighted([row for n in groups if _is_mean(plan.groups[n]) for row in plan.groups[n].rows])
-        x = done.states[state]
-        if not groups or not isinstance(plan.groups[groups[0]], Convolutions):  # which would include these
-            if means.images:
-                back = GroupGradients([], [], [], self.of_weights, whole, means, accumulate)
-                given = GroupInputs(kernels, x, [], done.statistics)
-                Convolutions(state).backward(given, GroupOutputs([]), back, gx)
-            elif whole.images or not accumulate:
-                kernels.combine(*whole, None, gx, accumulate=accumulate)
-        for n in groups:
-            group = plan.groups[n]
+    def add_gradients(self, gxs: Mapping[int, Tensor], *, accumulate: bool) -> None:
+        """Write to each gx, or add, the gradient at its state from all terms that read it, whose nodes must be done.
+
+        A group's sources are all among them, or none is.
+        """
+        plan, done = self.plan, self.done
+        bypasses = {state: self.bypass(state, accumulate=accumulate) for state in gxs}
+        begun: set[int] = set()  # states whose bypass has been added
+        for n in dict.fromkeys(n for state in gxs for n in plan.groups_of.get(state, [])):
+            group, sources = plan.groups[n], set(plan.groups[n].sources)
+            if _is_mean(group):
+                continue
             back = GroupGradients(
                 [self.gradients[plan.node_of[row]] for row in group.rows],
                 [self.coefficients_of(row) for row in group.rows],
                 [self.products[row] for row in group.rows],
                 self.of_weights,
             )
-            if isinstance(group, Convolutions):
-                back.whole, back.means, back.accumulate = whole, means, accumulate
-            self.of_parameters[n] = group.backward(self.cell.group(n, x, done.statistics), done.groups[n], back, gx)
-        for row in identities:
-            if row in done.draws:
-                gradient = self.gradients[plan.node_of[row]] * self.coefficients_of(row).of_gradient
-                gx.addcmul_(gradient, done.draws[row])
+            first = {state: bypasses[state] for state in sources - begun}
+            if isinstance(group, Convolutions) or (
+                isinstance(group, Separable) and not any(each.means.images for each in first.values())
+            ):
+                back.bypass = first
+            else:
+                self.add_bypasses(gxs, first)
+            begun |= sources
+            self.of_parameters[n] = group.backward(
+                self.cell.group(n, done.states, done.statistics), done.groups[n], back, gxs
+            )
+        self.add_bypasses(gxs, {state: each for state, each in bypasses.items() if state not in begun})
+        for state, gx in gxs.items():
+            for row in plan.identities.get(state, []):
+                if row in done.draws:
+                    gradient = self.gradients[plan.node_of[row]] * self.coefficients_of(row).of_gradient
+                    gx.addcmul_(gradient, done.draws[row])
+
+    def bypass(self, state: int, *, accumulate: bool) -> Bypass:
+        """The gradients at a state of its skip-connections and its plain means."""
+        plan, groups = self.plan, self.plan.groups_of.get(state, [])
+        identities = [row for row in plan.identities.get(state, []) if row not in self.done.draws]
+        means = [row for n in groups if _is_mean(plan.groups[n]) for row in plan.groups[n].rows]
+        return Bypass(self.weighted(identities), self.weighted(means), accumulate)
+
+    def add_bypasses(self, gxs: Mapping[int, Tensor], bypasses: Mapping[int, Bypass]) -> None:
+        """Add to each gx what bypasses its groups, where no group does it."""
+        for state, bypass in bypasses.items():
+            if bypass.means.images:
+                back = GroupGradients([], [], [], self.of_weights, {state: bypass})
+                given = GroupInputs(self.kernels, [self.done.states[state]], [], self.done.statistics)
+                Convolutions([state]).backward(given, GroupOutputs([]), back, gxs)
+            elif not bypass.empty:
+                self.kernels.combine(*bypass.whole, None, gxs[state], accumulate=bypass.accumulate)
 
     def weighted(self, rows: Sequence[int]) -> WeightedImages:
         """The gradients of the nodes of these terms, each with the term's coefficient A."""

@@ -51,6 +51,7 @@ class CellPlan:
     groups: list[Group] = field(default_factory=list)
     norms: list[BatchNorm | None] = field(default_factory=list)
     node_rows: list[int] = field(default_factory=list)
+    joined: bool = False  # whether groups may have several of the input nodes as sources
     names: list[str] = field(default_factory=list)  # of the parameters, within the cell
     _tensors: dict[torch.device, PlanTensors] = field(default_factory=dict)
 
@@ -72,8 +73,15 @@ class CellPlan:
     def groups_of(self) -> dict[int, list[int]]:
         """For each source its groups; that of its convolutions, if any, comes first."""
         found: dict[int, list[int]] = {}
-        for number in sorted(range(len(self.groups)), key=lambda n: not isinstance(self.groups[n], Convolutions)):
-            found.setdefault(self.groups[number].source, []).append(number)
+
+        def rank(number: int) -> tuple[bool, bool]:
+            """Those first that add what bypasses them; separable convolutions keep their place where bits are known."""
+            group = self.groups[number]
+            return not isinstance(group, Convolutions), self.joined and not isinstance(group, Separable)
+
+        for number in sorted(range(len(self.groups)), key=rank):
+            for source in dict.fromkeys(self.groups[number].sources):
+                found.setdefault(source, []).append(number)
         return found
 
     @cached_property
@@ -126,27 +134,50 @@ class CellPlan:
         ]
 
 
-def plan_cell(wiring: Wiring, operations: Operations, node_norms: Iterable[BatchNorm]) -> CellPlan:
-    """The plan for these operations on these edges."""
-    plan = CellPlan()
-    shared: dict[tuple[object, ...], int] = {}
+def plan_cell(
+    wiring: Wiring, operations: Operations, node_norms: Iterable[BatchNorm], *, join_inputs: bool = False
+) -> CellPlan:
+    """The plan for these operations on these edges.
 
-    def join(key: tuple[object, ...], group: Group) -> tuple[int, int]:
+    `join_inputs`: separable convolutions and pools of all input nodes are one group, which have one shape then.
+    """
+    plan = CellPlan(joined=join_inputs)
+    shared: dict[tuple[object, ...], int] = {}
+    inputs = min(wiring)
+
+    def level(source: int) -> int:
+        """What sources have in common whose operations may be one group."""
+        return -1 if join_inputs and source < inputs else source
+
+    def join(key: tuple[object, ...], source: int, group: Group) -> tuple[int, int]:
         """Add the next term to the group under `key`, or to `group` if there is none: its number, the term's place."""
         if key not in shared:
             shared[key] = len(plan.groups)
             plan.groups.append(group)
         number = shared[key]
+        plan.groups[number].sources.append(source)
         plan.groups[number].rows.append(len(plan.terms))
         return number, len(plan.groups[number].rows) - 1
 
     def join_separable(source: int, member: SeparableConvolution, norm: BatchNorm) -> tuple[int, int]:
         """As `join`, in the latest separable group unless another group came since: gradients then add up in order."""
-        others = sum(group.source == source and not isinstance(group, Separable) for group in plan.groups)
-        at = join(("separable", source, others, norm.affine), Separable(source))
+        others = 0
+        if not join_inputs:
+            others = sum(group.source == source and not isinstance(group, Separable) for group in plan.groups)
+        at = join(("separable", level(source), others, norm.affine), source, Separable())
         group = plan.groups[at[0]]
         assert isinstance(group, Separable)
         group.members.append(member)
+        return at
+
+    def join_pool(source: int, largest: bool, stride: int, *, normed: bool) -> tuple[int, int]:
+        """As `join`; where inputs are joined, maxima and means are, too, but plain means (`Pooling.is_mean`)."""
+        joined = join_inputs and (largest or normed or stride > 1)
+        key = ("pool", level(source)) if joined else ("pool", source, largest)
+        at = join((*key, stride, normed), source, Pooling(stride=stride, normed=normed))
+        group = plan.groups[at[0]]
+        assert isinstance(group, Pooling)
+        group.add(source, largest)
         return at
 
     for incoming in wiring.values():
@@ -159,7 +190,7 @@ def plan_cell(wiring: Wiring, operations: Operations, node_norms: Iterable[Batch
                     case [nn.Identity() | DroppedSkip() | Noise()]:
                         pass
                     case [FactorizedReduce() as reduction]:
-                        at = join(("reduction", source), Reductions(source))
+                        at = join(("reduction", source), source, Reductions())
                         group = plan.groups[at[0]]
                         assert isinstance(group, Reductions)
                         group.modules.append(reduction)
@@ -167,10 +198,9 @@ def plan_cell(wiring: Wiring, operations: Operations, node_norms: Iterable[Batch
                     case [nn.MaxPool2d() | nn.AvgPool2d() as pool, *rest] if is_standard_pooling(pool, rest):
                         norm = rest[0] if rest else None  # type: ignore[assignment]
                         largest, stride = isinstance(pool, nn.MaxPool2d), int(pool.stride)  # type: ignore[arg-type]
-                        key = ("pool", source, largest, stride, norm is None)
-                        at = join(key, Pooling(source, largest=largest, stride=stride, normed=norm is not None))
+                        at = join_pool(source, largest, stride, normed=norm is not None)
                     case [nn.ReLU(), nn.Conv2d() as convolution, BatchNorm() as norm] if is_dense(convolution):
-                        at = join(("convolution", source), Convolutions(source))
+                        at = join(("convolution", source), source, Convolutions())
                         group = plan.groups[at[0]]
                         assert isinstance(group, Convolutions)
                         group.convolutions.append(convolution)
@@ -183,7 +213,7 @@ def plan_cell(wiring: Wiring, operations: Operations, node_norms: Iterable[Batch
                         at = join_separable(source, SeparableConvolution(((d, p), (e, q)), inner), inner)
                     case _:
                         norm = None  # a pattern above may have bound it before its guard failed
-                        at = join((module,), Module(source, module=module))
+                        at = join((module,), source, Module(module=module))
                 plan.norms.append(norm)
                 plan.terms.append(Term(source, place, module) if at is None else Term(source, place, None, *at))
         plan.nodes.append(slice(first, len(plan.terms)))

@@ -9,6 +9,7 @@ from torch.func import functional_call
 
 from spaces.cells.mixed_cell import AUXILIARY, ByReference, CellWeights, MixedCell, MixedEdge
 from spaces.cells.operations import frozen_statistics, in_mode, pool_input
+from spaces.engine import fused_cell
 from spaces.engine.cell_passes import CellCall
 from spaces.engine.cell_plan import CellPlan, plan_cell
 from spaces.engine.fused_cell import FusedCell
@@ -32,7 +33,7 @@ class FastEngine:
 
     def compute(self, cell: MixedCell, inputs: Sequence[Tensor], weights: CellWeights) -> Tensor:
         """The output of `cell`, `[N, C or nodes · C, H, W]`."""
-        plan = self._plan(cell, weights)
+        plan = self._plan(cell, weights, inputs)
         draws, training = cell.random.state(), cell.training
 
         def reference(tensors: Sequence[Tensor]) -> Tensor:
@@ -65,9 +66,11 @@ class FastEngine:
         left = (term for term in plan.terms if term.group >= 0 and isinstance(plan.groups[term.group], Module))
         return sorted({names[term.place] for term in left})
 
-    def _plan(self, cell: MixedCell, weights: CellWeights) -> CellPlan:
+    def _plan(self, cell: MixedCell, weights: CellWeights, inputs: Sequence[Tensor]) -> CellPlan:
         beside = weights.auxiliary is not None
-        key = (weights.active, beside)
+        alike = len({x.shape for x in inputs}) == 1
+        joined = alike and fused_cell.kernels_for(inputs[0].permute(0, 2, 3, 1)).JOINS_INPUTS
+        key = (weights.active, beside, joined)
         if key not in self._plans:
             if len(self._plans) >= KEPT_PLANS:
                 self._plans.clear()
@@ -77,7 +80,7 @@ class FastEngine:
                 assert isinstance(module, MixedEdge)
                 found = [(edge * width + column, module[weights.operations[column]]) for column in columns]
                 operations.append([*found, (-1, module[AUXILIARY])] if beside else found)
-            self._plans[key] = plan = plan_cell(cell.incoming, operations, cell.node_norms or ())  # type: ignore[arg-type]
+            self._plans[key] = plan = plan_cell(cell.incoming, operations, cell.node_norms or (), join_inputs=joined)  # type: ignore[arg-type]
             names = {id(parameter): name for name, parameter in cell.named_parameters()}
             plan.names = [names[id(parameter)] for parameter in chain.from_iterable(plan.parameters())]
         return self._plans[key]

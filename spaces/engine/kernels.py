@@ -98,6 +98,34 @@ class Moments:
         return [self.variance[row] for row in self.rows]
 
 
+class Bypass(NamedTuple):
+    """The gradients at an image x that bypass the operations computed together: they are added to gx with these.
+
+    `whole` weighs gradients of x itself, `means` those of its `Mean`. gx is overwritten unless `accumulate`.
+    """
+
+    whole: WeightedImages = NOTHING
+    means: WeightedImages = NOTHING
+    accumulate: bool = True
+
+    @property
+    def empty(self) -> bool:
+        """Whether gx stays as it is."""
+        return self.accumulate and not self.whole.images and not self.means.images
+
+
+class PoolGradient(NamedTuple):
+    """The gradient of a pool, Σ (A g + B value + K) over several g of its value; it is added to gx."""
+
+    gradients: Sequence[Tensor]
+    coefficients: Sequence[BackwardCoefficients]
+    x: Tensor
+    value: Tensor
+    saved: Tensor | None  # as `Kernels.pools` returned it
+    largest: bool
+    gx: Tensor
+
+
 class Norms(NamedTuple):
     """Rows of batch statistics: mean and variance `[rows, C]`, and two columns `[rows, 1]`."""
 
@@ -160,7 +188,9 @@ class Kernels(Protocol):
     NAME: str
     """The language in words."""
     FILLS_STATISTICS: bool
-    """Whether `forward_coefficients` and `normalization` write every row of the statistics, those without a norm, too."""
+    """Whether `forward_coefficients` and `normalization` write the statistics of rows without a norm, too."""
+    JOINS_INPUTS: bool
+    """Whether operations of all input nodes are computed in one call, if these have one shape."""
     AT_ONCE: int
     """Separable convolutions of a group in one backward call: each needs images of its own meanwhile."""
 
@@ -195,25 +225,16 @@ class Kernels(Protocol):
         A family's `forward_coefficients` may return its bias as rows `[rows, C]`, which its own `combine` adds up.
         """
 
-    def pool(self, x: Tensor, stride: int, into: Moments | None, *, largest: bool) -> tuple[Tensor, Tensor | None]:
-        """Maximum or mean of 3 x 3 windows, the padding not counted; its moments written to all rows of `into`.
+    def pools(
+        self, xs: Sequence[Tensor], largest: Sequence[bool], stride: int, into: Sequence[Moments] | None
+    ) -> tuple[list[Tensor], list[Tensor | None]]:
+        """Maximum or mean of 3 x 3 windows of each image, the padding not counted; all images have one shape.
 
-        Then what `pool_backward` needs besides.
+        Moments are written to all rows of each's `into`. Then what `pools_backward` needs of each besides.
         """
 
-    def pool_backward(
-        self,
-        gradients: Sequence[Tensor],
-        coefficients: Sequence[BackwardCoefficients],
-        x: Tensor,
-        value: Tensor,
-        saved: Tensor | None,
-        stride: int,
-        gx: Tensor,
-        *,
-        largest: bool,
-    ) -> None:
-        """Add to gx the gradient of `pool` at x, for the sum of A g + B value + K over several g of its value."""
+    def pools_backward(self, pools: Sequence[PoolGradient], stride: int) -> None:
+        """Add the gradients of pools of images of one shape."""
 
     def mean(self, x: Tensor) -> Tensor:
         """The mean of 3 x 3 windows at stride 1; empty if the family wants a `Mean` instead."""
@@ -236,15 +257,12 @@ class Kernels(Protocol):
         *,
         second: Tensor | None,
         products: Sequence[Tensor | None],
-        whole: WeightedImages,
-        means: WeightedImages,
-        accumulate: bool,
+        bypass: Bypass,
         of_weights: WeightGradients | None,
     ) -> list[Tensor | None]:
         """Write the gradient of `dense` to gx, or add it, for dL/dvalue = A g + B value + K of each of its `values`.
 
-        Includes the gradient of x itself, weighted by `whole`, and of the `Mean` of x, weighted by `means`. `second`
-        and `products` are what `dense` and `reduce` returned. Returns the gradients of `weights` on request.
+        `second` and `products` are what `dense` and `reduce` returned. Returns the gradients of `weights` on request.
         """
 
     def factorized(self, x: Tensor, kernels: Sequence[tuple[Tensor, Tensor]], into: Moments | None) -> list[Tensor]:
@@ -278,15 +296,17 @@ class Kernels(Protocol):
         values: Sequence[Tensor],
         coefficients: Sequence[BackwardCoefficients],
         stages: Sequence[SeparableStage],
-        gx: Tensor | Sequence[Tensor],
+        gx: Sequence[Tensor],
         *,
+        bypass: Sequence[Bypass] | None,
         of_weights: WeightGradients | None,
     ) -> tuple[Tensor | None, list[Tensor | None]]:
         """The gradients of `separable`, for dL/dvalue = A g + B value + K of each of its `values`.
 
         Writes dL/d(scale · x + shift) of each stage to its gx and returns Σ gx and Σ gx · x of each in turn,
-        `[2 · stages, C]` (see `backward_coefficients`). Or adds all gradients to one gx, if all stages share one x
-        without a scale. Then the gradients of both kernels of each stage, on request.
+        `[2 · stages, C]` (see `backward_coefficients`). Or, with a `bypass` for each stage, adds the gradients at x
+        to gx; stages that share x, without a scale, share both. Then the gradients of both kernels of each stage, on
+        request.
         """
 
     def forward_coefficients(

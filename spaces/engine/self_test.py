@@ -14,11 +14,13 @@ from spaces.engine import torch_kernels
 from spaces.engine.kernels import (
     NOTHING,
     BackwardCoefficients,
+    Bypass,
     DepthwiseShape,
     Kernels,
     Moments,
     NormGradients,
     Norms,
+    PoolGradient,
     SeparableStage,
     WeightedImages,
 )
@@ -166,21 +168,30 @@ def cases(device: torch.device, dtype: torch.dtype, rounded: torch.dtype | None 
         lambda kernels: [torch.stack([*each]) for each in kernels.running_rows(norms(3), rows, PIXELS, dtype)],
     )
 
-    def pooled(stride: int, *, largest: bool) -> Case:
+    def pooled(stride: int) -> Case:
+        """The maximum and the mean of one image and the maximum of another, each with a norm behind it."""
+
         def case(kernels: Kernels) -> list[Tensor]:
-            gradients = [terms[1], g, x] if stride == 1 else [*smaller, smaller[0]]
-            into, gx = statistics(2), x.clone()
-            value, saved = kernels.pool(x, stride, into, largest=largest)
-            kernels.pool_backward(gradients, three, x, value, saved, stride, gx, largest=largest)
-            return [value, gx, *measured(kernels, into)]
+            given, into = [terms[1], g, *smaller] if stride == 1 else [*smaller, *smaller], statistics(3)
+            xs, kinds, gxs = [x, x, terms[2]], [True, False, True], [x.clone(), g.clone()]
+            of_each = [Moments([row], into.mean, into.variance, into.partial) for row in range(3)]
+            values, saved = kernels.pools(xs, kinds, stride, of_each)
+            kernels.pools_backward(
+                [
+                    PoolGradient(given[:2], three[:2], x, values[0], saved[0], True, gxs[0]),
+                    PoolGradient(given[1:2], three[1:2], x, values[1], saved[1], False, gxs[0]),
+                    PoolGradient(given[:1], three[2:], xs[2], values[2], saved[2], True, gxs[1]),
+                ],
+                stride,
+            )
+            return [*values, *gxs, *measured(kernels, into)]
 
         return case
 
-    for stride in (1, 2):
-        for largest in (False, True):
-            yield "pool", pooled(stride, largest=largest)
+    yield "pools", pooled(1)
+    yield "pools", pooled(2)
 
-    def dense(kinds: Sequence[Tensor], whole: WeightedImages, means: WeightedImages, *, accumulate: bool) -> Case:
+    def dense(kinds: Sequence[Tensor], bypass: Bypass) -> Case:
         """Convolutions of one image, with the gradients that bypass them."""
 
         def case(kernels: Kernels) -> list[Tensor]:
@@ -188,7 +199,7 @@ def cases(device: torch.device, dtype: torch.dtype, rounded: torch.dtype | None 
             values = kernels.dense(x, kinds, into)[0] if kinds else []
             found = kernels.dense_backward(
                 [g, terms[1], g][: len(kinds)], values, three[: len(kinds)], x, kinds, gx, second=None,
-                products=[None] * len(kinds), whole=whole, means=means, accumulate=accumulate, of_weights=of_weights,
+                products=[None] * len(kinds), bypass=bypass, of_weights=of_weights,
             )  # fmt: skip
             of_weights.finish()
             return [*values, *(measured(kernels, into) if kinds else []), gx, *given(found)]
@@ -197,9 +208,9 @@ def cases(device: torch.device, dtype: torch.dtype, rounded: torch.dtype | None 
 
     two = WeightedImages([g, terms[1]], [bias, coefficients[0]])
     innermost = kernel3.to(memory_format=torch.channels_last)
-    yield "dense", dense([kernel3, kernel1, kernel3], WeightedImages([g], [bias]), NOTHING, accumulate=True)
-    yield "dense", dense([kernel1, innermost], two, two, accumulate=False)
-    yield "dense", dense([], NOTHING, two, accumulate=True)
+    yield "dense", dense([kernel3, kernel1, kernel3], Bypass(WeightedImages([g], [bias])))
+    yield "dense", dense([kernel1, innermost], Bypass(two, two, accumulate=False))
+    yield "dense", dense([], Bypass(means=two))
 
     def factorized(kernels: Kernels) -> list[Tensor]:
         """Reductions of even and odd pixels."""
@@ -221,7 +232,9 @@ def cases(device: torch.device, dtype: torch.dtype, rounded: torch.dtype | None 
         ]
         into, of_weights = statistics(3), kernels.weight_gradients()
         values, gx = kernels.separable(stages, into), [torch.empty_like(x) for _ in forms]
-        sums, found = kernels.separable_backward([g, x, g], values, [by] * 3, stages, gx, of_weights=of_weights)
+        sums, found = kernels.separable_backward(
+            [g, x, g], values, [by] * 3, stages, gx, bypass=None, of_weights=of_weights
+        )
         of_weights.finish()
         assert sums is not None
         of_norms = kernels.backward_coefficients(
@@ -231,25 +244,32 @@ def cases(device: torch.device, dtype: torch.dtype, rounded: torch.dtype | None 
 
     yield "separable", separable
 
-    def first_stages(stride: int) -> Case:
-        """First stages, of one image, to which all gradients are added."""
+    def first_stages(stride: int, whole: WeightedImages, *, accumulate: bool) -> Case:
+        """First stages, of two images, to which all gradients are added."""
 
         def case(kernels: Kernels) -> list[Tensor]:
             forms = [DepthwiseShape(size, dilation, stride) for size, dilation in ((3, 1), (5, 2), (3, 2), (5, 2))]
             stages = [
-                SeparableStage(x, None, None, depthwise[form.kernel], pointwise[n], form)
+                SeparableStage((x, terms[2])[n % 2], None, None, depthwise[form.kernel], pointwise[n], form)
                 for n, form in enumerate(forms)
             ]
-            values, gx, of_weights = kernels.separable(stages, None), x.clone(), kernels.weight_gradients()
+            values, of_weights, gxs = (
+                kernels.separable(stages, None),
+                kernels.weight_gradients(),
+                [x.clone(), g.clone()],
+            )
+            around = [Bypass(whole, accumulate=accumulate), Bypass()] * 2
             gradients = [g, x, g, x] if stride == 1 else smaller * 2
-            _, found = kernels.separable_backward(gradients, values, [by] * 4, stages, gx, of_weights=of_weights)
+            _, found = kernels.separable_backward(
+                gradients, values, [by] * 4, stages, gxs * 2, bypass=around, of_weights=of_weights
+            )
             of_weights.finish()
-            return [*values, gx, *given(found)]
+            return [*values, *gxs, *given(found)]
 
         return case
 
-    yield "separable", first_stages(1)
-    yield "separable", first_stages(2)
+    yield "separable", first_stages(1, two, accumulate=False)
+    yield "separable", first_stages(2, NOTHING, accumulate=True)
 
 
 def added(sums: Tensor) -> Tensor:

@@ -12,14 +12,15 @@ from spaces.cells.operations import standard_layout
 from spaces.engine import torch_reductions
 from spaces.engine.kernels import (
     BackwardCoefficients,
+    Bypass,
     DepthwiseShape,
     Kernels,
     Mean,
     Moments,
     Pointwise,
+    PoolGradient,
     SeparableStage,
     Value,
-    WeightedImages,
     WeightGradients,
     channels_first,
     channels_last,
@@ -32,6 +33,7 @@ from spaces.engine.torch_statistics import running_rows as running_rows
 
 NAME = "plain torch"
 FILLS_STATISTICS = False
+JOINS_INPUTS = False
 AT_ONCE = 1
 
 
@@ -113,28 +115,23 @@ def _pooled(x: Tensor, stride: int, largest: bool) -> Tensor:
     return F.avg_pool2d(x, 3, stride, padding=1, count_include_pad=False)
 
 
-def pool(x: Tensor, stride: int, into: Moments | None, *, largest: bool) -> tuple[Tensor, Tensor | None]:
-    """See `Kernels.pool`. Saves nothing."""
-    value = channels_last(_pooled(channels_first(x), stride, largest))
-    if into:
-        moments(value, into)
-    return value, None
+def pools(
+    xs: Sequence[Tensor], largest: Sequence[bool], stride: int, into: Sequence[Moments] | None
+) -> tuple[list[Tensor], list[Tensor | None]]:
+    """See `Kernels.pools`. Saves nothing."""
+    values = [
+        channels_last(_pooled(channels_first(x), stride, of_largest)) for x, of_largest in zip(xs, largest, strict=True)
+    ]
+    for value, rows in zip(values, into or (), strict=False):
+        moments(value, rows)
+    return values, [None] * len(values)
 
 
-def pool_backward(
-    gradients: Sequence[Tensor],
-    coefficients: Sequence[BackwardCoefficients],
-    x: Tensor,
-    value: Tensor,
-    saved: Tensor | None,
-    stride: int,
-    gx: Tensor,
-    *,
-    largest: bool,
-) -> None:
-    """See `Kernels.pool_backward`."""
-    total = torch_reductions.summed_gradient(_family(), gradients, coefficients, value)
-    _transposed_pool(total, x, stride, gx, largest)
+def pools_backward(pools: Sequence[PoolGradient], stride: int) -> None:
+    """See `Kernels.pools_backward`."""
+    for gradients, coefficients, x, value, _, largest, gx in pools:
+        total = torch_reductions.summed_gradient(_family(), gradients, coefficients, value)
+        _transposed_pool(total, x, stride, gx, largest)
 
 
 def _family() -> Kernels:
@@ -151,7 +148,7 @@ def _transposed_pool(grad_output: Tensor, x: Tensor, stride: int, gx: Tensor, la
 
 def mean(x: Tensor) -> Tensor:
     """See `Kernels.mean`."""
-    return pool(x, 1, None, largest=False)[0]
+    return pools([x], [False], 1, None)[0][0]
 
 
 def dense(x: Tensor, weights: Sequence[Tensor], into: Moments | None) -> tuple[list[Tensor], Tensor | None]:
@@ -182,16 +179,14 @@ def dense_backward(
     *,
     second: Tensor | None,
     products: Sequence[Tensor | None],
-    whole: WeightedImages,
-    means: WeightedImages,
-    accumulate: bool,
+    bypass: Bypass,
     of_weights: WeightGradients | None,
 ) -> list[Tensor | None]:
     """See `Kernels.dense_backward`."""
-    combine(*whole, None, gx, accumulate=accumulate)
-    if means.images:
+    combine(*bypass.whole, None, gx, accumulate=bypass.accumulate)
+    if bypass.means.images:
         total = torch.empty_like(x)
-        combine(*means, None, total)
+        combine(*bypass.means, None, total)
         _transposed_pool(total, x, 1, gx, largest=False)
     if not weights:
         return []
@@ -265,11 +260,14 @@ def separable_backward(
     values: Sequence[Tensor],
     coefficients: Sequence[BackwardCoefficients],
     stages: Sequence[SeparableStage],
-    gx: Tensor | Sequence[Tensor],
+    gx: Sequence[Tensor],
     *,
+    bypass: Sequence[Bypass] | None,
     of_weights: WeightGradients | None,
 ) -> tuple[Tensor | None, list[Tensor | None]]:
     """See `Kernels.separable_backward`."""
+    if bypass is not None:
+        torch_reductions.begin(_family(), gx, bypass)
     sums: list[Tensor] = []
     found: list[Tensor | None] = []
     for place, (g, y, by, stage) in enumerate(zip(gradients, values, coefficients, stages, strict=True)):
@@ -280,8 +278,8 @@ def separable_backward(
         )
         passed = of_input.masked_fill(rectified <= 0, 0.0)
         found += of_kernels
-        if isinstance(gx, Tensor):
-            gx.add_(passed)
+        if bypass is not None:
+            gx[place].add_(passed)
         else:
             gx[place].copy_(passed)
             sums.append(reduce(gx[place], [stage.x])[0])

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from spaces.engine.kernels import (
     BackwardCoefficients,
+    Bypass,
     Kernels,
     Moments,
     WeightGradients,
@@ -79,6 +80,13 @@ def _stacked(pairs: Pairs) -> Tensor:
     for number, (rows, kernel) in enumerate(zip(torch.split(whole, sizes), flat, strict=True)):
         rows.chunk(2, dim=1)[number % 2].copy_(kernel)
     return whole
+
+
+def begin(kernels: Kernels, gx: Sequence[Tensor], bypass: Sequence[Bypass]) -> None:
+    """Add to each gx what bypasses the stages that share it, once."""
+    for into, each in {id(into): (into, each) for into, each in zip(gx, bypass, strict=True)}.values():
+        if not each.empty:
+            kernels.combine(*each.whole, None, into, accumulate=each.accumulate)
 
 
 def summed_gradient(

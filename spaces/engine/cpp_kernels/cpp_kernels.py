@@ -13,14 +13,15 @@ from spaces.engine import torch_reductions
 from spaces.engine.cpp_kernels.library import library as library
 from spaces.engine.kernels import (
     BackwardCoefficients,
+    Bypass,
     DepthwiseShape,
     Kernels,
     Mean,
     Moments,
     Pointwise,
+    PoolGradient,
     SeparableStage,
     Value,
-    WeightedImages,
     WeightGradients,
     pixel_stride,
 )
@@ -34,6 +35,7 @@ from spaces.engine.torch_statistics import running_rows as running_rows
 NAME = "C++"
 LANES = 4  # the channels of an image must be a multiple of so many
 FILLS_STATISTICS = False
+JOINS_INPUTS = False
 AT_ONCE = 1
 STORED, MEAN, POINTWISE = range(3)  # the kinds of terms in `node.hpp`
 
@@ -143,31 +145,25 @@ def combine(
     _call("combine", out.dtype, *out.shape, *_terms(terms), *where)
 
 
-def pool(x: Tensor, stride: int, into: Moments | None, *, largest: bool) -> tuple[Tensor, Tensor | None]:
-    """See `Kernels.pool`. Saves nothing."""
-    images, height, width, channels = x.shape
-    out = x.new_empty(images, -(-height // stride), -(-width // stride), channels)
-    _call("pool", x.dtype, _at(x), pixel_stride(x), *x.shape, stride, int(largest), _at(out))
-    if into:
-        moments(out, into)
-    return out, None
+def pools(
+    xs: Sequence[Tensor], largest: Sequence[bool], stride: int, into: Sequence[Moments] | None
+) -> tuple[list[Tensor], list[Tensor | None]]:
+    """See `Kernels.pools`. Saves nothing."""
+    images, height, width, channels = xs[0].shape
+    outs = [x.new_empty(images, -(-height // stride), -(-width // stride), channels) for x in xs]
+    for x, of_largest, out in zip(xs, largest, outs, strict=True):
+        _call("pool", x.dtype, _at(x), pixel_stride(x), *x.shape, stride, int(of_largest), _at(out))
+    for out, rows in zip(outs, into or (), strict=False):
+        moments(out, rows)
+    return outs, [None] * len(outs)
 
 
-def pool_backward(
-    gradients: Sequence[Tensor],
-    coefficients: Sequence[BackwardCoefficients],
-    x: Tensor,
-    value: Tensor,
-    saved: Tensor | None,
-    stride: int,
-    gx: Tensor,
-    *,
-    largest: bool,
-) -> None:
-    """See `Kernels.pool_backward`."""
-    total = torch_reductions.summed_gradient(_family(), gradients, coefficients, value)
-    where = (_at(total), _at(x), pixel_stride(x), _at(value))
-    _call("pool_backward", x.dtype, *where, *x.shape, stride, int(largest), _at(gx), pixel_stride(gx))
+def pools_backward(pools: Sequence[PoolGradient], stride: int) -> None:
+    """See `Kernels.pools_backward`."""
+    for gradients, coefficients, x, value, _, largest, gx in pools:
+        total = torch_reductions.summed_gradient(_family(), gradients, coefficients, value)
+        where = (_at(total), _at(x), pixel_stride(x), _at(value))
+        _call("pool_backward", x.dtype, *where, *x.shape, stride, int(largest), _at(gx), pixel_stride(gx))
 
 
 def _family() -> Kernels:
@@ -202,9 +198,7 @@ def dense_backward(
     *,
     second: Tensor | None,
     products: Sequence[Tensor | None],
-    whole: WeightedImages,
-    means: WeightedImages,
-    accumulate: bool,
+    bypass: Bypass,
     of_weights: WeightGradients | None,
 ) -> list[Tensor | None]:
     """See `Kernels.dense_backward`."""
@@ -214,11 +208,9 @@ def dense_backward(
     members = (count, sizes, _table(weights), _table(values), *_pointers(gradients))
     sums = (_table([part for each in coefficients for part in each]), _at(second), _table(products))
     around = [
-        part
-        for past in (whole, means)
-        for part in (len(past.images), *_pointers(past.images), _table(past.coefficients))
+        part for past in bypass[:2] for part in (len(past.images), *_pointers(past.images), _table(past.coefficients))
     ]
-    where = (_at(gx), pixel_stride(gx), int(accumulate), None if grads is None else _table(grads))
+    where = (_at(gx), pixel_stride(gx), int(bypass.accumulate), None if grads is None else _table(grads))
     _call("dense_backward", x.dtype, *x.shape, _at(x), pixel_stride(x), *members, *sums, *around, *where)
     return list(grads) if grads is not None else [None] * count
 
@@ -267,19 +259,22 @@ def separable_backward(
     values: Sequence[Tensor],
     coefficients: Sequence[BackwardCoefficients],
     stages: Sequence[SeparableStage],
-    gx: Tensor | Sequence[Tensor],
+    gx: Sequence[Tensor],
     *,
+    bypass: Sequence[Bypass] | None,
     of_weights: WeightGradients | None,
 ) -> tuple[Tensor | None, list[Tensor | None]]:
     """See `Kernels.separable_backward`."""
-    added = isinstance(gx, Tensor)
+    added = bypass is not None
+    if bypass is not None:
+        torch_reductions.begin(_family(), gx, bypass)
     sums = None if added else torch.empty(2 * len(stages), stages[0].x.shape[-1], dtype=torch.float64)
     found: list[Tensor | None] = []
     for place, (g, y, by, stage) in enumerate(zip(gradients, values, coefficients, stages, strict=True)):
         x, scale, shift, *kernels, form = stage
         depthwise, pointwise = (kernel.contiguous() for kernel in kernels)
         grads = (torch.empty_like(depthwise), torch.empty_like(pointwise)) if of_weights is not None else (None, None)
-        into = gx if isinstance(gx, Tensor) else gx[place]
+        into = gx[place]
         outer = (_at(g), pixel_stride(g), _at(y), pixel_stride(y), *map(_at, by))
         inner = (_at(x), pixel_stride(x), _at(scale), _at(shift), _at(depthwise), _at(pointwise))
         sums_at = None if sums is None else _at(sums[2 * place :])

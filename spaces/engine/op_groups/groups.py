@@ -1,12 +1,12 @@
-"""The operations on one source node, grouped by kind so that the kernels compute a group in one call.
+"""The operations on source nodes, grouped by kind so that the kernels compute a group in one call.
 
-A group takes the state x `[N, H, W, C]` of its source and returns a value `[N, H', W', C]` for each of its members: the
-operation's output before its last batch norm and before its weight. In the backward pass it is given, for each member,
-the gradient g of the node that the member feeds and the batch norm's `BackwardCoefficients`.
+A group takes the state x `[N, H, W, C]` of each member's source and returns a value `[N, H', W', C]` for each of its
+members: the operation's output before its last batch norm and before its weight. In the backward pass it is given, for
+each member, the gradient g of the node that the member feeds and the batch norm's `BackwardCoefficients`.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -16,13 +16,13 @@ from torch import Tensor, nn
 from spaces.cells.operations import FactorizedReduce, pool_input
 from spaces.engine.batch_statistics import Statistics
 from spaces.engine.kernels import (
-    NOTHING,
     BackwardCoefficients,
+    Bypass,
     Kernels,
     Mean,
     Pointwise,
+    PoolGradient,
     Value,
-    WeightedImages,
     WeightGradients,
     channels_first,
     channels_last,
@@ -30,12 +30,17 @@ from spaces.engine.kernels import (
 
 
 class GroupInputs(NamedTuple):
-    """What both passes of a group read: the kernels, the source's state, the members' parameters, the statistics."""
+    """What both passes of a group read: kernels, the state of each member's source, parameters, statistics."""
 
     kernels: Kernels
-    x: Tensor
+    xs: Sequence[Tensor]
     parameters: Sequence[Tensor]
     statistics: Statistics
+
+    @property
+    def x(self) -> Tensor:
+        """The state of the only source."""
+        return self.xs[0]
 
 
 class GroupOutputs(NamedTuple):
@@ -53,18 +58,20 @@ class GroupGradients:
     coefficients: Sequence[BackwardCoefficients]
     products: Sequence[Tensor | None]  # Σ g relu(x)ᵀ of a member that is `Pointwise`
     of_weights: WeightGradients | None  # None: the gradients of the parameters are not requested
-    # The convolutions of a source also add the gradients that bypass all groups; gx is overwritten unless `accumulate`.
-    whole: WeightedImages = NOTHING
-    means: WeightedImages = NOTHING
-    accumulate: bool = True
+    bypass: Mapping[int, Bypass] = field(default_factory=dict)  # source -> what the group adds to its gx besides
 
 
 @dataclass
 class Group(ABC):
-    """Operations of one kind on one source; `rows` are its members' rows in the cell's statistics."""
+    """Operations of one kind on one source, or on several; for each member its source, and its row of statistics."""
 
-    source: int
+    sources: list[int] = field(default_factory=list)
     rows: list[int] = field(default_factory=list)
+
+    @property
+    def source(self) -> int:
+        """The only source."""
+        return self.sources[0]
 
     @abstractmethod
     def parameters(self) -> list[Tensor]:
@@ -76,9 +83,9 @@ class Group(ABC):
 
     @abstractmethod
     def backward(
-        self, given: GroupInputs, outputs: GroupOutputs, back: GroupGradients, gx: Tensor
+        self, given: GroupInputs, outputs: GroupOutputs, back: GroupGradients, gxs: Mapping[int, Tensor]
     ) -> list[Tensor | None]:
-        """Add the gradient at x to gx; returns the parameters' gradients."""
+        """Add the gradient at each source to its gx; returns the parameters' gradients."""
 
     def value(self, member: int, x: Tensor, parameters: Sequence[Tensor], stored: Tensor) -> Value:
         """A member's value: as stored or, where `stored` is empty, as a description that the kernels evaluate."""
@@ -105,7 +112,7 @@ class Convolutions(Group):
         return stored if stored.numel() else Pointwise(x, parameters[member])
 
     def backward(
-        self, given: GroupInputs, outputs: GroupOutputs, back: GroupGradients, gx: Tensor
+        self, given: GroupInputs, outputs: GroupOutputs, back: GroupGradients, gxs: Mapping[int, Tensor]
     ) -> list[Tensor | None]:
         """All members at once, with the gradients that bypass the groups."""
         return given.kernels.dense_backward(
@@ -114,12 +121,10 @@ class Convolutions(Group):
             back.coefficients,
             given.x,
             given.parameters,
-            gx,
+            gxs[self.source],
             second=outputs.saved[0] if outputs.saved else None,
             products=back.products,
-            whole=back.whole,
-            means=back.means,
-            accumulate=back.accumulate,
+            bypass=back.bypass.get(self.source, Bypass()),
             of_weights=back.of_weights,
         )
 
@@ -140,52 +145,73 @@ class Reductions(Group):
         return GroupOutputs(given.kernels.factorized(given.x, pairs, given.statistics.moments(self.rows)))
 
     def backward(
-        self, given: GroupInputs, outputs: GroupOutputs, back: GroupGradients, gx: Tensor
+        self, given: GroupInputs, outputs: GroupOutputs, back: GroupGradients, gxs: Mapping[int, Tensor]
     ) -> list[Tensor | None]:
         """All members at once."""
         pairs = list(zip(given.parameters[::2], given.parameters[1::2], strict=True))
         of_values = (back.gradients, outputs.values, back.coefficients)
-        return given.kernels.factorized_backward(*of_values, given.x, pairs, gx, of_weights=back.of_weights)
+        return given.kernels.factorized_backward(
+            *of_values, given.x, pairs, gxs[self.source], of_weights=back.of_weights
+        )
 
 
 @dataclass
 class Pooling(Group):
-    """A pooling, computed once for all edges that have it."""
+    """Pools, each computed once for all edges that have it: a source, and whether it takes the maximum or the mean."""
 
-    largest: bool = False
     stride: int = 1
     normed: bool = False
+    pools: list[tuple[int, bool]] = field(default_factory=list)
+    pool_of: list[int] = field(default_factory=list)  # for each member the place of its pool
 
     @property
     def is_mean(self) -> bool:
-        """Whether it is the mean of windows at stride 1, without a norm: `Kernels.dense_backward` has its gradient."""
-        return self.stride == 1 and not self.largest and not self.normed
+        """Whether it is the mean of windows at stride 1, without a norm: `Bypass.means` has its gradient."""
+        return self.stride == 1 and not self.normed and not any(largest for _, largest in self.pools)
+
+    def add(self, source: int, largest: bool) -> None:
+        """Give the next member its pool."""
+        if (source, largest) not in self.pools:
+            self.pools.append((source, largest))
+        self.pool_of.append(self.pools.index((source, largest)))
+
+    def members(self, pool: int) -> list[int]:
+        """The members that have a pool."""
+        return [member for member, of in enumerate(self.pool_of) if of == pool]
 
     def parameters(self) -> list[Tensor]:
         """A pooling has none."""
         return []
 
     def forward(self, given: GroupInputs) -> GroupOutputs:
-        """All members have the same value."""
-        kernels = given.kernels
+        """All members of a pool have the same value."""
         if self.is_mean:
-            return GroupOutputs([kernels.mean(given.x)] * len(self.rows))
-        into = given.statistics.moments(self.rows) if self.normed else None
-        value, saved = kernels.pool(given.x, self.stride, into, largest=self.largest)
-        return GroupOutputs([value] * len(self.rows), [] if saved is None else [saved])
+            return GroupOutputs([given.kernels.mean(given.x)] * len(self.rows))
+        members = [self.members(pool) for pool in range(len(self.pools))]
+        into = [given.statistics.moments([self.rows[member] for member in each]) for each in members]
+        rows = [each for each in into if each is not None] if self.normed else []
+        xs, largest = [given.xs[each[0]] for each in members], [of for _, of in self.pools]
+        values, saved = given.kernels.pools(xs, largest, self.stride, rows or None)
+        kept = [x.new_empty(0) if of_pool is None else of_pool for x, of_pool in zip(xs, saved, strict=True)]
+        return GroupOutputs([values[pool] for pool in self.pool_of], kept)
 
     def value(self, member: int, x: Tensor, parameters: Sequence[Tensor], stored: Tensor) -> Value:
         """A mean without batch norm may not be stored."""
         return stored if stored.numel() else Mean(x)
 
     def backward(
-        self, given: GroupInputs, outputs: GroupOutputs, back: GroupGradients, gx: Tensor
+        self, given: GroupInputs, outputs: GroupOutputs, back: GroupGradients, gxs: Mapping[int, Tensor]
     ) -> list[Tensor | None]:
-        """All members at once. That of a mean is done already (`GroupGradients.means`)."""
-        if not self.is_mean:
-            saved = outputs.saved[0] if outputs.saved else None
-            of_value = (back.gradients, back.coefficients, given.x, outputs.values[0], saved)
-            given.kernels.pool_backward(*of_value, self.stride, gx, largest=self.largest)
+        """All pools at once."""
+        pools = []
+        for pool, (source, largest) in enumerate(self.pools):
+            members, saved = self.members(pool), outputs.saved[pool]
+            gradients = [back.gradients[member] for member in members]
+            coefficients = [back.coefficients[member] for member in members]
+            x, value = given.xs[members[0]], outputs.values[members[0]]
+            of_max = saved if saved.numel() else None
+            pools.append(PoolGradient(gradients, coefficients, x, value, of_max, largest, gxs[source]))
+        given.kernels.pools_backward(pools, self.stride)
         return []
 
 
@@ -208,7 +234,7 @@ class Module(Group):
         return GroupOutputs([channels_last(out.detach())], [leaf, out])
 
     def backward(
-        self, given: GroupInputs, outputs: GroupOutputs, back: GroupGradients, gx: Tensor
+        self, given: GroupInputs, outputs: GroupOutputs, back: GroupGradients, gxs: Mapping[int, Tensor]
     ) -> list[Tensor | None]:
         """Through the module's own graph."""
         (g,), (by,), (leaf, out) = back.gradients, back.coefficients, outputs.saved
@@ -221,5 +247,5 @@ class Module(Group):
             allow_unused=True,
             materialize_grads=True,
         )
-        gx.add_(found[0])
+        gxs[self.source].add_(found[0])
         return list(found[1:]) if back.of_weights is not None else [None] * len(given.parameters)

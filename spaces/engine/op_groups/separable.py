@@ -1,6 +1,6 @@
 """The dilated and separable convolutions of a source node, which the kernels compute together."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import NamedTuple
@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from spaces.cells.operations import BatchNorm
-from spaces.engine.kernels import BackwardCoefficients, DepthwiseShape, SeparableStage, WeightGradients
+from spaces.engine.kernels import BackwardCoefficients, Bypass, DepthwiseShape, SeparableStage, WeightGradients
 from spaces.engine.op_groups.groups import Group, GroupGradients, GroupInputs, GroupOutputs
 
 StageGradient = tuple[Tensor, Tensor, BackwardCoefficients]
@@ -67,18 +67,18 @@ class Separable(Group):
 
     def forward(self, given: GroupInputs) -> GroupOutputs:
         """Saves the state between two stages: the raw values, and the scales and shifts that normalise them."""
-        kernels, x, statistics = given.kernels, given.x, given.statistics
+        kernels, statistics = given.kernels, given.statistics
         members, own, rows = self.members, self._by_member(given.parameters), [*self.rows]
         twice = self._of_two_stages(range(len(members)))
         for row, place in enumerate(twice, self.first_between):
             rows[place] = row
-        firsts = [member.stage(0, x, of) for member, of in zip(members, own, strict=True)]
+        firsts = [member.stage(0, x, of) for member, x, of in zip(members, given.xs, own, strict=True)]
         values = kernels.separable(firsts, statistics.moments(rows))
         if not twice:
             return GroupOutputs(values)
         between = [values[place] for place in twice]
         learnt = _stacked([own[place][4:] for place in twice])
-        scale, shift = kernels.normalization(statistics.norms(self._between(twice)), *learnt, x.dtype)
+        scale, shift = kernels.normalization(statistics.norms(self._between(twice)), *learnt, given.x.dtype)
         seconds = [
             members[place].stage(1, y, own[place], *of)
             for place, y, *of in zip(twice, between, scale.unbind(), shift.unbind(), strict=True)
@@ -89,21 +89,31 @@ class Separable(Group):
         return GroupOutputs(values, [*between, scale, shift])
 
     def backward(
-        self, given: GroupInputs, outputs: GroupOutputs, back: GroupGradients, gx: Tensor
+        self, given: GroupInputs, outputs: GroupOutputs, back: GroupGradients, gxs: Mapping[int, Tensor]
     ) -> list[Tensor | None]:
         """As many members at once as the kernels take."""
         own, places, at_once = self._by_member(given.parameters), range(len(self.members)), given.kernels.AT_ONCE
         found: list[Tensor | None] = []
+        begun: set[int] = set()
         for start in range(0, len(places), at_once):
             incoming = {
                 place: (back.gradients[place], outputs.values[place], back.coefficients[place])
                 for place in places[start : start + at_once]
             }
             later = self._second_stages_backward(given, incoming, outputs.saved, own, back.of_weights)
-            firsts = [self.members[place].stage(0, given.x, own[place]) for place in incoming]
+            firsts = [self.members[place].stage(0, given.xs[place], own[place]) for place in incoming]
+            sources = [self.sources[place] for place in incoming]
+            bypass = [Bypass() if source in begun else back.bypass.get(source, Bypass()) for source in sources]
+            begun.update(sources)
             gradients, values, coefficients = zip(*incoming.values(), strict=True)
             _, kernels = given.kernels.separable_backward(
-                gradients, values, coefficients, firsts, gx, of_weights=back.of_weights
+                gradients,
+                values,
+                coefficients,
+                firsts,
+                [gxs[source] for source in sources],
+                bypass=bypass,
+                of_weights=back.of_weights,
             )
             for number, place in enumerate(incoming):
                 found += [*kernels[2 * number : 2 * number + 2], *later.get(place, [])]
@@ -131,7 +141,9 @@ class Separable(Group):
         ]
         inner = [torch.empty_like(stage.x) for stage in seconds]
         gradients, values, coefficients = zip(*(incoming[place] for place in twice), strict=True)
-        sums, found = kernels.separable_backward(gradients, values, coefficients, seconds, inner, of_weights=of_weights)
+        sums, found = kernels.separable_backward(
+            gradients, values, coefficients, seconds, inner, bypass=None, of_weights=of_weights
+        )
         assert sums is not None
         gamma, _ = _stacked([own[place][4:] for place in twice])
         norms = kernels.backward_coefficients(

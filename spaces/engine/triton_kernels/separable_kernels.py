@@ -135,22 +135,35 @@ def transposed(
 
 @kernel
 def depthwise_backward(
-    grad_outputs, kernels, forms, members, x, ld, gx, ldg, out_pixels, pixels, channels, height, width, down, across,
-    stride, P: tl.constexpr, C: tl.constexpr,
+    grad_outputs, kernels, forms, xs, gxs, targets, order, images, image_coefficients, table, out_pixels, pixels,
+    channels, height, width, down, across, stride, ALIGNED: tl.constexpr, P: tl.constexpr, C: tl.constexpr,
 ):  # fmt: skip
-    """Add to gx the gradients at x of all members, which read relu(x), for those behind their depthwise kernels."""
-    c = tl.program_id(1) * C + tl.arange(0, C)
+    """Write to each target's gx, or add, the gradient at its x of its members, which read relu(x).
+
+    That is for the gradients behind their depthwise kernels; with Σ coefficient · image over the target's images. A row
+    of `targets` says: where its members begin and end in `order`, its images, strides between pixels of x and gx, and
+    whether gx is added to.
+    """
+    target, c = tl.program_id(2), tl.program_id(1) * C + tl.arange(0, C)
+    form, x, gx = targets + target * 7, nth(xs, target), nth(gxs, target)
+    first, end, ld, ldg = tl.load(form), tl.load(form + 1), tl.load(form + 4), tl.load(form + 5)
+    ld, ldg = multiple(ld, ALIGNED), multiple(ldg, ALIGNED)
     p, there, image, row, column = pixels_of(tl.program_id(0), pixels, height, width, P)
-    total, grad_output = tl.zeros((P, C), gx.dtype.element_ty), grad_outputs
-    for member in range(members):
-        form = forms + member * 6
+    total = tl.zeros((P, C), gx.dtype.element_ty)
+    for place in range(first, end):
+        member = tl.load(order + place)
+        of_member, grad_output = forms + member * 6, grad_outputs + member.to(tl.int64) * out_pixels * channels
         total += transposed(
-            grad_output, nth(kernels, member), c, channels, there, image, row, column, tl.load(form),
-            tl.load(form + 1), stride, down, across, P, C,
+            grad_output, nth(kernels, member), c, channels, there, image, row, column, tl.load(of_member),
+            tl.load(of_member + 1), stride, down, across, P, C,
         )  # fmt: skip
-        grad_output += out_pixels * channels
-    passed = tl.where(load_image(x, p, ld, c, there, channels) <= 0, 0.0, total)
-    store_image(gx, p, ldg, c, there, channels, passed + load_image(gx, p, ldg, c, there, channels))
+    total = tl.where(load_image(x, p, ld, c, there, channels) <= 0, 0.0, total)
+    for t in range(tl.load(form + 2), tl.load(form + 3)):
+        given = load_image(nth(images, t), p, multiple(tl.load(table + t), ALIGNED), c, there, channels)
+        total += load_channels(nth(image_coefficients, t), c, channels)[None, :] * given
+    if tl.load(form + 6) > 0:
+        total += load_image(gx, p, ldg, c, there, channels)
+    store_image(gx, p, ldg, c, there, channels, total)
 
 
 @kernel

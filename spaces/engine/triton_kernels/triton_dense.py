@@ -7,10 +7,9 @@ import torch
 from torch import Tensor
 
 from spaces.engine.kernels import (
-    NOTHING,
     BackwardCoefficients,
+    Bypass,
     Moments,
-    WeightedImages,
     WeightGradients,
     pixel_stride,
 )
@@ -106,14 +105,12 @@ def dense_backward(
     *,
     second: Tensor | None,
     products: Sequence[Tensor | None],
-    whole: WeightedImages,
-    means: WeightedImages,
-    accumulate: bool,
+    bypass: Bypass,
     of_weights: WeightGradients | None,
 ) -> list[Tensor | None]:
     """See `Kernels.dense_backward`."""
     back, members = Back(gradients, values, coefficients), convolutions_of(weights)
-    convolved_backward(back, members, x, gx, 1, whole=whole, means=means, accumulate=accumulate)
+    convolved_backward(back, members, x, gx, 1, bypass)
     return gradients_of_kernels(back, members, x, 1, of_weights)
 
 
@@ -123,12 +120,10 @@ def convolved_backward(
     x: Tensor,
     gx: Tensor,
     stride: int,
-    *,
-    whole: WeightedImages,
-    means: WeightedImages,
-    accumulate: bool,
+    bypass: Bypass,
 ) -> None:
-    """Write the gradient of `convolved` at x to gx, or add it, with the images that `Kernels.dense_backward` adds."""
+    """Write the gradient of `convolved` at x to gx, or add it, with the gradients that bypass it."""
+    whole, means, accumulate = bypass
     form, images = _form(x, stride), [*whole.images, *means.images]
     coefficients = [*whole.coefficients, *means.coefficients]
     wide = width(x.shape[-1])
@@ -201,7 +196,7 @@ def factorized_backward(
 ) -> list[Tensor | None]:
     """See `Kernels.factorized_backward`."""
     back, halves = Back(gradients, values, coefficients), _halves(kernels)
-    convolved_backward(back, halves, x, gx, 2, whole=NOTHING, means=NOTHING, accumulate=True)
+    convolved_backward(back, halves, x, gx, 2, Bypass())
     return gradients_of_kernels(back, halves, x, 2, of_weights)
 
 

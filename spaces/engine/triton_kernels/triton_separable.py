@@ -6,9 +6,19 @@ from typing import cast
 import torch
 from torch import Tensor
 
-from spaces.engine.kernels import BackwardCoefficients, Moments, SeparableStage, WeightGradients, pixel_stride
+from spaces.engine.kernels import (
+    NOTHING,
+    BackwardCoefficients,
+    Bypass,
+    Moments,
+    SeparableStage,
+    WeightGradients,
+    pixel_stride,
+)
 from spaces.engine.triton_kernels.tile_sizes import IMAGE_TILES, NARROW, PIXELS
+from spaces.engine.triton_kernels.triton_images import combine
 from spaces.engine.triton_kernels.triton_launch import (
+    IMAGES,
     MEMBERS,
     Share,
     aligned,
@@ -55,8 +65,9 @@ def separable_backward(
     values: Sequence[Tensor],
     coefficients: Sequence[BackwardCoefficients],
     stages: Sequence[SeparableStage],
-    gx: Tensor | Sequence[Tensor],
+    gx: Sequence[Tensor],
     *,
+    bypass: Sequence[Bypass] | None,
     of_weights: WeightGradients | None,
 ) -> tuple[Tensor | None, list[Tensor | None]]:
     """See `Kernels.separable_backward`. The gradients of kernels are computed later."""
@@ -66,10 +77,12 @@ def separable_backward(
         back = gradients[each], values[each], [by.of_gradient for by in coefficients[each]]
         members = stages[each]
         middle = _pointwise_backward(*back, members)
-        if isinstance(gx, Tensor):  # all of them read the ReLU of the same x
-            _add_depthwise_backward(middle, members, gx)
-        else:
+        if bypass is None:
             sums.append(_depthwise_backward_each(middle, members, gx[each]))
+        else:
+            earlier = {id(into) for into in gx[: each.start]}
+            around = [Bypass() if id(into) in earlier else of for into, of in zip(gx[each], bypass[each], strict=True)]
+            _depthwise_backward(middle, members, gx[each], around)
         for m, (x, scale, shift, depthwise, pointwise, form) in enumerate(members):
             if of_weights is None:
                 found += [None, None]
@@ -97,13 +110,36 @@ def _pointwise_backward(
     return out
 
 
-def _add_depthwise_backward(middle: Tensor, stages: Sequence[SeparableStage], gx: Tensor) -> None:
+def _depthwise_backward(
+    middle: Tensor, stages: Sequence[SeparableStage], gx: Sequence[Tensor], bypass: Sequence[Bypass]
+) -> None:
+    """Adds to each gx the gradients of the stages that share it, and what bypasses them."""
     x = stages[0].x
+    targets: list[tuple[int, ...]] = []
+    order: list[int] = []
+    xs, images, coefficients = list[Tensor](), list[Tensor](), list[Tensor]()
+    gxs = list({id(into): into for into in gx}.values())
+    for into in gxs:
+        members = [place for place, of in enumerate(gx) if of is into]
+        whole, _, accumulate = bypass[members[0]]
+        if len(images) + len(whole.images) > IMAGES:  # more than a launch takes
+            combine(*whole, None, into, accumulate=accumulate)
+            whole, accumulate = NOTHING, True
+        xs.append(stages[members[0]].x)
+        ends = (len(order), len(order) + len(members), len(images), len(images) + len(whole.images))
+        targets.append((*ends, pixel_stride(xs[-1]), pixel_stride(into), int(accumulate)))
+        order += members
+        images += whole.images
+        coefficients += whole.coefficients
     _, _, kernels, _, rows = _members(stages)
-    grid = (blocks(pixel_count(x), PIXELS), blocks(x.shape[-1], NARROW))
+    images, coefficients = images or [x], coefficients or [x]
+    grid = (blocks(pixel_count(x), PIXELS), blocks(x.shape[-1], NARROW), len(targets))
     launch(
-        "depthwise_backward", grid, x, middle, kernels, table(rows, x.device), len(stages), x, pixel_stride(x), gx,
-        pixel_stride(gx), pixel_count(middle[0]), pixel_count(x), **_sizes(stages[0]), P=PIXELS, C=NARROW,
+        "depthwise_backward", grid, x, middle, kernels, table(rows, x.device), padded(xs, MEMBERS),
+        padded(gxs, MEMBERS), table(targets, x.device), table(order, x.device), padded(images, IMAGES),
+        padded(coefficients, IMAGES), table([pixel_stride(image) for image in images], x.device),
+        pixel_count(middle[0]), pixel_count(x), **_sizes(stages[0]), ALIGNED=aligned([*xs, *gxs, *images]), P=PIXELS,
+        C=NARROW,
     )  # fmt: skip
 
 

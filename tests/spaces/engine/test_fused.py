@@ -16,7 +16,7 @@ from torch.testing import assert_close
 
 from spaces.common.streams import generator
 from spaces.engine import fused_cell, self_test, torch_kernels
-from spaces.engine.kernels import BackwardCoefficients, Moments
+from spaces.engine.kernels import BackwardCoefficients, Moments, PoolGradient
 from spaces.engine.triton_kernels import triton_kernels, triton_launch
 from suite.environment import engine_name
 
@@ -63,7 +63,7 @@ def test_every_piece_is_what_float64_gives_on_the_cpu(dtype: torch.dtype, within
         name for name, piece in vars(torch_kernels).items() if callable(piece) and hasattr(triton_kernels, name)
     ]
     pieces = {
-        "moments", "reduce", "combine", "pool", "dense", "factorized", "separable", "backward_coefficients",
+        "moments", "reduce", "combine", "pools", "dense", "factorized", "separable", "backward_coefficients",
         "normalization", "running_rows",
     }  # fmt: skip
     assert pieces == names <= set(of_kernels)
@@ -96,10 +96,10 @@ def test_pools_choose_as_torch_does(stride: int) -> None:
     x[0, 2, 2] = x[1, 0, 0] = x[1, 1, 0] = torch.nan
     both = []
     for family in (triton_kernels, torch_kernels):
-        value, saved = family.pool(x, stride, None, largest=True)
+        (value,), (saved,) = family.pools([x], [True], stride, None)
         grad_output, gx = whole(*value.shape, purpose="slope"), torch.zeros_like(x)
         by = BackwardCoefficients(*torch.eye(3, 1, device=HERE).expand(3, 4).contiguous().unbind())  # 1, 0, 0
-        family.pool_backward([grad_output], [by], x, value.nan_to_num(), saved, stride, gx, largest=True)
+        family.pools_backward([PoolGradient([grad_output], [by], x, value.nan_to_num(), saved, True, gx)], stride)
         both.append((value, gx))
     for found, expected in zip(*both, strict=True):
         assert_close(found, expected, rtol=0, atol=0, equal_nan=True)

@@ -70,14 +70,14 @@ def weight_gradients(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
     """Of each group's way back: whether it computed gradients of its parameters."""
     asked: list[bool] = []
     for kernels in (cpp_kernels, torch_kernels):
-        for name, argument in (("dense_backward", "of_weights"), ("separable_backward", "weights")):
+        for name in ("dense_backward", "separable_backward"):
             kernel = getattr(kernels, name)
 
-            def spy(*args: Any, kernel: Callable[..., Any] = kernel, argument: str = argument, **given: Any) -> Any:
-                asked.append(given[argument])
-                found = kernel(*args, **given)
-                gradients = found if argument == "of_weights" else found[1]
-                assert all((gradient is not None) == given[argument] for gradient in gradients)
+            def spy(*args: Any, kernel: Callable[..., Any] = kernel, of_weights: Any, **given: Any) -> Any:
+                asked.append(of_weights is not None)
+                found = kernel(*args, of_weights=of_weights, **given)
+                gradients = found[1] if isinstance(found, tuple) else found
+                assert all((gradient is not None) == asked[-1] for gradient in gradients)
                 return found
 
             monkeypatch.setattr(kernels, name, spy)

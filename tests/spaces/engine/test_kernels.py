@@ -9,7 +9,7 @@ from torch import Tensor
 from spaces.common.streams import generator
 from spaces.engine import torch_kernels
 from spaces.engine.cpp_kernels import cpp_kernels
-from spaces.engine.kernels import BackwardCoefficients, Mean, Moments, Pointwise, Value, WeightedImages
+from spaces.engine.kernels import BackwardCoefficients, Bypass, Mean, Moments, Pointwise, Value, WeightedImages
 from spaces.engine.torch_kernels import evaluate
 
 pytestmark = pytest.mark.skipif(isinstance(cpp_kernels.library(), str), reason=str(cpp_kernels.library()))
@@ -100,8 +100,8 @@ def test_convolutions_and_what_comes_back(
         products = [kernels.reduce(g, [term])[1][0] for g, term in zip(gradients, terms, strict=True)]
         gx = before.clone()
         grads = kernels.dense_backward(
-            gradients, values, coefficients, x, weights, gx, second=second, products=products, whole=whole, means=means,
-            accumulate=True, of_weights=kernels.weight_gradients(),
+            gradients, values, coefficients, x, weights, gx, second=second, products=products,
+            bypass=Bypass(whole, means), of_weights=kernels.weight_gradients(),
         )  # fmt: skip
         outcomes.append([*map(evaluate, terms), *rows, gx, *grads])
     for found, expected in zip(*outcomes, strict=True):

@@ -19,7 +19,7 @@ from spaces.cells import operations
 from spaces.cells.mixed_cell import MixedCell
 from spaces.cells.operations import build, frozen_statistics
 from spaces.common.streams import NoiseStream, generator
-from spaces.engine import fused_cell, kernels, self_test, torch_kernels
+from spaces.engine import fused_cell, kernels, self_test, torch_kernels, torch_reductions
 
 aten = torch.ops.aten
 CPU = torch.device("cpu")
@@ -99,7 +99,7 @@ def test_the_engines_pooling_is_right(shape: tuple[int, ...], stride: int, large
     """The very bits, too, that torch has in the usual layout. Images of one channel or pixel are in both layouts."""
     *outer, channels = shape
     x = numbers(*outer, 2 * channels, purpose="x")[..., channels:] if sliced else numbers(*shape, purpose="x")
-    value, saved = torch_kernels.pool(x, stride, None, largest=largest)
+    (value,), (saved,) = torch_kernels.pools([x], [largest], stride, None)
     by = kernels.BackwardCoefficients(*torch.eye(3, 1, dtype=x.dtype).expand(3, channels).unbind())  # 1, 0, 0
     grad_output, before = numbers(*value.shape, purpose="slope"), numbers(*shape, purpose="before")
     usual, back = (
@@ -108,7 +108,8 @@ def test_the_engines_pooling_is_right(shape: tuple[int, ...], stride: int, large
     expected = before + kernels.channels_last(gradient(plain(stride, largest=largest), usual, back))
     gx = before.clone()
     with Torch211() as torch211:
-        torch_kernels.pool_backward([grad_output], [by], x, value, saved, stride, gx, largest=largest)
+        pool = kernels.PoolGradient([grad_output], [by], x, value, saved, largest, gx)
+        torch_kernels.pools_backward([pool], stride)
     assert torch211.wrong == 0
     assert torch.equal(gx, expected)
 
@@ -187,32 +188,21 @@ def test_gradients_that_are_differentiated_once_more_are_right(
         agree(both.gradients(both.fast), once)
 
 
-def innermost(
-    gradients: Sequence[Tensor],
-    coefficients: Sequence[kernels.BackwardCoefficients],
-    x: Tensor,
-    value: Tensor,
-    saved: Tensor | None,
-    stride: int,
-    gx: Tensor,
-    *,
-    largest: bool,
-) -> None:
-    """`torch_kernels.pool_backward` as torch has it with channels innermost."""
-    total = sum(
-        by.of_gradient * g + by.of_value * value + by.constant for g, by in zip(gradients, coefficients, strict=False)
-    )
-    pool = plain(stride, largest=largest)
-    gx.add_(kernels.channels_last(gradient(pool, kernels.channels_first(x), kernels.channels_first(total))))
+def innermost(pools: Sequence[kernels.PoolGradient], stride: int) -> None:
+    """`torch_kernels.pools_backward` as torch has it with channels innermost."""
+    for gradients, coefficients, x, value, _, largest, gx in pools:
+        total = torch_reductions.summed_gradient(torch_kernels, gradients, coefficients, value)  # type: ignore[arg-type]
+        pool = plain(stride, largest=largest)
+        gx.add_(kernels.channels_last(gradient(pool, kernels.channels_first(x), kernels.channels_first(total))))
 
 
 def test_the_proof_knows_a_wrong_pooling_from_a_right_one() -> None:
     """On a device whose torch is wrong, kernels that are right are trusted, and what torch computes is not."""
-    wrong = SimpleNamespace(**{**vars(torch_kernels), "pool_backward": innermost})
+    wrong = SimpleNamespace(**{**vars(torch_kernels), "pools_backward": innermost})
     assert self_test.disagreement(wrong, CPU) == ""  # type: ignore[arg-type]
     with Torch211():
         assert self_test.disagreement(torch_kernels, CPU) == ""
-        assert self_test.disagreement(wrong, CPU) == "pool"  # type: ignore[arg-type]
+        assert self_test.disagreement(wrong, CPU) == "pools"  # type: ignore[arg-type]
 
 
 class SingleIsWrong(TorchDispatchMode):
@@ -235,8 +225,8 @@ class SingleIsWrong(TorchDispatchMode):
     [
         (aten.addcmul_.default, "combine"),
         (aten.var_mean.correction, "moments"),
-        (aten.avg_pool2d.default, "pool"),
-        (aten.max_pool2d_with_indices_backward.default, "pool"),
+        (aten.avg_pool2d.default, "pools"),
+        (aten.max_pool2d_with_indices_backward.default, "pools"),
         (aten.convolution_backward.default, "dense"),
     ],
     ids=str,
