@@ -52,6 +52,7 @@ struct Framed : Planes<T, L> {
         const auto factor = a ? load<T, L>(a + p * L) : Vec<T, L>{}, offset = a ? load<T, L>(b + p * L) : Vec<T, L>{};
         for (long q = 0; q < this->width; ++q) {
           const auto v = load<T, L>(in + q * ld);
+          __builtin_prefetch(in + (q + this->width) * ld);
           store<T, L>(out + q * L, relu<T, L>(a ? v * factor + offset : v));
         }
       }
