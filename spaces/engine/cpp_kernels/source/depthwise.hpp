@@ -6,20 +6,24 @@
 #pragma once
 
 #include <numeric>
+#include <utility>
 
 #include "convolution.hpp"
 
 namespace {
 
-// Calls f with 0, 1, ... N - 1 as constants.
-template <int N, class F>
-inline __attribute__((always_inline)) void unrolled(const F& f) {
-  if constexpr (N > 0) {
-    unrolled<N - 1>(f);
-    f(std::integral_constant<int, N - 1>{});
-  }
-}
 #define INLINED __attribute__((always_inline))
+
+// Calls f with 0, 1, ... N - 1 as constants.
+template <class F, int... I>
+INLINED inline void with_each(const F& f, std::integer_sequence<int, I...>) {
+  (f(std::integral_constant<int, I>{}), ...);
+}
+
+template <int N, class F>
+INLINED inline void unrolled(const F& f) {
+  with_each(f, std::make_integer_sequence<int, N>{});
+}
 
 // An image in a frame of zeros, [channels / L][rows][columns][L].
 template <class T, int L>
@@ -155,13 +159,16 @@ void depthwise_weights_row(const Line& line, const T* in, long down, const T* sl
     constexpr long step = form.stride * L;
     for (long y = 0; y < taps; y += rows, sums += rows * taps * 2 * L) {
       Vec<T, L> sum[rows][taps][2];
-      std::memcpy(sum, sums, sizeof(sum));
+      const auto each = [&](const auto& f) INLINED {
+        unrolled<rows * taps * 2>([&](auto j) INLINED { f(sum[j / 2 / taps][j / 2 % taps][j % 2], sums + j * L); });
+      };
+      each([](auto& v, const T* from) INLINED { v = load<T, L>(from); });
       const T* tap = in + y * down;
       long p = 0;
       for (; p + 8 <= pixels; p += 8) weights_pixels<T, L, 8, rows>(form, tap + p * step, down, slope + p * L, sum);
       for (; p + 2 <= pixels; p += 2) weights_pixels<T, L, 2, rows>(form, tap + p * step, down, slope + p * L, sum);
       if (p < pixels) weights_pixels<T, L, 1, rows>(form, tap + p * step, down, slope + p * L, sum);
-      std::memcpy(sums, sum, sizeof(sum));
+      each([](const auto& v, T* to) INLINED { store<T, L>(to, v); });
     }
   };
   if (as_constant(line, usual)) return;
