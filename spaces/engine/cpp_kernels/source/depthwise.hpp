@@ -1,7 +1,7 @@
 // Depthwise convolutions of a single image, their transposes and the gradients of their kernels, a row at a time.
 //
 // Images stand in frames of zeros, in planes of L channels, so that the distances between the taps of a pixel are
-// constants. A row of eight pixels loads each pixel of the input once for each row of taps, not once for each tap.
+// constants. Eight pixels at a time load each of their neighbours once for each row of taps, not once for each tap.
 
 #pragma once
 
@@ -43,8 +43,8 @@ struct Planes {
 // relu(a x + b), or relu(x), of one image after the other, each row as soon as it is asked for.
 template <class T, int L>
 struct Framed : Planes<T, L> {
-  const T *x, *a, *b;
-  long ld, filled;
+  const T *x = nullptr, *a = nullptr, *b = nullptr;
+  long ld = 0, filled = 0;
   void begin(const T* image, long distance, const T* scale, const T* shift) {
     x = image, ld = distance, a = scale, b = shift, filled = 0;
   }
@@ -56,7 +56,7 @@ struct Framed : Planes<T, L> {
         const auto factor = a ? load<T, L>(a + p * L) : Vec<T, L>{}, offset = a ? load<T, L>(b + p * L) : Vec<T, L>{};
         for (long q = 0; q < this->width; ++q) {
           const auto v = load<T, L>(in + q * ld);
-          __builtin_prefetch(in + (q + this->width) * ld);
+          __builtin_prefetch(in + (q + this->width) * ld);  // the next row, while this one is computed
           store<T, L>(out + q * L, relu<T, L>(a ? v * factor + offset : v));
         }
       }
@@ -83,6 +83,7 @@ struct Form {
 // Calls f with a usual form as a constant; false if the line has another.
 template <class F>
 bool as_constant(const Line& line, const F& f) {
+  if (line.taps > 5 || line.apart > 2 || line.stride > 2) return false;
   switch (line.taps * 100 + line.apart * 10 + line.stride) {
     case 111: return f(Form<1, 1, 1>{}), true;
     case 211: return f(Form<2, 1, 1>{}), true;
@@ -98,6 +99,7 @@ bool as_constant(const Line& line, const F& f) {
   }
 }
 
+// B pixels, of which no sum waits for another; each adds up its taps row by row, from left to right.
 template <class T, int L, int B, class F>
 INLINED inline void depthwise_pixels(F, const T* in, long rows, long down, const T* w, T* out, long ldo) {
   Vec<T, L> sum[B] = {};
@@ -107,7 +109,7 @@ INLINED inline void depthwise_pixels(F, const T* in, long rows, long down, const
     unrolled<F::span(B)>([&](auto i) INLINED {
       const auto v = load<T, L>(in + i * L);
       unrolled<F::taps>([&](auto x) INLINED {
-        constexpr int j = F::seen_by(i, x, B);
+        constexpr int j = F::seen_by(decltype(i)::value, decltype(x)::value, B);
         if constexpr (j >= 0) sum[j] += k[x] * v;
       });
     });
@@ -136,6 +138,7 @@ void depthwise_row(const Line& line, const T* in, long rows, long down, const T*
   }
 }
 
+// What B pixels add to the sums of R rows of taps.
 template <class T, int L, int B, int R, class F>
 INLINED inline void weights_pixels(F, const T* in, long down, const T* slope, Vec<T, L> (&sums)[R][F::taps][2]) {
   Vec<T, L> g[B];
@@ -144,7 +147,7 @@ INLINED inline void weights_pixels(F, const T* in, long down, const T* slope, Ve
     unrolled<F::span(B)>([&](auto i) INLINED {
       const auto v = load<T, L>(in + y * down + i * L);
       unrolled<F::taps>([&](auto x) INLINED {
-        constexpr int j = F::seen_by(i, x, B);
+        constexpr int j = F::seen_by(decltype(i)::value, decltype(x)::value, B);
         if constexpr (j >= 0) sums[y][x][j % 2] += g[j] * v;
       });
     });
@@ -190,11 +193,13 @@ struct Chosen {
 template <class T, int L>
 Numbers<T> planar(const T* w, long channels, long taps, const Chosen& rows, const Chosen& columns) {
   Numbers<T> out(channels * rows.count * columns.count);
-  for (long c = 0; c < channels; ++c)
+  T* o = out.data();
+  for (long plane = 0; plane < channels; plane += L)
     for (long y = 0; y < rows.count; ++y)
-      for (long x = 0; x < columns.count; ++x)
-        out[((c / L * rows.count + y) * columns.count + x) * L + c % L] =
-            w[(c * taps + rows.first + y * rows.step) * taps + columns.first + x * columns.step];
+      for (long x = 0; x < columns.count; ++x) {
+        const T* tap = w + (plane * taps + rows.first + y * rows.step) * taps + columns.first + x * columns.step;
+        for (long lane = 0; lane < L; ++lane) *o++ = tap[lane * taps * taps];
+      }
   return out;
 }
 

@@ -58,6 +58,7 @@ void separable(const Shape& s, const T* x, long ld, const T* a, const T* b, cons
       Chunks chunks(pixels);
       for (long r = 0; r < s.out_height(); ++r) {
         depthwise.row(in, r, middle);
+        // Where the next row is written: fetched while this one is computed, or every store of it would wait.
         for (long q = 0; q < width; ++q)
           for (long c = 0; c < channels; c += L) __builtin_prefetch(out + ((r + 1) * width + q) * ldy + c, 1);
         product<T, L>(middle, matrix.data(), width, channels, out + r * width * ldy, ldy);
@@ -137,9 +138,9 @@ struct Source {
 template <class T, int L>
 struct KernelGradients {
   const Depthwise<T, L>& depthwise;
-  T *sums;            // over images: [taps][channels], then [channels][channels]
-  Framed<T, L> in;    // what the depthwise convolution reads
-  T *of_taps, *middle;  // of an image
+  T* sums;          // over images: [taps][channels], then [channels][channels]
+  Framed<T, L> in;  // what the depthwise convolution reads
+  T *of_taps = nullptr, *middle = nullptr;  // of an image: its sums, and what the depthwise convolution gives
   long taps() const { return depthwise.shape.kernel * depthwise.shape.kernel; }
   void begin(const T* image, long ld, const T* a, const T* b) {
     in.begin(image, ld, a, b);
