@@ -9,7 +9,17 @@ from torch import Tensor
 from spaces.common.streams import generator
 from spaces.engine import torch_kernels
 from spaces.engine.cpp_kernels import cpp_kernels
-from spaces.engine.kernels import BackwardCoefficients, Bypass, Mean, Moments, Pointwise, Value, WeightedImages
+from spaces.engine.kernels import (
+    BackwardCoefficients,
+    Bypass,
+    DepthwiseShape,
+    Mean,
+    Moments,
+    Pointwise,
+    SeparableStage,
+    Value,
+    WeightedImages,
+)
 from spaces.engine.torch_kernels import evaluate
 
 pytestmark = pytest.mark.skipif(isinstance(cpp_kernels.library(), str), reason=str(cpp_kernels.library()))
@@ -104,5 +114,41 @@ def test_convolutions_and_what_comes_back(
             bypass=Bypass(whole, means), of_weights=kernels.weight_gradients(),
         )  # fmt: skip
         outcomes.append([*map(evaluate, terms), *rows, gx, *grads])
+    for found, expected in zip(*outcomes, strict=True):
+        close(found, expected)
+
+
+FORMS = [DepthwiseShape(size, dilation, stride) for size in (3, 5) for dilation in (1, 2, 3) for stride in (1, 2, 3)]
+
+
+@whole_and_sliced
+@in_shapes
+@pytest.mark.parametrize("form", FORMS, ids=lambda form: "-".join(map(str, form)))
+@pytest.mark.parametrize("normalised", [False, True], ids=["first", "second"])
+def test_a_separable_convolution_and_what_comes_back(
+    shape: tuple[int, ...], sliced: bool, form: DepthwiseShape, normalised: bool
+) -> None:
+    """The first of two stages adds to the gradient of its input; the second writes it, with its sums."""
+    draw = Draws(sliced)
+    channels = shape[-1]
+    x, before = draw.image(shape), draw.image(shape)
+    normalization = draw(2, channels).unbind() if normalised else (None, None)
+    kernels = draw(channels, 1, form.kernel, form.kernel), draw(channels, channels, 1, 1)
+    stage = SeparableStage(x, *normalization, *kernels, form)
+    g = draw.image((shape[0], *(-(-size // form.stride) for size in shape[1:3]), channels))
+    coefficients = BackwardCoefficients(*draw(3, channels).unbind())
+    outcomes: list[Any] = []
+    for family in (cpp_kernels, torch_kernels):
+        moments = torch.zeros(2, 1, channels, dtype=torch.float64)
+        (y,) = family.separable([stage], Moments([0], moments[0], moments[1], {}))
+        outcome = [y, moments]
+        for of_weights in (None, family.weight_gradients()):
+            gx = before.clone()
+            back = ([g], [y], [coefficients], [stage], [gx])
+            bypass = None if normalised else [Bypass()]
+            sums, grads = family.separable_backward(*back, bypass=bypass, of_weights=of_weights)
+            assert all((grad is not None) == (of_weights is not None) for grad in grads)
+            outcome += [gx, *(found for found in (sums, *grads) if found is not None)]
+        outcomes.append(outcome)
     for found, expected in zip(*outcomes, strict=True):
         close(found, expected)

@@ -1,4 +1,4 @@
-// Convolutions of a single image that stands in a frame of zeros: depthwise, dense, and the gradients of their kernels.
+// Dense convolutions of a single image that stands in a frame of zeros, and the gradients of their kernels.
 
 #pragma once
 
@@ -30,55 +30,6 @@ void frame(const Shape& s, const T* x, long ld, const T* a, const T* b, T* out) 
         store<T, L>(o + p * s.channels + c, relu<T, L>(v));
       }
   }
-}
-
-// B pixels of a depthwise convolution: `in` is the first pixel's first tap, taps `right` and `down` of each other. S is
-// `step`, the distance between pixels, where it is one of the usual ones; else 0.
-template <class T, int L, int K, int B, int S>
-inline void depthwise_block(const T* in, long distance, long right, long down, const T* w, long channels, T* out, long ldo) {
-  const long step = S ? S : distance;
-  for (long c = 0; c < channels; c += L) {
-    Vec<T, L> sum[B] = {};
-#pragma GCC unroll 5
-    for (int y = 0; y < K; ++y)
-#pragma GCC unroll 5
-      for (int x = 0; x < K; ++x) {
-        const auto k = load<T, L>(w + (y * K + x) * channels + c);
-        const T* tap = in + y * down + x * right + c;
-#pragma GCC unroll 8
-        for (int j = 0; j < B; ++j) sum[j] += k * load<T, L>(tap + j * step);
-      }
-#pragma GCC unroll 8
-    for (int j = 0; j < B; ++j) store<T, L>(out + j * ldo + c, sum[j]);
-  }
-}
-
-template <class T, int L, int K, int S>
-void depthwise_of(const T* framed, long row, long out_height, long out_width, long stride, long dilation, const T* w,
-                  long channels, T* out) {
-  const long step = stride * channels, right = dilation * channels, down = dilation * row;
-  for (long y = 0; y < out_height; ++y) {
-    const T* in = framed + y * stride * row;
-    T* o = out + y * out_width * channels;
-    long x = 0;
-    for (; x + 8 <= out_width; x += 8)
-      depthwise_block<T, L, K, 8, S>(in + x * step, step, right, down, w, channels, o + x * channels, channels);
-    for (; x + 4 <= out_width; x += 4)
-      depthwise_block<T, L, K, 4, S>(in + x * step, step, right, down, w, channels, o + x * channels, channels);
-    for (; x < out_width; ++x)
-      depthwise_block<T, L, K, 1, S>(in + x * step, step, right, down, w, channels, o + x * channels, channels);
-  }
-}
-
-// A depthwise convolution of one framed image: [out height][out width][channels].
-template <class T, int L, int K>
-void depthwise(const T* framed, long row, long out_height, long out_width, long stride, long dilation, const T* w,
-               long channels, T* out) {
-  const auto of = [&](auto kernel) { kernel(framed, row, out_height, out_width, stride, dilation, w, channels, out); };
-  if (stride * channels == L) return of(depthwise_of<T, L, K, L>);
-  if (stride * channels == 2 * L) return of(depthwise_of<T, L, K, 2 * L>);
-  if (stride * channels == 4 * L) return of(depthwise_of<T, L, K, 4 * L>);
-  of(depthwise_of<T, L, K, 0>);
 }
 
 // What a dense convolution sums over: images, of which the one at `at[t]` is multiplied by the t-th of `matrices`,
@@ -225,38 +176,6 @@ void outer(const Strip<T>& left, const Strip<T>& right, long channels, S* out) {
           : outer_block<T, L, 4, 1>(left, right, channels, first, column, out);
     column += two ? 2 * L : L;
   }
-}
-
-// out[k] += Σ_p slope[p] · framed[p at tap k]: the gradient of a depthwise kernel, [taps][channels].
-template <class T, int L, int K>
-void depthwise_weights(const Shape& s, const T* framed, long row, const T* slope, long slope_row, T* out) {
-  const long step = s.stride * s.channels;
-  for (long c = 0; c < s.channels; c += L)
-    for (int ky = 0; ky < K; ++ky) {
-      Vec<T, L> sum[K][2] = {};
-      for (long y = 0; y < s.out_height(); ++y) {
-        const T* in = framed + (y * s.stride + ky * s.dilation) * row + c;
-        const T* g = slope + y * slope_row + c;
-        long x = 0;
-        for (; x + 2 <= s.out_width(); x += 2) {
-          const auto even = load<T, L>(g + x * s.channels), odd = load<T, L>(g + (x + 1) * s.channels);
-          for (int kx = 0; kx < K; ++kx) {
-            const T* tap = in + x * step + kx * s.dilation * s.channels;
-            sum[kx][0] += even * load<T, L>(tap);
-            sum[kx][1] += odd * load<T, L>(tap + step);
-          }
-        }
-        if (x < s.out_width()) {
-          const auto even = load<T, L>(g + x * s.channels);
-          for (int kx = 0; kx < K; ++kx)
-            sum[kx][0] += even * load<T, L>(in + x * step + kx * s.dilation * s.channels);
-        }
-      }
-      for (int kx = 0; kx < K; ++kx) {
-        T* o = out + (ky * K + kx) * s.channels + c;
-        store<T, L>(o, load<T, L>(o) + (sum[kx][0] + sum[kx][1]));
-      }
-    }
 }
 
 // out[tap][r][c] += Σ_p slope[p][r] · framed[p + tap][c] for R rows r, over `images` frames `size` numbers apart: the

@@ -72,16 +72,14 @@
   extern "C" void separable_##suffix(const long* shape, const T* x, long ld, const T* a, const T* b, const T* dw,      \
                                      const T* pw, T* y, long ldy, double* mean, double* variance, long threads) {       \
     const Shape s{shape[0], shape[1], shape[2], shape[3], shape[4], shape[5], shape[6]};                               \
-    if (s.kernel == 3) BY_LANES(T, s.channels, CALL_SEPARABLE3);                                                       \
-    BY_LANES(T, s.channels, CALL_SEPARABLE5);                                                                          \
+    BY_LANES(T, s.channels, CALL_SEPARABLE);                                                                           \
   }                                                                                                                    \
   extern "C" void separable_backward_##suffix(                                                                         \
       const long* shape, const T* g, long ldg, const T* y, long ldy, const T* A, const T* B, const T* C, const T* x,   \
       long ld, const T* a, const T* b, const T* dw, const T* pw, T* out, long ldo, long accumulate, double* sums,       \
       T* grad_dw, T* grad_pw, long threads) {                                                                           \
     const Shape s{shape[0], shape[1], shape[2], shape[3], shape[4], shape[5], shape[6]};                               \
-    if (s.kernel == 3) BY_LANES(T, s.channels, CALL_SEPARABLE_BACKWARD3);                                              \
-    BY_LANES(T, s.channels, CALL_SEPARABLE_BACKWARD5);                                                                 \
+    BY_LANES(T, s.channels, CALL_SEPARABLE_BACKWARD);                                                                  \
   }
 
 #define CALL_MOMENTS(T, L) moments<T, L>(y, ld, images, pixels, channels, mean, variance, threads)
@@ -97,14 +95,10 @@
 #define CALL_DENSE_BACKWARD(T, L)                                                                                      \
   dense_backward<T, L>(images, height, width, channels, x, ld, count, sizes, weights, ys, gs, ldgs, slopes, second,    \
                        products, as_they_are, by_means, gx, ldg, accumulate, grads, threads)
-#define CALL_SEPARABLE3(T, L) separable<T, L, 3>(s, x, ld, a, b, dw, pw, y, ldy, mean, variance, threads)
-#define CALL_SEPARABLE5(T, L) separable<T, L, 5>(s, x, ld, a, b, dw, pw, y, ldy, mean, variance, threads)
-#define CALL_SEPARABLE_BACKWARD3(T, L)                                                                               \
-  separable_backward<T, L, 3>(s, g, ldg, y, ldy, A, B, C, x, ld, a, b, dw, pw, out, ldo, accumulate, sums, grad_dw, \
-                              grad_pw, threads)
-#define CALL_SEPARABLE_BACKWARD5(T, L)                                                                               \
-  separable_backward<T, L, 5>(s, g, ldg, y, ldy, A, B, C, x, ld, a, b, dw, pw, out, ldo, accumulate, sums, grad_dw, \
-                              grad_pw, threads)
+#define CALL_SEPARABLE(T, L) separable<T, L>(s, x, ld, a, b, dw, pw, y, ldy, mean, variance, threads)
+#define CALL_SEPARABLE_BACKWARD(T, L)                                                                             \
+  separable_backward<T, L>(s, g, ldg, y, ldy, A, B, C, x, ld, a, b, dw, pw, out, ldo, accumulate, sums, grad_dw, \
+                           grad_pw, threads)
 
 KERNELS(float, float32)
 KERNELS(double, float64)

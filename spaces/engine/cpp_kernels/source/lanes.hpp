@@ -42,6 +42,18 @@ inline void add_to(double* out, Vec<T, L> v) {
 
 constexpr long kChunk = 64;  // pixels: a few channels of so many fit into the first cache
 
+// The chunks of an image whose pixels come one after the other.
+struct Chunks {
+  long total, done = 0;
+  explicit Chunks(long pixels) : total(pixels) {}
+  // Calls f(first, last) for each chunk that is complete, now that so many pixels are there.
+  template <class F>
+  void advance(long ready, const F& f) {
+    for (; done < ready && (done + kChunk <= ready || ready == total); done += kChunk)
+      f(done, std::min(done + kChunk, total));
+  }
+};
+
 // Asks for numbers that are to be read some thousand cycles from now.
 template <class T>
 inline void prefetch(const T* p, long count) {

@@ -25,17 +25,23 @@ void add_moments(const T* y, long ld, long pixels, long channels, const T* pivot
   }
 }
 
+// Mean and sum of squared deviations, in place of the sums around a pivot.
+template <class T>
+void settle_moments(const T* pivot, long pixels, long channels, double* sum, double* square) {
+  for (long c = 0; c < channels; ++c) {
+    const double shift = sum[c] / pixels;
+    square[c] -= sum[c] * shift;
+    sum[c] = double(pivot[c]) + shift;
+  }
+}
+
 // Mean and sum of squared deviations of one image, around a pivot that is its first pixel.
 template <class T, int L>
 void image_moments(const T* y, long ld, long pixels, long channels, double* mean, double* deviation) {
   std::fill(mean, mean + channels, 0.0);
   std::fill(deviation, deviation + channels, 0.0);
   add_moments<T, L>(y, ld, pixels, channels, y, mean, deviation);
-  for (long c = 0; c < channels; ++c) {
-    const double shift = mean[c] / pixels;
-    deviation[c] -= mean[c] * shift;
-    mean[c] = double(y[c]) + shift;
-  }
+  settle_moments(y, pixels, channels, mean, deviation);
 }
 
 // Means and variances of images, each of `pixels`, from `image_moments` of each: [images][2][channels].
