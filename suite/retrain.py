@@ -16,6 +16,7 @@ from spaces.cells.genotype import Genotype
 from spaces.cells.network import Network
 from spaces.common import streams
 from spaces.common.plural import counted
+from spaces.engine.kernel_choice import require_reference
 from spaces.tabular.table import BenchmarkTable
 from suite.data.sets import Dataset, Loader
 from suite.plan import Plan
@@ -72,10 +73,12 @@ def retrain(
 ) -> Result:
     """Train the derived network on the whole training set, from scratch; its metric after the last epoch.
 
-    A checkpoint is kept an epoch and continued from if it is there.
+    A checkpoint is kept an epoch and continued from if it is there. Raises `InputError` if the device has failed its
+    self-test.
     """
     e, device = plan.evaluation, torch.device(plan.compute.device)
     start, before = perf_counter(), 0.0
+    require_reference(device)
     net = derived(plan, task, space, genotype, dataset).to(device)
     optimiser = torch.optim.SGD(
         net.parameters(), lr=e.learning_rate, momentum=e.momentum, nesterov=e.nesterov, weight_decay=e.weight_decay

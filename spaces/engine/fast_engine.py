@@ -12,8 +12,9 @@ from spaces.cells.operations import frozen_statistics, in_mode, pool_input
 from spaces.engine.cell_passes import CellCall
 from spaces.engine.cell_plan import CellPlan, plan_cell
 from spaces.engine.fused_cell import FusedCell
-from spaces.engine.kernel_choice import kernels_in_words
+from spaces.engine.kernel_choice import kernels_in_words, require_reference, way_for
 from spaces.engine.op_groups.groups import Module
+from spaces.engine.ways import REFERENCE
 
 KEPT_PLANS = 16
 """Plans cached for a cell. A method that samples operations has a plan for each sample."""
@@ -31,7 +32,9 @@ class FastEngine:
         return list(self._plans.values())
 
     def compute(self, cell: MixedCell, inputs: Sequence[Tensor], weights: CellWeights) -> Tensor:
-        """The output of `cell`, `[N, C or nodes · C, H, W]`."""
+        """The output of `cell`, `[N, C or nodes · C, H, W]`; by the reference where no kernels can be trusted."""
+        if way_for(inputs[0].device, inputs[0].dtype, cell.channels) is REFERENCE:
+            return cell.join(cell.nodes([pool_input(x) for x in inputs], weights.choices))
         plan = self._plan(cell, weights)
         draws, training = cell.random.state(), cell.training
 
@@ -48,6 +51,10 @@ class FastEngine:
         parameters = chain.from_iterable(plan.parameters())
         output: Tensor = FusedCell.apply(call, *inputs, weights.table, *parameters)
         return output
+
+    def admit(self, like: Tensor) -> None:
+        """See `CellEngine.admit`."""
+        require_reference(like.device)
 
     def kernels(self, cell: MixedCell, like: Tensor) -> str:
         """In words, the kernels that compute `cell` for inputs of the device and data type of `like`."""

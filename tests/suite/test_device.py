@@ -5,7 +5,7 @@ fail there; whatever makes the host wait for the device is counted. Values are t
 """
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -21,7 +21,7 @@ from methods.search.settings import resolve
 from spaces import get_space
 from spaces.cells.mixed_cell import MixedCell
 from spaces.common import streams
-from spaces.engine import fused_cell, torch_kernels
+from spaces.engine import fused_cell, kernel_choice, torch_kernels, trust
 from suite.data.sets import Augment, Loader
 
 CUDA = torch.device("cuda", 0)
@@ -138,9 +138,12 @@ def pretended(monkeypatch: pytest.MonkeyPatch) -> Callable[[], Any]:
 
 
 @pytest.fixture(autouse=True)
-def portable_kernels(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Plain torch on both devices, so that both compute the same."""
+def portable_kernels(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Plain torch on both devices, so that both compute the same; and no self-test, which waits for a device."""
     monkeypatch.setattr(fused_cell, "kernels_for", lambda x: torch_kernels)
+    monkeypatch.setattr(trust, "TRUSTED", frozenset({"cpu", "cuda"}))
+    yield
+    kernel_choice.forget()
 
 
 OTHERS = [pytest.param(space, marks=pytest.mark.slow) for space in ("darts", "s1", "s2", "s3", "s4")]

@@ -78,3 +78,16 @@ def partial_sums(x: Tensor, rows: int) -> Tensor:
 def chunks(count: int) -> Iterator[slice]:
     """Slices over `count` members, each as large as a launch takes."""
     return (slice(start, start + TERMS) for start in range(0, count, TERMS))
+
+
+_products = ["tf32x3"]
+
+
+def set_fp32_products(way: str) -> None:
+    """Compute float32 products as three TF32 products (`"tf32x3"`) or as plain float32 products (`"ieee"`)."""
+    _products[0] = way
+
+
+def fp32_products() -> str:
+    """How float32 products are computed: `"tf32x3"` or `"ieee"`."""
+    return _products[0]

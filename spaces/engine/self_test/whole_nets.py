@@ -1,0 +1,54 @@
+"""Whole networks on a device, by one way of computing, against the reference in float64 on the CPU."""
+
+from collections.abc import Iterator
+from functools import partial
+from statistics import median
+
+import torch
+
+from spaces.cells.mixed_cell import Engine
+from spaces.cells.supernet import Supernet
+from spaces.engine.self_test.examples import Example, examples
+from spaces.engine.self_test.findings import Finding, finding, worst
+from spaces.engine.self_test.precision import Offered
+from spaces.engine.self_test.tolerances import AS_FLOAT32, NETWORK, error, spread
+
+ACCURACY = "accuracy beside float32 on the CPU"
+FIRST, LAST = torch.contiguous_format, torch.channels_last
+PASSES: dict[Engine, tuple[tuple[bool, torch.memory_format], ...]] = {
+    "fast": ((True, FIRST), (False, FIRST)),
+    # A supernet whose engine is `fast` has channels last, also where the reference computes its cells.
+    "reference": ((True, FIRST), (False, FIRST), (True, LAST)),
+}
+"""Of each engine: whether in training, and the layout of the images. The fast engine brings images into its own."""
+
+
+def net_findings(
+    engine: Engine, device: torch.device, precision: Offered, *, as_float32: bool = False
+) -> Iterator[Finding]:
+    """A finding for each supernet, and for each derived network if the reference computes, which trains those.
+
+    `as_float32`: and one for how much less accurate all of it is than float32 on the CPU.
+    """
+    ratios: list[float] = []
+    for example in examples():
+        if isinstance(example.net, Supernet) or (engine == "reference" and precision != "bf16"):
+            of_example = partial(_error, example, engine, device, precision, ratios if as_float32 else None)
+            yield finding(example.name, NETWORK[precision], of_example)
+    if ratios:
+        yield Finding(ACCURACY, median(ratios), AS_FLOAT32)
+
+
+def _error(
+    example: Example, engine: Engine, device: torch.device, precision: Offered, ratios: list[float] | None
+) -> float:
+    errors = []
+    for training, layout in PASSES[engine]:
+        exact = example.exact(training)
+        found = example.results(
+            device, torch.float32, training=training, engine=engine, precision=precision, layout=layout
+        )
+        errors.append(error(found, exact, precision))
+        if ratios is not None:
+            ratios.append(spread(found, exact) / spread(example.in_float32(training), exact))
+    return worst(errors)
