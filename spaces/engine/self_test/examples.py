@@ -19,6 +19,7 @@ from spaces.common.errors import InputError
 from spaces.common.streams import generator, seeded
 from spaces.engine.self_test.margins import CLEAR, Margin
 from spaces.engine.self_test.precision import Offered, in_precision
+from spaces.engine.ways import REFERENCE, using
 
 if TYPE_CHECKING:
     from spaces import Space
@@ -50,12 +51,14 @@ class Example:
     @cache  # noqa: B019 - examples live as long as the process
     def exact(self, training: bool) -> list[Tensor]:
         """The results of the reference in float64 on the CPU."""
-        return self.results(CPU, torch.float64, training=training)
+        with using(REFERENCE):
+            return self.results(CPU, torch.float64, training=training)
 
     @cache  # noqa: B019
     def in_float32(self, training: bool) -> list[Tensor]:
         """The results of the reference in float32 on the CPU."""
-        return self.results(CPU, torch.float32, training=training)
+        with using(REFERENCE):
+            return self.results(CPU, torch.float32, training=training)
 
     def results(
         self,
@@ -65,12 +68,11 @@ class Example:
         training: bool,
         engine: Engine = "reference",
         precision: Offered = "fp32",
-        layout: torch.memory_format = torch.contiguous_format,
     ) -> list[Tensor]:
         """Logits, the gradients of a cross-entropy at images, tables and parameters, and the running statistics."""
         net = deepcopy(self.net).to(dtype).to(device).train(training)
         tables = {kind: table.to(dtype).to(device).requires_grad_() for kind, table in self.tables.items()}
-        images = self.images.to(dtype).contiguous(memory_format=layout).to(device).requires_grad_()
+        images = self.images.to(dtype).to(device).requires_grad_()
         labels = (torch.arange(IMAGES[0], device="cpu") % CLASSES).to(device)
         if isinstance(net, Supernet):
             net.engine, net.precision = engine, "bf16" if precision == "bf16" else "fp32"
@@ -84,7 +86,13 @@ class Example:
     def is_clear_of_ties(self) -> bool:
         """Whether all values keep clear of ties, in both modes; see `Margin`."""
         for training in (True, False):
-            with Margin() as seen, torch.no_grad(), in_mode(self.net, training), frozen_statistics(self.net):
+            with (
+                using(REFERENCE),
+                Margin() as seen,
+                torch.no_grad(),
+                in_mode(self.net, training),
+                frozen_statistics(self.net),
+            ):
                 self.net(self.images, self.tables) if self.tables else self.net(self.images)
             if seen.least < CLEAR:
                 return False
