@@ -51,6 +51,8 @@ def conclude(way: Way, device: torch.device, precision: Offered, findings: Seque
     """Keep what `findings` say of `way` for this process and for others; returns it, as `why_not` does."""
     wrong = next((finding for finding in findings if not finding.right), None)
     words = wrong.words if wrong else ""
+    if device.type in TRUSTED:
+        return words
     device = _with_index(device)
     _known[way, device, precision] = words
     if not (wrong and wrong.failed):

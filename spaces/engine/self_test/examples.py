@@ -137,15 +137,15 @@ def _example(name: str, space: "Space", make: "Callable[[Space], nn.Module]") ->
 
 
 def _supernet(space: "Space") -> nn.Module:
-    return space.supernet(CHANNELS, _fewest_cells(space), CLASSES, affine=True)
+    return space.supernet(CHANNELS, fewest_cells(space), CLASSES, affine=True)
 
 
 def _derived(space: "Space") -> nn.Module:
     genotype = space.random(generator(0, "self-test", "genotype"))
-    return space.network(genotype, CHANNELS, _fewest_cells(space), CLASSES)
+    return space.network(genotype, CHANNELS, fewest_cells(space), CLASSES)
 
 
-def _fewest_cells(space: "Space") -> int:
+def fewest_cells(space: "Space") -> int:
     """The smallest size that has cells of every kind."""
     for cells in count(1):
         with suppress(InputError):

@@ -10,7 +10,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 aten = torch.ops.aten
 
 CLEAR = 3e-6
-"""A margin that float32 does not cross: before a ReLU its error is some 5e-7 of the values' size, 5e-6 at the largest."""
+"""A margin that float32 does not cross: before a ReLU it is off by some 5e-7 of the values' size."""
 
 
 class Margin(TorchDispatchMode):  # type: ignore[no-untyped-call]

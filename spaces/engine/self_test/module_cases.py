@@ -34,14 +34,14 @@ class Head(nn.Linear):
 
 
 def modules(operations: Iterable[str]) -> Iterator[tuple[str, nn.Module]]:
-    """The searched operations at strides 1 and 2, and the blocks that all networks have, by name."""
+    """The searched operations at strides 1 and 2 (`/2`), and the blocks that all networks have, by name."""
     for name in sorted(set(operations) - RANDOM - {"none"}):
-        for stride in (1, 2):
-            yield f"{name}, stride {stride}", build(name, CHANNELS, stride, NORM, NoiseStream())
+        yield name, build(name, CHANNELS, 1, NORM, NoiseStream())
+        yield f"{name} /2", build(name, CHANNELS, 2, NORM, NoiseStream())
     yield "batch norm", NORM(CHANNELS)
-    yield "3 x 3 convolution, stride 2", convolution(CHANNELS, 2 * CHANNELS, 3, 2)
-    yield "1 x 1 convolution", relu_conv_bn(CHANNELS, 2 * CHANNELS, 1, 1, NORM)
-    yield "mean of 2 x 2", nn.AvgPool2d(2, 2, ceil_mode=True)
+    yield "3x3 conv /2", convolution(CHANNELS, 2 * CHANNELS, 3, 2)
+    yield "1x1 conv", relu_conv_bn(CHANNELS, 2 * CHANNELS, 1, 1, NORM)
+    yield "mean of 2x2", nn.AvgPool2d(2, 2, ceil_mode=True)
     yield "linear head", Head(CHANNELS, 5)
 
 

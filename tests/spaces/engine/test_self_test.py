@@ -67,7 +67,7 @@ def few(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_every_space_and_every_operation_is_asked_for() -> None:
     supernets = {example.name for example in examples() if isinstance(example.net, Supernet)}
     assert supernets == set(IMAGE_SPACES)
-    named = {name.partition(",")[0] for name, _ in modules(operations())}
+    named = {name.removesuffix(" /2") for name, _ in modules(operations())}
     assert operations() - named == {"none", "noise"}
 
 

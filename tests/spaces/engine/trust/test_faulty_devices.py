@@ -45,7 +45,7 @@ def raises(*_: Any, **__: Any) -> Any:
 
 
 def sloppy(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Products whose left operand keeps 17 bits in float32 by TF32 products: in a piece, float32's tolerance allows it."""
+    """Three TF32 products that keep 17 bits of the weights: in a piece, float32's tolerance allows that."""
 
     def rounded(x: Tensor, weights: list[Tensor], *more: Any, **others: Any) -> Any:
         if triton_launch.fp32_products() == "tf32x3" and x.dtype == torch.float32:
@@ -153,7 +153,7 @@ def test_the_reference_computes_where_no_kernels_are_right(faulty: Any, monkeypa
 def test_a_wrong_reference_ends_the_run(faulty: Any, fault: str, engine: str) -> None:
     faulty(fault)
     for ask in (lambda: gradients(engine), lambda: kernel_choice.require_reference(CPU)):
-        with pytest.raises(InputError, match="^cpu computes wrong numbers in fp32: .* off float64") as caught:
+        with pytest.raises(InputError, match=r"^cpu computes wrong numbers in fp32: .* off float64") as caught:
             ask()
         assert "\n" not in str(caught.value)
 
@@ -185,9 +185,7 @@ def tiny_images(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def test_a_search_on_a_device_that_is_wrong_falls_back(
-    faulty: Any, search: Any, document: Any, tmp_path: Path
-) -> None:
+def test_a_search_on_a_device_that_is_wrong_falls_back(faulty: Any, search: Any, document: Any, tmp_path: Path) -> None:
     usual = document(search("usual", "--engine", "reference"))
     faulty("a wrong kernel")
     found = document(search("faulty"))
