@@ -65,7 +65,7 @@ def test_wrong_numbers_are_told_and_end_with_status_1(doctor: Any, monkeypatch: 
 
 
 def test_what_fails_is_told_and_has_no_error(doctor: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fails(*_: Any) -> Any:
+    def fails(*_: Any, **__: Any) -> Any:
         raise RuntimeError("no such kernel\nmore")
 
     monkeypatch.setattr(torch_kernels, "combine", fails)
@@ -117,7 +117,7 @@ def test_kernels_without_their_c_compiler_are_not_wrong(monkeypatch: pytest.Monk
 
     failed = Finding("kernel combine", float("nan"), 1e-5, "RuntimeError: Failed to find C compiler.")
     examined = [Examined(ways("cuda", "fp32")[0], "fp32", failed)]
-    parts: dict[str, Any] = dict.fromkeys(("kernels", "compilers", "memory", "timings", "data"), [])
+    parts: dict[str, Any] = {name: [] for name in ("kernels", "compilers", "memory", "timings", "data")}
     report = Report("cuda", examined, {}, graphs={"state": "here"}, root=Path(), **parts)
     monkeypatch.setattr(machine, "c_compiler", lambda: None)
     assert not report.wrong
