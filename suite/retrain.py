@@ -77,8 +77,8 @@ def retrain(
     self-test.
     """
     e, device = plan.evaluation, torch.device(plan.compute.device)
-    start, before = perf_counter(), 0.0
     require_reference(device)
+    start, before = perf_counter(), 0.0
     net = derived(plan, task, space, genotype, dataset).to(device)
     optimiser = torch.optim.SGD(
         net.parameters(), lr=e.learning_rate, momentum=e.momentum, nesterov=e.nesterov, weight_decay=e.weight_decay

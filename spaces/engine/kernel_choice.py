@@ -38,12 +38,12 @@ def kernels_for(x: Tensor) -> Kernels:
 
 
 def require_reference(device: torch.device) -> None:
-    """Raise `InputError` if the reference itself is wrong on `device`, so that nothing can be computed there."""
+    """Raise `InputError` if the reference itself fails its self-test on `device`, so that nothing is right there."""
     precision = in_use(device.type)
     if forced() is None and (why := why_not(REFERENCE, device, precision)):
         raise InputError(
-            f"{device.type} computes wrong numbers in {precision}: {why}: use --device cpu, or another version of "
-            f"torch or of the driver (`dartboard doctor --device {device.type}` shows all)"
+            f"{device.type} is not right in {precision}: {why}: use --device cpu, or another version of torch or the "
+            f"driver (`dartboard doctor --device {device.type}` shows all)"
         )
 
 

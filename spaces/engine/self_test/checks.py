@@ -9,7 +9,7 @@ from spaces.engine.self_test.examples import operations
 from spaces.engine.self_test.findings import Finding, first_line
 from spaces.engine.self_test.kernel_checks import kernel_findings
 from spaces.engine.self_test.module_cases import module_findings
-from spaces.engine.self_test.precision import Offered
+from spaces.engine.self_test.precision import Offered, in_precision
 from spaces.engine.self_test.whole_nets import net_findings
 from spaces.engine.ways import Way, using
 
@@ -24,7 +24,7 @@ def checks(way: Way, device: torch.device, precision: Offered) -> Iterator[Findi
     found = chain(pieces, nets)
     while True:
         try:
-            with using(way):  # not around the `yield`: whoever reads may compute as well
+            with using(way), in_precision(precision):  # not around the `yield`: whoever reads may compute as well
                 finding = next(found, None)
         except Exception as error:  # the device itself fails
             yield Finding("the device", float("nan"), 0.0, first_line(error))

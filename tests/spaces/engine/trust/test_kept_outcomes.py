@@ -6,9 +6,12 @@ from typing import Any
 
 import pytest
 import torch
+from torch import Tensor
 
 from spaces.common import disk_cache
 from spaces.engine import kernel_choice, trust
+from spaces.engine.self_test import whole_nets
+from spaces.engine.self_test.examples import examples_of
 from spaces.engine.self_test.findings import Finding
 from spaces.engine.self_test.precision import in_use
 from spaces.engine.ways import REFERENCE, Way
@@ -121,3 +124,22 @@ def test_the_precision_in_use_is_that_of_the_pass() -> None:
     finally:
         torch.set_autocast_enabled("cuda", False)
         torch.backends.cudnn.conv.fp32_precision = before  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("within", [torch.func.grad, torch.vmap], ids=["grad", "vmap"])
+def test_a_first_pass_may_be_anywhere(device: Any, monkeypatch: pytest.MonkeyPatch, within: Any) -> None:
+    """The self-test is neither differentiated nor batched, and it does not draw from the caller's random numbers."""
+    device()
+    monkeypatch.setattr(whole_nets, "examples", lambda: examples_of("nats-tss"))
+    examples_of.cache_clear()
+    torch.manual_seed(0)
+
+    def first(x: Tensor) -> Tensor:
+        with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+            assert trust.why_not(REFERENCE, CPU, "fp32") == ""
+        return x.square().sum()
+
+    within(first)(torch.ones(3))
+    drawn = torch.rand(3)
+    torch.manual_seed(0)
+    assert torch.equal(drawn, torch.rand(3))
