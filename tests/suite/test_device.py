@@ -22,6 +22,10 @@ from spaces import get_space
 from spaces.cells.mixed_cell import MixedCell
 from spaces.common import streams
 from spaces.engine import fused_cell, kernel_choice, torch_kernels, trust
+from spaces.engine.self_test import whole_nets
+from spaces.engine.self_test.checks import checks
+from spaces.engine.self_test.examples import examples_of
+from spaces.engine.ways import PLAIN, REFERENCE, Way
 from suite.data.sets import Augment, Loader
 
 CUDA = torch.device("cuda", 0)
@@ -179,6 +183,20 @@ def test_a_pass_mixes_no_devices_and_waits_for_none(pretended: Callable[[], Any]
     # On a CPU a norm sums in another layout (`BatchNorm`), so in the last digits the two may differ.
     for there, here in zip(found, expected, strict=True):
         torch.testing.assert_close(there.host, here, rtol=1e-9, atol=1e-11)  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("way", [Way("fast", PLAIN), REFERENCE], ids=str)
+@pytest.mark.parametrize("space", ["nats-tss", pytest.param("s4", marks=pytest.mark.slow)])
+def test_the_self_test_mixes_no_devices(
+    pretended: Callable[[], Any], monkeypatch: pytest.MonkeyPatch, space: str, way: Way
+) -> None:
+    """And finds what the CPU computes right; the truth is computed before there is a GPU."""
+    for example in examples_of(space):
+        for training in (True, False):
+            example.exact(training)
+    monkeypatch.setattr(whole_nets, "examples", lambda: examples_of(space))
+    with pretended():
+        assert not [finding.words for finding in checks(way, CUDA, "fp32") if not finding.right]
 
 
 def search(method: str, space: str, device: str, engine: str = "fast") -> Search:
