@@ -15,6 +15,7 @@ from spaces.cells.genotype import Genotype
 from spaces.cells.network import Network
 from spaces.common import cost_clock, streams
 from spaces.common.plural import counted
+from spaces.engine.kernel_choice import require_reference
 from spaces.tabular.table import BenchmarkTable
 from suite.data.sets import Dataset, Loader
 from suite.plan import Plan
@@ -71,9 +72,11 @@ def retrain(
 ) -> Result:
     """Train the derived network on the whole training set, from scratch; its metric after the last epoch.
 
-    A checkpoint is kept an epoch and continued from if it is there.
+    A checkpoint is kept an epoch and continued from if it is there. Raises `InputError` if the device has failed its
+    self-test.
     """
     e, device = plan.evaluation, torch.device(plan.compute.device)
+    require_reference(device)
     start, before = cost_clock.now(), 0.0
     net = derived(plan, task, space, genotype, dataset).to(device)
     optimiser = torch.optim.SGD(

@@ -69,6 +69,9 @@ class CellEngine(Protocol):
     def compute(self, cell: "MixedCell", inputs: Sequence[Tensor], weights: CellWeights) -> Tensor:
         """What `cell.join(cell.nodes(inputs, weights.choices))` returns, differentiable as often as that is."""
 
+    def admit(self, like: Tensor) -> None:
+        """Raise `InputError` if the device of `like` does not compute what the reference defines."""
+
     def kernels(self, cell: "MixedCell", like: Tensor) -> str:
         """In words, the kernels that compute the cell for inputs of the device and data type of `like`."""
 
@@ -115,7 +118,12 @@ class MixedCell(nn.Module):
         return self.fast.plans if self.fast else ()
 
     def mix(self, inputs: Sequence[Tensor], weights: CellWeights) -> Tensor:
-        """The cell's output for these input nodes, `[N, C or nodes · C, H, W]`."""
+        """The cell's output for these input nodes, `[N, C or nodes · C, H, W]`.
+
+        Raises `InputError` if the inputs' device has failed its self-test.
+        """
+        if self.fast is not None:
+            self.fast.admit(inputs[0])
         if self.engine == "fast" and not transformed() and not torch.is_autocast_enabled(inputs[0].device.type):
             assert self.fast is not None
             return self.fast.compute(self, inputs, weights)

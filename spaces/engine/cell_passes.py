@@ -32,13 +32,14 @@ from spaces.engine.op_groups.separable import Separable
 
 @dataclass(frozen=True)
 class CellCall:
-    """One call of a cell.
+    """One call of a cell, by a family of kernels.
 
     `inputs` is the number of input nodes. `joined`: the output is all intermediate nodes side by side; else the last
     one. `reference` computes the same function of the same tensors, with the same random draws.
     """
 
     plan: CellPlan
+    kernels: Kernels
     inputs: int
     stride: int
     joined: bool
@@ -49,11 +50,9 @@ class CellCall:
 class CellTensors:
     """The tensors of a call: input nodes `[N, H, W, C]`, the table of weights, the parameters; and the kernels."""
 
-    def __init__(
-        self, call: CellCall, inputs: Sequence[Tensor], table: Tensor, parameters: Sequence[Tensor], kernels: Kernels
-    ) -> None:
-        self.call, self.plan = call, call.plan
-        self.inputs, self.table, self.kernels = inputs, table, kernels
+    def __init__(self, call: CellCall, inputs: Sequence[Tensor], table: Tensor, parameters: Sequence[Tensor]) -> None:
+        self.call, self.plan, self.kernels = call, call.plan, call.kernels
+        self.inputs, self.table = inputs, table
         self.constants = self.plan.on(table.device, table.numel())
         self.dtype = inputs[0].dtype
         parts = _split(parameters, self.plan.sizes)

@@ -3,17 +3,17 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import chain
+from typing import Any
 
 from torch import Tensor
 from torch.func import functional_call
 
 from spaces.cells.mixed_cell import AUXILIARY, ByReference, CellWeights, MixedCell, MixedEdge
 from spaces.cells.operations import frozen_statistics, in_mode, pool_input
-from spaces.engine import fused_cell
 from spaces.engine.cell_passes import CellCall
 from spaces.engine.cell_plan import CellPlan, plan_cell
 from spaces.engine.fused_cell import FusedCell
-from spaces.engine.kernel_choice import kernels_in_words
+from spaces.engine.kernel_choice import kernels_in_words, require_reference, way_for
 from spaces.engine.op_groups.groups import Module
 
 KEPT_PLANS = 16
@@ -32,8 +32,11 @@ class FastEngine:
         return list(self._plans.values())
 
     def compute(self, cell: MixedCell, inputs: Sequence[Tensor], weights: CellWeights) -> Tensor:
-        """The output of `cell`, `[N, C or nodes · C, H, W]`."""
-        plan = self._plan(cell, weights, inputs)
+        """The output of `cell`, `[N, C or nodes · C, H, W]`; by the reference where no kernels can be trusted."""
+        kernels = way_for(inputs[0].device, inputs[0].dtype, cell.channels).kernels
+        if kernels is None:
+            return cell.join(cell.nodes([pool_input(x) for x in inputs], weights.choices))
+        plan = self._plan(cell, weights, join_inputs=kernels.JOINS_INPUTS and len({x.shape for x in inputs}) == 1)
         draws, training = cell.random.state(), cell.training
 
         def reference(tensors: Sequence[Tensor]) -> Tensor:
@@ -45,10 +48,14 @@ class FastEngine:
             with cell.random.again(draws), in_mode(cell, training), frozen_statistics(cell):
                 return functional_call(ByReference(cell), replaced, (states, held))
 
-        call = CellCall(plan, len(inputs), cell.stride, cell.joined, weights.auxiliary, reference)
+        call = CellCall(plan, kernels, len(inputs), cell.stride, cell.joined, weights.auxiliary, reference)
         parameters = chain.from_iterable(plan.parameters())
         output: Tensor = FusedCell.apply(call, *inputs, weights.table, *parameters)
         return output
+
+    def admit(self, like: Tensor) -> None:
+        """See `CellEngine.admit`."""
+        require_reference(like.device)
 
     def kernels(self, cell: MixedCell, like: Tensor) -> str:
         """In words, the kernels that compute `cell` for inputs of the device and data type of `like`."""
@@ -66,11 +73,9 @@ class FastEngine:
         left = (term for term in plan.terms if term.group >= 0 and isinstance(plan.groups[term.group], Module))
         return sorted({names[term.place] for term in left})
 
-    def _plan(self, cell: MixedCell, weights: CellWeights, inputs: Sequence[Tensor]) -> CellPlan:
+    def _plan(self, cell: MixedCell, weights: CellWeights, *, join_inputs: bool) -> CellPlan:
         beside = weights.auxiliary is not None
-        alike = len({x.shape for x in inputs}) == 1
-        joined = alike and fused_cell.kernels_for(inputs[0].permute(0, 2, 3, 1)).JOINS_INPUTS
-        key = (weights.active, beside, joined)
+        key = (weights.active, beside, join_inputs)
         if key not in self._plans:
             if len(self._plans) >= KEPT_PLANS:
                 self._plans.clear()
@@ -80,7 +85,8 @@ class FastEngine:
                 assert isinstance(module, MixedEdge)
                 found = [(edge * width + column, module[weights.operations[column]]) for column in columns]
                 operations.append([*found, (-1, module[AUXILIARY])] if beside else found)
-            self._plans[key] = plan = plan_cell(cell.incoming, operations, cell.node_norms or (), join_inputs=joined)  # type: ignore[arg-type]
+            norms: Any = cell.node_norms or ()
+            self._plans[key] = plan = plan_cell(cell.incoming, operations, norms, join_inputs=join_inputs)
             names = {id(parameter): name for name, parameter in cell.named_parameters()}
             plan.names = [names[id(parameter)] for parameter in chain.from_iterable(plan.parameters())]
         return self._plans[key]

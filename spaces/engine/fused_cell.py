@@ -8,7 +8,6 @@ import torch
 from torch import Tensor
 
 from spaces.engine.cell_passes import BackwardPass, CellCall, CellTensors, ForwardResults, forward
-from spaces.engine.kernel_choice import kernels_for
 from spaces.engine.kernels import channels_first, channels_last
 from spaces.engine.op_groups.groups import GroupOutputs
 
@@ -60,7 +59,7 @@ class FusedCell(torch.autograd.Function):
 
 def _cell(call: CellCall, tensors: Sequence[Tensor]) -> CellTensors:
     inputs = [channels_last(x) for x in tensors[: call.inputs]]
-    return CellTensors(call, inputs, tensors[call.inputs], tensors[call.inputs + 1 :], kernels_for(inputs[0]))
+    return CellTensors(call, inputs, tensors[call.inputs], tensors[call.inputs + 1 :])
 
 
 def executes(after: tuple[Any, int]) -> bool:

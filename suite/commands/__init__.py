@@ -5,7 +5,8 @@ import typer
 
 def register(app: typer.Typer) -> None:
     """Put every command on `app`."""
-    from suite.commands import audit, collapse, compare, data, describe, latency, listing, report, run, search
+    from suite.commands import data, describe, doctor, latency, listing, run, search
+    from suite.commands.results import audit, collapse, compare, report
 
-    for module in (search, run, listing, describe, report, compare, collapse, audit, data, latency):
+    for module in (search, run, listing, describe, report, compare, collapse, audit, data, latency, doctor):
         module.register(app)

@@ -3,16 +3,13 @@
 import sys
 from contextlib import redirect_stdout
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
 from spaces.common.errors import InputError
 from suite.commands.options import DataRoot
 from suite.terminal.console import Json, console, emit, errors, plain_errors, table
-
-if TYPE_CHECKING:
-    from spaces.tabular.benchmark import TabularBenchmark
 
 ALL = "all"
 
@@ -29,47 +26,17 @@ def register(app: typer.Typer) -> None:
 
 def status(as_json: Json = False, data_root: DataRoot = None) -> None:
     """Show which data sets and tables are here, verified by checksum, and how to get the others."""
-    from spaces.tabular.benchmark import BENCHMARKS
     from suite.data import root
-    from suite.data.registry import DATASETS
+    from suite.data import status as data_status
 
     folder = root.data_root(data_root)
-    rows = [_data_set(name, folder) for name in DATASETS]
-    rows += [_table(benchmark, folder) for benchmark in BENCHMARKS.values()]
+    rows = data_status.status(folder)
 
     def show() -> None:
         console.print(f"data root: {folder}", markup=False, soft_wrap=True)
         console.print(table("Data", rows))
 
     emit({"root": str(folder), "data": rows}, as_json, show)
-
-
-def _data_set(name: str, folder: Path) -> dict[str, Any]:
-    from suite.data.registry import DATASETS
-
-    entry = DATASETS[name]
-    if not entry.present(folder):
-        return {"name": name, "state": "missing", "detail": entry.how_to_get}
-    try:
-        entry.verify(folder)
-    except InputError as error:
-        return {"name": name, "state": "damaged", "detail": str(error)}
-    return {"name": name, "state": "here", "detail": entry.provenance}
-
-
-def _table(benchmark: "TabularBenchmark", folder: Path) -> dict[str, Any]:
-    name = f"{benchmark.name} table"
-    try:
-        found = benchmark.open(folder)
-    except InputError as error:
-        return {"name": name, "state": "damaged", "detail": str(error)}
-    if found is None:
-        return {"name": name, "state": "missing", "detail": benchmark.how_to_import}
-    return {
-        "name": name,
-        "state": "here" if found.whole else "incomplete",
-        "detail": f"{len(found):,} of {benchmark.architectures:,} architectures; {found.source}",
-    }
 
 
 def fetch(
@@ -81,13 +48,14 @@ def fetch(
     from spaces.common.errors import unknown
     from suite.data import root
     from suite.data.registry import DATASETS
+    from suite.data.status import data_set_status
 
     folder = root.data_root(data_root)
     if name not in DATASETS:
         raise unknown("data set", name, DATASETS)
     with redirect_stdout(sys.stderr):  # torchvision may print to stdout, which is for the result
         DATASETS[name].fetch(folder)
-    row = _data_set(name, folder)
+    row = data_set_status(name, folder)
     said = f"{name}: {row['state']} ({row['detail']})"
     emit({"root": str(folder), **row}, as_json, lambda: console.print(said, markup=False, soft_wrap=True))
 
@@ -104,6 +72,7 @@ def import_(
     from spaces.common.errors import unknown
     from spaces.tabular.benchmark import BENCHMARKS
     from suite.data import root
+    from suite.data.status import table_status
 
     if name not in BENCHMARKS:
         raise unknown("table", name, BENCHMARKS)
@@ -111,7 +80,7 @@ def import_(
     with Progress(console=errors, transient=True, disable=not errors.is_terminal) as bar:
         task = bar.add_task(f"reading {file.name}", total=None)
         path = BENCHMARKS[name].make(file, folder, lambda done, total: bar.update(task, completed=done, total=total))
-    row = _table(BENCHMARKS[name], folder)
+    row = table_status(BENCHMARKS[name], folder)
     said = f"{path}: {row['detail']}"
     emit({"path": str(path), **row}, as_json, lambda: console.print(said, markup=False, soft_wrap=True))
 

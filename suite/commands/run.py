@@ -40,7 +40,7 @@ def run(
     as_json: Json = False,
 ) -> None:
     """Run a study or an exhibit. Finished trials are kept, missing ones run, interrupted ones continue."""
-    from suite.commands.report import build_report
+    from suite.commands.results.report import build_report
     from suite.compute import Compute
     from suite.data.root import data_root as root_of
     from suite.executors.local import fair_jobs, run_all

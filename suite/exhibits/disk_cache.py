@@ -1,28 +1,18 @@
-"""Results that take seconds to compute and depend on the code alone, cached in the user's cache folder."""
+"""Results of the solvable model that take seconds to compute and depend on the code alone, kept in the user's cache."""
 
-import hashlib
-import json
 from collections.abc import Callable, Mapping
-from contextlib import suppress
-from functools import cache
-from pathlib import Path
 from typing import Any
 
 import torch
-from platformdirs import user_cache_path
 
-from spaces.common.files import write_whole
+from spaces.common import disk_cache
+
+FOLDER = "solved"
 
 
-@cache
 def code() -> str:
-    """Digest of all code that a search may run, and of torch's version."""
-    root = Path(__file__).parents[2]
-    sources = sorted(path for folder in ("spaces", "methods", "suite") for path in (root / folder).rglob("*.py"))
-    digest = hashlib.sha256(torch.__version__.encode())
-    for path in sources:
-        digest.update(path.read_bytes())
-    return digest.hexdigest()
+    """Digest of all code that a search may run, and torch's version."""
+    return f"{disk_cache.digest_of_sources('spaces', 'methods', 'suite')} {torch.__version__}"
 
 
 def kept(settings: Mapping[str, Any], work: Callable[[], Any]) -> Any:
@@ -30,11 +20,9 @@ def kept(settings: Mapping[str, Any], work: Callable[[], Any]) -> Any:
 
     If the cache cannot be read or written, the result is computed again.
     """
-    name = json.dumps([code(), settings], sort_keys=True)
-    path = user_cache_path("dartboard") / "solved" / f"{hashlib.sha256(name.encode()).hexdigest()[:16]}.json"
-    with suppress(OSError, ValueError):
-        return json.loads(path.read_bytes())
-    found = work()
-    with suppress(OSError):
-        write_whole(path, lambda file: file.write(json.dumps(found).encode()))
+    name = [code(), dict(settings)]
+    found = disk_cache.read(FOLDER, name)
+    if found is None:
+        found = work()
+        disk_cache.write(FOLDER, name, found)
     return found

@@ -11,15 +11,13 @@ from typing import Any
 
 import pytest
 import torch
-import torch.nn.functional as F
 
 from methods import Search, get_method
 from methods.search.settings import resolve
 from spaces import get_space
-from spaces.engine.cuda_graphs import Graphs
 from suite.data.sets import Augment, Loader
-
-Step = Callable[[], None]
+from suite.doctor.step import Step, StepSize
+from suite.doctor.step import make_step as doctors_step
 
 
 @pytest.fixture(scope="session")
@@ -27,34 +25,9 @@ def make_step() -> Callable[..., Step]:
     return step
 
 
-def step(
-    space: str,
-    engine: str,
-    batch: int,
-    channels: int,
-    cells: int,
-    size: int,
-    device: str = "cpu",
-    precision: str = "fp32",
-    graphs: bool = False,
-) -> Step:
-    """Weight gradients, then the first-order gradient of alpha, of the supernet at softmax weights."""
-    searched = get_space(space)
-    torch.manual_seed(0)
-    net = searched.supernet(channels, cells, classes=10, engine=engine).to(device)  # type: ignore[arg-type]
-    net.precision = precision  # type: ignore[assignment]
-    alpha = {kind: table.to(device).requires_grad_() for kind, table in searched.alpha(seed=0).items()}
-    images, labels = torch.randn(batch, 3, size, size).to(device), (torch.arange(batch) % 10).to(device)
-    parameters = list(net.parameters())
-    compute = Graphs(net, required=True) if graphs else net
-
-    def take() -> None:
-        fixed = {kind: a.detach().softmax(-1) for kind, a in alpha.items()}
-        torch.autograd.grad(F.cross_entropy(compute(images, fixed), labels), parameters, allow_unused=True)
-        weights = {kind: a.softmax(-1) for kind, a in alpha.items()}
-        torch.autograd.grad(F.cross_entropy(compute(images, weights), labels), list(alpha.values()))
-
-    return take
+def step(space: str, engine: Any, *, batch: int, channels: int, cells: int, size: int, **how: Any) -> Step:
+    """The doctor's step."""
+    return doctors_step(space, engine, StepSize(channels, cells, batch, size), **how)
 
 
 @pytest.fixture(scope="session")

@@ -1,61 +1,63 @@
-"""The fast engine beside the reference on a GPU. Run by `tox -e bench -- --device cuda`.
+"""Steps and searches on a GPU, each case capped by time and told as it ends. Run by `tox -e bench -- --device cuda`.
 
-In `extra_info` (in `--benchmark-json`): milliseconds a step (weights' gradient and alpha's), ratios, peaks in MB, and
-what an epoch of the papers' CIFAR-10 search takes.
+All of it fits five minutes. A line a case; the same numbers are in `extra_info` (`--benchmark-json FILE`).
 """
 
-import os
-from collections.abc import Callable, Iterator
-from functools import partial
-from statistics import median
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from contextlib import ExitStack
+from itertools import product
+from pathlib import Path
+from time import perf_counter
 from typing import Any
 
 import pytest
 import torch
 from pytest_benchmark.fixture import BenchmarkFixture
+from torch.autograd import DeviceType
+from torch.profiler import ProfilerActivity, profile
 
-from methods import Search
-from spaces.engine import fused_cell, torch_kernels
-from spaces.engine.triton_kernels import triton_kernels
-from suite.environment import engine_name, make_deterministic
+from spaces.cells.precision import Precision
+from spaces.engine import kernel_choice
+from spaces.engine.self_test.precision import in_precision
+from spaces.engine.ways import Way, using, ways
+from suite.doctor.timing import WARM_UP, median_milliseconds
+from suite.environment import device_name, make_deterministic, own_version
 
-SIZES = {"nats-tss": {"channels": 16, "cells": 5, "size": 32}, "darts": {"channels": 16, "cells": 8, "size": 32}}
+SIZES = {
+    "nats-tss": {"channels": 16, "cells": 5, "size": 32, "batch": 64},
+    "darts": {"channels": 16, "cells": 8, "size": 32, "batch": 64},
+}
 HALF = 25_000  # images of CIFAR-10 for the weights, and as many for alpha
-STEPS = 20  # of a timing, so that the host's turn is part of it and the clock's is not
+SECONDS, STEPS = 2.0, 50  # of one timing, whichever ends it first
+TRIALS = 4  # on one GPU at once
+PRECISIONS: tuple[Precision, ...] = ("fp32", "tf32")
+
+Say = Callable[[str], None]
 
 
-@pytest.fixture(scope="module", autouse=True)
-def gpu() -> None:
+@pytest.fixture
+def gpu() -> torch.device:
     if not torch.cuda.is_available():
         pytest.skip("there is no GPU here that torch can use: nothing was timed")
     make_deterministic(torch.get_num_threads())
+    return torch.device("cuda", torch.cuda.current_device())
 
 
-@pytest.fixture(params=[False, True], ids=["fp32", "tf32"])
-def tf32(request: pytest.FixtureRequest) -> Iterator[bool]:
-    """Whether convolutions and products may round fp32 to TF32, as they may not in a trial."""
-    libraries = (torch.backends.cudnn, torch.backends.cuda.matmul)
-    before = [library.allow_tf32 for library in libraries]
-    for library in libraries:
-        library.allow_tf32 = request.param
-    yield request.param
-    for library, allowed in zip(libraries, before, strict=True):
-        library.allow_tf32 = allowed
+@pytest.fixture
+def say(capsys: pytest.CaptureFixture[str]) -> Say:
+    """Prints a line now, whatever pytest captures."""
+
+    def print_now(line: str) -> None:
+        with capsys.disabled():
+            print(f"\n{line}", end="", flush=True)
+
+    return print_now
 
 
-def milliseconds(take: Callable[[], Any], steps: int = STEPS) -> float:
-    """Of one of many steps, by the GPU's own clock: from an idle GPU to an idle GPU."""
-    start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
-    torch.cuda.synchronize()
-    start.record()
-    for _ in range(steps):
-        take()
-    end.record()
-    torch.cuda.synchronize()
-    return start.elapsed_time(end) / steps
-
-
-def peak(take: Callable[[], Any]) -> float:
+def peak_megabytes(take: Callable[[], Any]) -> float:
     """MB that a step adds to what is allocated before it."""
     torch.cuda.synchronize()
     torch.cuda.reset_peak_memory_stats()
@@ -65,87 +67,149 @@ def peak(take: Callable[[], Any]) -> float:
     return (torch.cuda.max_memory_allocated() - before) / 2**20
 
 
-def told() -> dict[str, str]:
-    return {
-        "gpu": torch.cuda.get_device_name(),
-        "torch": torch.__version__,
-        "convolutions": "TF32" if torch.backends.cudnn.allow_tf32 else "fp32",
-        "kernels": engine_name("fast", "fp32", "cuda"),
-    }
+def kernels_of(take: Callable[[], Any]) -> dict[str, tuple[int, float]]:
+    """The kernels that a step runs on the GPU: by name, how many and how many milliseconds, the slowest first."""
+    with profile(activities=[ProfilerActivity.CPU, ProfilerActivity.CUDA]) as found:
+        take()
+        torch.cuda.synchronize()
+    # The host's operations have rows of their own, with the time of their kernels once more.
+    rows = [row for row in found.key_averages() if row.device_type == DeviceType.CUDA]
+    rows.sort(key=lambda row: -row.self_device_time_total)
+    return {row.key: (row.count, row.self_device_time_total / 1000) for row in rows}
 
 
-def with_kernels(family: Any, take: Callable[[], None]) -> Callable[[], None]:
-    """The step by one family of kernels."""
-
-    def taken() -> None:
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(fused_cell, "kernels_for", lambda x: family)
-            take()
-
-    return taken
-
-
-@pytest.mark.parametrize("batch", [16, 64])
-@pytest.mark.parametrize("space", sorted(SIZES))
-def test_a_step(benchmark: BenchmarkFixture, make_step: Any, rounds: int, tf32: bool, space: str, batch: int) -> None:
-    """The reference, in fp32 and bf16, the fast engine in plain torch, and with Triton kernels if they are trusted.
-
-    Kernel by kernel, and from CUDA graphs.
-    """
-    benchmark.group = f"step {space} batch {batch} {'tf32' if tf32 else 'fp32'}"
-    sizes = {"space": space, "batch": batch, "device": "cuda", **SIZES[space]}
-    takes: dict[str, Callable[[], None]] = {}
-    for graphs in (False, True):
-        made = partial(make_step, graphs=graphs, **sizes)
-        each = {
-            "reference": made(engine="reference"),
-            "reference, bf16": made(engine="reference", precision="bf16"),
-            "fast, plain torch": with_kernels(torch_kernels, made(engine="fast")),
-        }
-        if not isinstance(triton_kernels.library(), str):
-            each["fast, Triton"] = with_kernels(triton_kernels, made(engine="fast"))
-        takes |= {f"{name}, graphs" if graphs else name: take for name, take in each.items()}
-    found: dict[str, list[float]] = {name: [] for name in takes}
-
-    def round_of_all() -> None:
-        for name, take in takes.items():
-            found[name].append(milliseconds(take))
-
-    benchmark.pedantic(round_of_all, rounds=rounds, warmup_rounds=1)  # which compiles, and fills the allocator
-    times = {name: median(each[-rounds:]) for name, each in found.items()}
-    benchmark.extra_info.update(
-        told()
-        | {f"ms, {name}": value for name, value in times.items()}
-        | {f"reference : {name}": times["reference"] / value for name, value in times.items() if name != "reference"}
-        # That of a graph is there before its steps.
-        | {f"peak MB, {name}": peak(take) for name, take in takes.items() if not name.endswith("graphs")}
-    )
+def cases() -> list[Any]:
+    """Space, precision, way, and whether passes are replayed from graphs."""
+    found = [
+        (space, precision, way, graphs)
+        for space, precision, graphs in product(SIZES, PRECISIONS, (False, True))
+        for way in ways("cuda", precision)
+    ]
+    return [pytest.param(*case, id=" ".join(map(str, case[:3])) + " graphs" * case[3]) for case in found]
 
 
-@pytest.mark.parametrize("graphs", [False, True], ids=["eager", "graphs"])
-@pytest.mark.parametrize("engine", ["reference", "fast"])
-@pytest.mark.parametrize("space", sorted(SIZES))
-def test_an_epoch_of_the_papers_search(
+def skip_unless_it_computes(way: Way, gpu: torch.device) -> None:
+    if reason := kernel_choice.obstacle(way, gpu, torch.float32, 16):
+        pytest.skip(reason)
+
+
+@pytest.mark.parametrize(("space", "precision", "way", "graphs"), cases())
+def test_a_step(
     benchmark: BenchmarkFixture,
-    rounds: int,
-    make_search: Callable[..., Search],
+    make_step: Any,
+    gpu: torch.device,
+    say: Say,
     space: str,
-    engine: str,
+    precision: Precision,
+    way: Way,
     graphs: bool,
 ) -> None:
-    """Whole steps of a first-order search, 25,000 images for the weights and 25,000 for alpha, batch 64, probes off.
+    """A weight gradient and an alpha gradient: median ms, kernels, MB, and the seconds of the first, which compiles."""
+    skip_unless_it_computes(way, gpu)
+    with ExitStack() as stack:
+        stack.enter_context(using(way))
+        stack.enter_context(in_precision(precision))
+        take = make_step(space=space, engine=way.engine, device="cuda", graphs=graphs, **SIZES[space])
+        start = perf_counter()
+        take()
+        torch.cuda.synchronize()
+        found: dict[str, Any] = {"first pass, s": round(perf_counter() - start, 1)}
+        benchmark.pedantic(
+            lambda: found.update({"ms": round(median_milliseconds(take, gpu, SECONDS, STEPS, WARM_UP), 2)}), rounds=1
+        )
+        found["kernels"] = sum(count for count, _ in kernels_of(take).values())
+        found["MB"] = round(peak_megabytes(take))
+    how = "graphs" if graphs else "eager"
+    say(f"{space}, {precision}, {way}, {how}: " + ", ".join(f"{value} {name}" for name, value in found.items()))
+    benchmark.extra_info.update({**found, "device": device_name("cuda"), "version": own_version()})
 
-    Epochs a second are told from the seconds of a step; what ends an epoch (accuracies) is not in them.
+
+@pytest.mark.parametrize("space", SIZES)
+def test_where_a_steps_time_goes(
+    benchmark: BenchmarkFixture, make_step: Any, gpu: torch.device, say: Say, space: str
+) -> None:
+    """By kernel, of the way that is chosen here: the 25 that take longest."""
+    take = make_step(space=space, engine="fast", device="cuda", **SIZES[space])
+    take()
+    found: dict[str, tuple[int, float]] = {}
+    benchmark.pedantic(lambda: found.update(kernels_of(take)), rounds=1)
+    for name, (count, ms) in list(found.items())[:25]:
+        say(f"{space}: {ms:8.3f} ms {count:6} x {name[:80]}")
+    benchmark.extra_info.update({name: list(value) for name, value in found.items()})
+
+
+@pytest.mark.parametrize("space", SIZES)
+def test_an_epoch_of_the_papers_search(
+    benchmark: BenchmarkFixture, make_search: Any, gpu: torch.device, say: Say, space: str
+) -> None:
+    """Whole steps from graphs of a first-order search, 25,000 images for each split, batch 64, probes off.
+
+    The seconds of an epoch are told from those of a step; what ends an epoch (accuracies) is not in them.
     """
-    benchmark.group = f"epoch {space}"
-    how = {"batch": 64, "epochs": 50, "device": "cuda", "engine": engine, "graphs": graphs}
-    search = make_search(space, HALF, **SIZES[space], **how)
-    for _ in range(4):  # as ever, and captured
-        search.advance()
+    search = make_search(space, HALF, epochs=50, device="cuda", graphs=True, **SIZES[space])
     found: list[float] = []
-    benchmark.pedantic(lambda: found.append(milliseconds(search.advance)), rounds=rounds, warmup_rounds=1)
-    step = median(found[-rounds:])
-    benchmark.extra_info.update(
-        told() | {"ms, step": step, "epochs a second": 1000 / (step * (HALF // 64)), "steps an epoch": HALF // 64}
+    benchmark.pedantic(
+        lambda: found.append(median_milliseconds(search.advance, gpu, 2 * SECONDS, 10 * STEPS, 2 * WARM_UP)), rounds=1
     )
-    assert os.environ["CUBLAS_WORKSPACE_CONFIG"]
+    seconds = found[0] * (HALF // SIZES[space]["batch"]) / 1000
+    say(f"{space}, a search from graphs: {found[0]:.2f} ms a step, {seconds:.1f} s an epoch")
+    benchmark.extra_info.update({"ms": found[0], "s an epoch": seconds})
+
+
+TRIAL = """
+import importlib.util, json, sys
+from time import perf_counter
+
+import torch
+from suite.environment import make_deterministic
+
+make_deterministic(1)
+spec = importlib.util.spec_from_file_location("steps", sys.argv[1])
+steps = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(steps)
+how = json.loads(sys.argv[2])
+seconds, space = how.pop("seconds"), how.pop("space")
+search = steps.search(space, 5_000, epochs=50, **how)
+wait = torch.cuda.synchronize if how["device"] == "cuda" else lambda: None
+for _ in range(6):
+    search.advance()
+wait()
+print("ready", flush=True)
+input()
+start, taken = perf_counter(), 0
+while perf_counter() - start < seconds:
+    search.advance()
+    wait()
+    taken += 1
+print(taken / (perf_counter() - start))
+"""
+
+
+def steps_a_second(trials: int, **how: Any) -> float:
+    """The steps that so many processes take together, once all of them are warm."""
+    command = [sys.executable, "-c", TRIAL, str(Path(__file__).with_name("conftest.py")), json.dumps(how)]
+    started = [
+        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for _ in range(trials)
+    ]
+    for process in started:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+    for process in started:
+        assert process.stdin is not None
+        process.stdin.write("\n")
+        process.stdin.flush()
+    return sum(float(process.communicate()[0]) for process in started)
+
+
+def test_trials_at_once(benchmark: BenchmarkFixture, gpu: torch.device, say: Say) -> None:
+    """Processes on one GPU, from graphs, against one after the other."""
+    how = {"space": "nats-tss", "seconds": 2 * SECONDS, "device": "cuda", "graphs": True, **SIZES["nats-tss"]}
+    found: dict[str, float] = {}
+
+    def measure() -> None:
+        found.update({"in turn": steps_a_second(1, **how), "at once": steps_a_second(TRIALS, **how)})
+
+    benchmark.pedantic(measure, rounds=1)
+    ratio = found["at once"] / found["in turn"]
+    say(f"{TRIALS} trials: {found['at once']:.1f} steps a second at once, {found['in turn']:.1f} in turn: {ratio:.2f}")
+    benchmark.extra_info.update({**found, "ratio": ratio})

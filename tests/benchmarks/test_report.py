@@ -12,7 +12,7 @@ from pytest_benchmark.fixture import BenchmarkFixture
 
 from spaces import get_space
 from spaces.common.streams import generator
-from suite.commands.report import build_report
+from suite.commands.results.report import build_report
 from suite.compute import Compute
 from suite.plan import plan
 from suite.store import HISTORY, write_record

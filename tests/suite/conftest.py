@@ -12,11 +12,11 @@ import pytest
 import typer
 from typer.testing import CliRunner, Result
 
+from spaces.common import disk_cache
 from spaces.common.errors import InputError
 from suite import analytic, commands
 from suite.data.sets import load
 from suite.executors.local import Event, Failure, run_all
-from suite.exhibits import disk_cache
 from suite.plan import Plan
 from suite.store import HISTORY, read_records
 from suite.study import expand, read

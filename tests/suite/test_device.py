@@ -5,7 +5,7 @@ fail there; whatever makes the host wait for the device is counted. Values are t
 """
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -21,7 +21,11 @@ from methods.search.settings import resolve
 from spaces import get_space
 from spaces.cells.mixed_cell import MixedCell
 from spaces.common import streams
-from spaces.engine import fused_cell, torch_kernels
+from spaces.engine import fast_engine, kernel_choice, torch_kernels, trust
+from spaces.engine.self_test import whole_nets
+from spaces.engine.self_test.checks import checks
+from spaces.engine.self_test.examples import examples_of
+from spaces.engine.ways import PLAIN, REFERENCE, Way
 from suite.data.sets import Augment, Loader
 
 CUDA = torch.device("cuda", 0)
@@ -138,9 +142,12 @@ def pretended(monkeypatch: pytest.MonkeyPatch) -> Callable[[], Any]:
 
 
 @pytest.fixture(autouse=True)
-def portable_kernels(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Plain torch on both devices, so that both compute the same."""
-    monkeypatch.setattr(fused_cell, "kernels_for", lambda x: torch_kernels)
+def portable_kernels(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Plain torch on both devices, so that both compute the same; and no self-test, which waits for a device."""
+    monkeypatch.setattr(fast_engine, "way_for", lambda *where: Way("fast", torch_kernels))
+    monkeypatch.setattr(trust, "TRUSTED", frozenset({"cpu", "cuda"}))
+    yield
+    kernel_choice.forget()
 
 
 OTHERS = [pytest.param(space, marks=pytest.mark.slow) for space in ("darts", "s1", "s2", "s3", "s4")]
@@ -176,6 +183,20 @@ def test_a_pass_mixes_no_devices_and_waits_for_none(pretended: Callable[[], Any]
     # On a CPU a norm sums in another layout (`BatchNorm`), so in the last digits the two may differ.
     for there, here in zip(found, expected, strict=True):
         torch.testing.assert_close(there.host, here, rtol=1e-9, atol=1e-11)  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("way", [Way("fast", PLAIN), REFERENCE], ids=str)
+@pytest.mark.parametrize("space", ["nats-tss", pytest.param("s4", marks=pytest.mark.slow)])
+def test_the_self_test_mixes_no_devices(
+    pretended: Callable[[], Any], monkeypatch: pytest.MonkeyPatch, space: str, way: Way
+) -> None:
+    """And finds what the CPU computes right; the truth is computed before there is a GPU."""
+    for example in examples_of(space):
+        for training in (True, False):
+            example.exact(training)
+    monkeypatch.setattr(whole_nets, "examples", lambda: examples_of(space))
+    with pretended():
+        assert not [finding.words for finding in checks(way, CUDA, "fp32") if not finding.right]
 
 
 def search(method: str, space: str, device: str, engine: str = "fast", graphs: bool | None = False) -> Search:

@@ -14,12 +14,13 @@ from torch import Tensor, nn
 from spaces import IMAGE_SPACES
 from spaces.cells.mixed_cell import MixedCell
 from spaces.cells.operations import BatchNorm
-from spaces.engine import fused_cell, torch_kernels
+from spaces.engine import fast_engine, torch_kernels
 from spaces.engine.cpp_kernels import cpp_kernels
 from spaces.engine.kernels import Kernels
 from spaces.engine.op_groups import groups
 from spaces.engine.op_groups.separable import Separable
 from spaces.engine.triton_kernels import triton_kernels
+from spaces.engine.ways import Way
 
 
 @pytest.mark.parametrize(
@@ -276,7 +277,7 @@ def test_what_is_not_a_number_does_not_vanish(pair: Any, kernels: str, operation
 def test_how_many_convolutions_go_back_at_once_changes_no_bit(
     pair: Any, monkeypatch: pytest.MonkeyPatch, at_once: int
 ) -> None:
-    monkeypatch.setattr(fused_cell, "kernels_for", lambda x: torch_kernels)
+    monkeypatch.setattr(fast_engine, "way_for", lambda *where: Way("fast", torch_kernels))
     both = pair("s2", affine=True)
     expected = both.gradients(both.fast)
     monkeypatch.setattr(torch_kernels, "AT_ONCE", at_once)

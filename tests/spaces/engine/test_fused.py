@@ -15,9 +15,11 @@ from torch import Tensor
 from torch.testing import assert_close
 
 from spaces.common.streams import generator
-from spaces.engine import fused_cell, self_test, torch_kernels
+from spaces.engine import fast_engine, kernel_choice, self_test, torch_kernels, trust
 from spaces.engine.kernels import BackwardCoefficients, Moments, PoolGradient
+from spaces.engine.self_test.precision import in_precision
 from spaces.engine.triton_kernels import triton_kernels, triton_launch
+from spaces.engine.ways import Way
 from suite.environment import engine_name
 
 HERE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -120,7 +122,7 @@ def test_pools_choose_as_torch_does(stride: int) -> None:
 def test_supernets(pair: Any, agree: Any, monkeypatch: pytest.MonkeyPatch, space: str, options: dict[str, Any]) -> None:
     if HERE.type == "cuda":
         pytest.skip("supernets in double on a GPU: the two engines' convolutions add up in other orders")
-    monkeypatch.setattr(fused_cell, "kernels_for", lambda x: triton_kernels)
+    monkeypatch.setattr(fast_engine, "way_for", lambda *where: Way("fast", triton_kernels))
     both = pair(space, **options)
     agree(*(both.gradients(net) for net in both.nets))
     agree(*(dict(net.named_buffers()) for net in both.nets))
@@ -145,8 +147,9 @@ def test_a_wrong_kernel_is_found() -> None:
 
 @pytest.fixture
 def reason(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    """Why a process has no Triton kernels, with things as they are set."""
+    """Why a process has no Triton kernels, with things as they are set; whatever computes is right."""
     monkeypatch.delenv("DARTBOARD_KERNELS", raising=False)
+    monkeypatch.setattr(trust, "TRUSTED", frozenset({"cuda"}))
 
     def ask() -> str:
         triton_kernels.library.cache_clear()
@@ -171,14 +174,6 @@ def test_what_stands_in_the_way_is_named(reason: Any, monkeypatch: pytest.Monkey
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda: (7, 5))
     assert reason() == "no Triton kernels for compute capability 7.5"
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda: (9, 0))
-    monkeypatch.setattr(self_test, "disagreement", lambda kernels, device: "pool")
-    assert reason() == "Triton's pool on this GPU is not what float64 gives on the CPU"
-
-    def fails(kernels: Any, device: torch.device) -> str:
-        raise RuntimeError("Failed to find C compiler.\nmore lines")
-
-    monkeypatch.setattr(self_test, "disagreement", fails)
-    assert reason() == "Triton failed: RuntimeError: Failed to find C compiler."
     monkeypatch.setattr(triton_kernels, "compiled", lambda: "no Triton: No module named 'triton'")
     assert reason() == "no Triton: No module named 'triton'"
 
@@ -193,22 +188,31 @@ def test_without_triton(monkeypatch: pytest.MonkeyPatch) -> None:
         triton_launch.compiled.cache_clear()
 
 
-def test_a_gpu_that_proves_them_uses_them(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked = []
-    monkeypatch.delenv("DARTBOARD_KERNELS", raising=False)
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    monkeypatch.setattr(torch.version, "cuda", "12.8")
-    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda: (8, 0))
-    monkeypatch.setattr(self_test, "disagreement", lambda kernels, device: asked.append((kernels, device)) or "")
-    triton_kernels.library.cache_clear()
-    try:
-        x = SimpleNamespace(device=torch.device("cuda", 0), dtype=torch.float32, shape=(1, 1, 1, 16))
-        assert fused_cell.kernels_for(x) is triton_kernels  # type: ignore[arg-type]
-        assert fused_cell.kernels_for(SimpleNamespace(**{**vars(x), "dtype": torch.bfloat16})) is torch_kernels  # type: ignore[arg-type]
-        assert asked == [(triton_kernels, torch.device("cuda"))]
-        assert engine_name("fast", "fp32", "cuda") == "fast, fp32, with Triton kernels"
-    finally:
-        triton_kernels.library.cache_clear()
+def test_a_gpu_that_has_passed_uses_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Plain torch where they do not take the images, and if float32 by TF32 is too inexact, plain products."""
+    cuda, why = torch.device("cuda", 0), {"tf32x3": ""}
+    monkeypatch.setattr(triton_kernels, "obstacle", lambda device, dtype, channels: "" if dtype.itemsize > 2 else "no")
+    monkeypatch.setattr(kernel_choice, "why_not", lambda way, device, precision: why.get(way.products, ""))
+    with in_precision("fp32"):
+        try:
+            x = SimpleNamespace(device=cuda, dtype=torch.float32, shape=(1, 1, 1, 16))
+            assert kernel_choice.kernels_for(x) is triton_kernels  # type: ignore[arg-type]
+            assert triton_launch.fp32_products() == "tf32x3"
+            other = SimpleNamespace(**{**vars(x), "dtype": torch.bfloat16})
+            assert kernel_choice.kernels_for(other) is torch_kernels  # type: ignore[arg-type]
+            told = engine_name("fast", "fp32", "cuda", graphs=True)
+            words = "fast, fp32, with Triton kernels, fp32 by three TF32 products"
+            assert told == f"{words}, CUDA graphs where passes allow"
+            kernel_choice.forget()
+            why["tf32x3"] = "too inexact"
+            assert kernel_choice.kernels_for(x) is triton_kernels  # type: ignore[arg-type]
+            assert triton_launch.fp32_products() == "ieee"
+            told = engine_name("fast", "fp32", "cuda")
+            reason = "fast, Triton, fp32 by three TF32 products: too inexact"
+            assert told == f"fast, fp32, with Triton kernels, plain fp32 products: {reason}"
+        finally:
+            kernel_choice.forget()
+            triton_launch.set_fp32_products("tf32x3")
 
 
 @pytest.mark.slow  # some half a minute of compiling

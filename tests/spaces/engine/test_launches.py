@@ -18,8 +18,9 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from spaces import get_space
 from spaces.cells.operations import BatchNorm
-from spaces.engine import fused_cell, torch_kernels
+from spaces.engine import fast_engine, torch_kernels
 from spaces.engine.triton_kernels import triton_kernels, triton_launch
+from spaces.engine.ways import Way
 
 SILENT = {"empty", "empty_like", "empty_strided", "new_empty", "new_empty_strided", "_unsafe_view", "detach"}
 
@@ -71,7 +72,7 @@ def issued(monkeypatch: pytest.MonkeyPatch, space: str, cells: int, family: Modu
         torch.autograd.grad(F.cross_entropy(net(images, weights), labels), list(alpha.values()))
 
     with monkeypatch.context() as patch:
-        patch.setattr(fused_cell, "kernels_for", lambda x: family)
+        patch.setattr(fast_engine, "way_for", lambda *where: Way("fast", family))
         patch.setattr(triton_launch, "compiled", lambda: Launches(found))
         patch.setattr(BatchNorm, "forward", nn.BatchNorm2d.forward)  # which on a CPU changes the layout, too
         take()  # a plan is moved to its device once

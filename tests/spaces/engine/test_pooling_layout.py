@@ -9,9 +9,7 @@ from typing import Any
 
 import pytest
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
-from torch._prims_common import suggest_memory_format
 from torch.testing import assert_close
 from torch.utils._python_dispatch import TorchDispatchMode
 
@@ -19,35 +17,12 @@ from spaces.cells import operations
 from spaces.cells.mixed_cell import MixedCell
 from spaces.cells.operations import build, frozen_statistics
 from spaces.common.streams import NoiseStream, generator
-from spaces.engine import fused_cell, kernels, self_test, torch_kernels, torch_reductions
+from spaces.engine import fast_engine, kernels, self_test, torch_kernels, torch_reductions
+from spaces.engine.ways import Way
 
 aten = torch.ops.aten
 CPU = torch.device("cpu")
 SHAPES = [(2, 9, 7, 4), (3, 8, 8, 1), (2, 1, 1, 4), (2, 3, 1, 4), (1, 1, 5, 1)]
-
-
-class Torch211(TorchDispatchMode):
-    """Where channels are innermost, average pooling's gradient takes an image's pixel for one of the padded image.
-
-    torch finds the windows of a pixel by its place in the padded image; that kernel forgot to add the padding.
-    """
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.wrong = 0  # gradients that it gave
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        backward = func is aten.avg_pool2d_backward.default
-        if not backward or suggest_memory_format(args[1]) != torch.channels_last or not any(args[4]):
-            return func(*args, **(kwargs or {}))
-        self.wrong += 1
-        grad_output, x, kernel, stride, (down, across), _, include, divisor = args
-        ones = torch.ones(x.shape, dtype=x.dtype)
-        inside = aten.avg_pool2d(ones, kernel, stride, [down, across], False, True, 1)
-        share = grad_output / (divisor or (kernel[0] * kernel[1] if include else inside))
-        padded = F.pad(ones, (across, across, down, down))
-        found = aten.avg_pool2d_backward(share, padded, kernel, stride, [0, 0], False, True, 1)
-        return found[..., : x.shape[2], : x.shape[3]].contiguous(memory_format=torch.channels_last)
 
 
 @pytest.fixture
@@ -73,19 +48,19 @@ def plain(stride: int, *, largest: bool) -> nn.Module:
     return nn.AvgPool2d(3, stride, padding=1, count_include_pad=False)
 
 
-def test_the_stand_in_is_wrong_with_channels_innermost_and_padding_alone() -> None:
+def test_the_stand_in_is_wrong_with_channels_innermost_and_padding_alone(torch211: Any) -> None:
     """By hand: of windows of 2 x 2 with slopes of 1, every pixel lies in four, at 1/4 each; padded by 1, on 3 x 3."""
     x = numbers(1, 2, 3, 3, purpose="x")
     pool, grad_output = nn.AvgPool2d(2, 1, padding=1), torch.ones(1, 2, 4, 4, dtype=torch.float64)
     inner = x.contiguous(memory_format=torch.channels_last)
     assert_close(gradient(pool, inner, grad_output), torch.ones_like(x))
-    with Torch211() as torch211:
+    with torch211() as faulty:
         assert_close(gradient(pool, x, grad_output), torch.ones_like(x))
         expected = torch.tensor([[0.25, 0.5, 0.5], [0.5, 1.0, 1.0], [0.5, 1.0, 1.0]], dtype=torch.float64)
         found = gradient(pool, inner, grad_output)
         unpadded = nn.AvgPool2d(2, 1)
         of_unpadded = [gradient(unpadded, image, grad_output[..., :2, :2]) for image in (x, inner)]
-    assert torch211.wrong == 1
+    assert faulty.wrong == 1
     # A corner of the padded image lies in one window, a pixel at its edge in two.
     assert_close(found, expected.expand_as(x))
     assert_close(*of_unpadded)
@@ -95,7 +70,9 @@ def test_the_stand_in_is_wrong_with_channels_innermost_and_padding_alone() -> No
 @pytest.mark.parametrize("stride", [1, 2])
 @pytest.mark.parametrize("largest", [False, True], ids=["mean", "max"])
 @pytest.mark.parametrize("sliced", [False, True], ids=["whole", "sliced"])
-def test_the_engines_pooling_is_right(shape: tuple[int, ...], stride: int, largest: bool, sliced: bool) -> None:
+def test_the_engines_pooling_is_right(
+    torch211: Any, shape: tuple[int, ...], stride: int, largest: bool, sliced: bool
+) -> None:
     """The very bits, too, that torch has in the usual layout. Images of one channel or pixel are in both layouts."""
     *outer, channels = shape
     x = numbers(*outer, 2 * channels, purpose="x")[..., channels:] if sliced else numbers(*shape, purpose="x")
@@ -107,10 +84,10 @@ def test_the_engines_pooling_is_right(shape: tuple[int, ...], stride: int, large
     )
     expected = before + kernels.channels_last(gradient(plain(stride, largest=largest), usual, back))
     gx = before.clone()
-    with Torch211() as torch211:
+    with torch211() as faulty:
         pool = kernels.PoolGradient([grad_output], [by], x, value, saved, largest, gx)
         torch_kernels.pools_backward([pool], stride)
-    assert torch211.wrong == 0
+    assert faulty.wrong == 0
     assert torch.equal(gx, expected)
 
 
@@ -118,13 +95,15 @@ def test_the_engines_pooling_is_right(shape: tuple[int, ...], stride: int, large
 @pytest.mark.parametrize("channels", [1, 4])
 @pytest.mark.parametrize("stride", [1, 2])
 @pytest.mark.parametrize("operation", ["avg_pool_3x3", "max_pool_3x3"])
-def test_an_operations_pooling_is_right_in_every_layout(operation: str, stride: int, channels: int) -> None:
+def test_an_operations_pooling_is_right_in_every_layout(
+    torch211: Any, operation: str, stride: int, channels: int
+) -> None:
     x = kernels.channels_first(numbers(2, 9, 7, channels, purpose="x"))
     pool = build(operation, channels, stride, nn.Identity, NoiseStream())
     grad_output = numbers(*pool(x).shape, purpose="slope")
     usual = x.clone(memory_format=torch.contiguous_format)
     expected = gradient(plain(stride, largest=operation.startswith("max")), usual, grad_output)
-    with Torch211():
+    with torch211():
         assert_close(gradient(pool, x, grad_output), expected, rtol=0, atol=1e-15)
         if operation.startswith("avg"):  # which is the stand-in's doing
             assert not torch.allclose(gradient(plain(stride, largest=False), x, grad_output), expected)
@@ -136,12 +115,14 @@ def test_on_a_cpu_an_operations_pooling_is_torchs_own() -> None:
 
 
 @pytest.mark.parametrize("space", ["nats-tss", "s1", pytest.param("darts", marks=pytest.mark.slow)])
-def test_gradients_of_a_supernet_are_right(pair: Any, agree: Any, monkeypatch: pytest.MonkeyPatch, space: str) -> None:
+def test_gradients_of_a_supernet_are_right(
+    torch211: Any, pair: Any, agree: Any, monkeypatch: pytest.MonkeyPatch, space: str
+) -> None:
     """In plain torch, which is what a GPU without Triton has; the truth is the reference's, outside the stand-in."""
-    monkeypatch.setattr(fused_cell, "kernels_for", lambda x: torch_kernels)
+    monkeypatch.setattr(fast_engine, "way_for", lambda *where: Way("fast", torch_kernels))
     both = pair(space, affine=True)
     expected = both.gradients(both.reference)
-    with Torch211():
+    with torch211():
         agree(both.gradients(both.fast), expected)
 
 
@@ -172,10 +153,10 @@ class Pooled(nn.Module):
 @pytest.mark.parametrize("space", ["nats-tss", pytest.param("darts", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("unknown", [False, True], ids=["known", "unknown"])
 def test_gradients_that_are_differentiated_once_more_are_right(
-    pair: Any, agree: Any, monkeypatch: pytest.MonkeyPatch, space: str, unknown: bool
+    torch211: Any, pair: Any, agree: Any, monkeypatch: pytest.MonkeyPatch, space: str, unknown: bool
 ) -> None:
     """The reference serves these, from states of the fast engine, which have channels innermost."""
-    monkeypatch.setattr(fused_cell, "kernels_for", lambda x: torch_kernels)
+    monkeypatch.setattr(fast_engine, "way_for", lambda *where: Way("fast", torch_kernels))
     both = pair(space, cells=2 if space == "nats-tss" else 3)
     if unknown:
         for net in both.nets:
@@ -183,7 +164,7 @@ def test_gradients_that_are_differentiated_once_more_are_right(
                 searched.edges[-1]["avg_pool_3x3"] = Pooled()
     expected = made_with_a_graph(both, both.reference)
     once = both.gradients(both.reference)
-    with Torch211():
+    with torch211():
         agree(made_with_a_graph(both, both.fast), expected)
         agree(both.gradients(both.fast), once)
 
@@ -196,11 +177,11 @@ def innermost(pools: Sequence[kernels.PoolGradient], stride: int) -> None:
         gx.add_(kernels.channels_last(gradient(pool, kernels.channels_first(x), kernels.channels_first(total))))
 
 
-def test_the_proof_knows_a_wrong_pooling_from_a_right_one() -> None:
+def test_the_proof_knows_a_wrong_pooling_from_a_right_one(torch211: Any) -> None:
     """On a device whose torch is wrong, kernels that are right are trusted, and what torch computes is not."""
     wrong = SimpleNamespace(**{**vars(torch_kernels), "pools_backward": innermost})
     assert self_test.disagreement(wrong, CPU) == ""  # type: ignore[arg-type]
-    with Torch211():
+    with torch211():
         assert self_test.disagreement(torch_kernels, CPU) == ""
         assert self_test.disagreement(wrong, CPU) == "pools"  # type: ignore[arg-type]
 

@@ -6,7 +6,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from suite.commands import audit
+from suite.commands.results import audit
 
 
 @pytest.fixture(scope="module")

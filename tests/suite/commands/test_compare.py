@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 
 from reports.sentences.numbers import signed
-from suite.commands import compare
+from suite.commands.results import compare
 
 HEADER = "method,space,dataset,seed,value\n"
 SIX = HEADER + "".join(

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from suite.commands.compared_values import read_csv
+from suite.commands.results.compared_values import read_csv
 
 HEADER = "method,space,dataset,seed,value\n"
 SIX = HEADER + "".join(

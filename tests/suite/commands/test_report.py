@@ -6,7 +6,7 @@ import math
 import pandas as pd
 import pytest
 
-from suite.commands import report
+from suite.commands.results import report
 
 
 @pytest.fixture

@@ -19,10 +19,11 @@ from spaces import get_space
 from spaces.cells.operations import frozen_statistics
 from spaces.cells.supernet import Supernet
 from spaces.common.streams import generator
-from spaces.engine import fused_cell, torch_kernels
+from spaces.engine import fast_engine, torch_kernels
 from spaces.engine.cuda_graphs import Graphs, eager
 from spaces.engine.cuda_graphs.dispatch import WARM_UP
 from spaces.engine.cuda_graphs.graph import Graph
+from spaces.engine.ways import Way
 
 Passes = Callable[[Supernet, Callable[..., Tensor]], list[Tensor]]
 """Computes some tensors of a supernet, by the function given for its passes."""
@@ -193,4 +194,4 @@ def tape() -> type[Tape]:
 @pytest.fixture(autouse=True)
 def torch_kernels_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     """A tape records torch's operations, not the C++ kernels' work."""
-    monkeypatch.setattr(fused_cell, "kernels_for", lambda x: torch_kernels)
+    monkeypatch.setattr(fast_engine, "way_for", lambda *where: Way("fast", torch_kernels))

@@ -4,7 +4,7 @@ from collections.abc import Hashable
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from suite.commands.compared_values import ProtocolValues
+from suite.commands.results.compared_values import ProtocolValues
 from suite.terminal.console import console
 from suite.terminal.tables import plain, print_table, rows
 

@@ -8,8 +8,8 @@ import typer
 
 from reports.statistics.values.direction import HIGHER, LOWER, SIGNS
 from spaces.common.errors import InputError, unknown
-from suite.commands.compared_values import read_values
-from suite.commands.comparisons import CrossBlockRanking, compare_spaces, print_statements
+from suite.commands.results.compared_values import read_values
+from suite.commands.results.comparisons import CrossBlockRanking, compare_spaces, print_statements
 from suite.terminal.console import Json, emit, plain_errors
 
 

@@ -1,0 +1,48 @@
+"""A family of kernels on a device against plain torch in float64 on the CPU, case by case."""
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from spaces.cells.precision import Precision
+from spaces.engine import torch_kernels
+from spaces.engine.kernels import Kernels
+from spaces.engine.self_test.findings import Finding, finding
+from spaces.engine.self_test.inputs import Case
+from spaces.engine.self_test.kernel_cases import cases
+from spaces.engine.self_test.precision import in_precision
+from spaces.engine.self_test.tolerances import PIECE, error
+
+
+def kernel_findings(kernels: Kernels, device: torch.device, precision: Precision) -> Iterator[Finding]:
+    """A finding for each case."""
+    exact = cases(torch.device("cpu"), torch.float64, rounded=torch.float32)
+    for (name, case), (_, same) in zip(cases(device, torch.float32), exact, strict=True):
+
+        def of_case(case: Case = case, same: Case = same) -> float:
+            with in_precision(precision):
+                found = case(kernels)
+            return error(found, same(torch_kernels), precision)
+
+        yield finding(f"kernel {name}", PIECE[precision], of_case)
+
+
+def disagreement(kernels: Kernels, device: torch.device) -> str:
+    """The name of the first case whose results on `device` are wrong in float32; "" if all are right."""
+    found = (each.what for each in kernel_findings(kernels, device, "fp32") if not each.right)
+    return next(found, "").removeprefix("kernel ")
+
+
+def compared(
+    kernels: Kernels, device: torch.device, dtype: torch.dtype
+) -> Iterator[tuple[str, list[Tensor], list[Tensor]]]:
+    """For every case: the function's name, the results of `kernels` on `device`, and those of float64 on the CPU.
+
+    Both get the same numbers, rounded to `dtype`. TF32 is off meanwhile.
+    """
+    exact = cases(torch.device("cpu"), torch.float64, rounded=dtype)
+    for (name, case), (_, same) in zip(cases(device, dtype), exact, strict=True):
+        with in_precision("fp32"):
+            found = case(kernels)
+        yield name, found, same(torch_kernels)

@@ -1,0 +1,1 @@
+"""The commands about results, own and published: `report`, `compare`, `collapse`, `audit`."""
