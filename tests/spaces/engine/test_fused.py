@@ -200,9 +200,8 @@ def test_a_gpu_that_has_passed_uses_them(monkeypatch: pytest.MonkeyPatch) -> Non
             assert triton_launch.fp32_products() == "tf32x3"
             other = SimpleNamespace(**{**vars(x), "dtype": torch.bfloat16})
             assert kernel_choice.kernels_for(other) is torch_kernels  # type: ignore[arg-type]
-            told = engine_name("fast", "fp32", "cuda", graphs=True)
-            words = "fast, fp32, with Triton kernels, fp32 by three TF32 products"
-            assert told == f"{words}, CUDA graphs where passes allow"
+            told = engine_name("fast", "fp32", "cuda")
+            assert told == "fast, fp32, with Triton kernels, fp32 by three TF32 products"
             kernel_choice.forget()
             why["tf32x3"] = "too inexact"
             assert kernel_choice.kernels_for(x) is triton_kernels  # type: ignore[arg-type]

@@ -86,8 +86,8 @@ def issued(monkeypatch: pytest.MonkeyPatch, space: str, cells: int, family: Modu
 @pytest.mark.parametrize(
     ("space", "cells", "expected"),
     [
-        ("nats-tss", 1, {"reference": 1395, "plain torch": 2317, "Triton": 319, "of them Triton's": 137}),
-        ("darts", 3, {"reference": 8496, "plain torch": 17238, "Triton": 2204, "of them Triton's": 1490}),
+        ("nats-tss", 1, {"reference": 1437, "plain torch": 2329, "Triton": 319, "of them Triton's": 137}),
+        ("darts", 3, {"reference": 9039, "plain torch": 17553, "Triton": 588, "of them Triton's": 387}),
     ],
 )
 def test_kernels_of_a_step(monkeypatch: pytest.MonkeyPatch, space: str, cells: int, expected: dict[str, int]) -> None:
@@ -98,3 +98,13 @@ def test_kernels_of_a_step(monkeypatch: pytest.MonkeyPatch, space: str, cells: i
         print(words, *(f"{count:6} {name}" for name, count in found.most_common()), sep="\n")
     own = sum(count for name, count in by_name["Triton"].items() if name.startswith("Triton: "))
     assert {**{words: found.total() for words, found in by_name.items()}, "of them Triton's": own} == expected
+
+
+@pytest.mark.own_engine
+@pytest.mark.parametrize(("space", "cells", "most"), [("nats-tss", 5, 1200), ("darts", 8, 1500)])
+def test_a_step_at_the_papers_depth_launches_few_kernels(
+    monkeypatch: pytest.MonkeyPatch, space: str, cells: int, most: int
+) -> None:
+    """Even from a CUDA graph a GPU takes a microsecond or two for each."""
+    found = issued(monkeypatch, space, cells, triton_kernels)
+    assert found.total() <= most, found

@@ -114,7 +114,7 @@ def test_tf32_is_right_as_tf32_and_wrong_as_float32() -> None:
     with Tensorcores(1):
         assert not [finding.words for finding in checks(BY_TORCH, CPU, "tf32") if not finding.right]
         wrong = {finding.what for finding in kernel_findings(PLAIN, CPU, "fp32") if not finding.right}
-    assert wrong == {"kernel dense", "kernel separable"}
+    assert wrong == {"kernel dense", "kernel factorized", "kernel separable"}
 
 
 @pytest.mark.usefixtures("few")

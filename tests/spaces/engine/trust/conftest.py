@@ -50,11 +50,16 @@ def device(monkeypatch: pytest.MonkeyPatch, cache: Path) -> Iterator[Device]:
     triton_launch.set_fp32_products("tf32x3")
 
 
+def flat(values: Any) -> list[Any]:
+    """The elements of nested sequences."""
+    return [each for value in values for each in (flat(value) if isinstance(value, list | tuple) else [value])]
+
+
 def in_single(change: Callable[[Any], Any], function: Callable[..., Any]) -> Callable[..., Any]:
     """`function`, whose result is changed where it takes float32."""
 
     def changed(*args: Any, **more: Any) -> Any:
-        single = any(isinstance(arg, Tensor) and arg.dtype == torch.float32 for arg in args)
+        single = torch.float32 in [arg.dtype if isinstance(arg, Tensor) else arg for arg in flat(args)]
         found = function(*args, **more)
         return change(found) if single else found
 

@@ -3,7 +3,7 @@
 Whatever computes gives the CPU's numbers but for rounding.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -19,8 +19,8 @@ from typer.testing import CliRunner, Result
 from spaces import get_space
 from spaces.cells import operations
 from spaces.common.errors import InputError
-from spaces.engine import kernel_choice, torch_kernels, ways
-from spaces.engine.kernels import channels_first, channels_last
+from spaces.engine import kernel_choice, torch_kernels, torch_reductions, ways
+from spaces.engine.kernels import PoolGradient, channels_first, channels_last
 from spaces.engine.self_test.examples import examples_of
 from spaces.engine.triton_kernels import triton_launch
 from suite import commands
@@ -31,13 +31,17 @@ THREE, PLAIN_PRODUCTS = "fast, Triton, fp32 by three TF32 products", "fast, Trit
 TORCH = "fast, plain torch"
 
 
-def innermost(grad_output: Tensor, x: Tensor, pooled: Tensor, stride: int, gx: Tensor, *, largest: bool) -> None:
-    """`pool_backward` by torch's own gradient, channels innermost."""
-    pool = torch.nn.MaxPool2d(3, stride, 1) if largest else torch.nn.AvgPool2d(3, stride, 1, count_include_pad=False)
-    leaf = channels_first(x).detach().requires_grad_()
-    with torch.enable_grad():
-        (found,) = torch.autograd.grad(pool(leaf), leaf, channels_first(grad_output))
-    gx.add_(channels_last(found))
+def innermost(pools: Sequence[PoolGradient], stride: int) -> None:
+    """`pools_backward` by torch's own gradient, channels innermost."""
+    for gradients, coefficients, x, value, _, largest, gx in pools:
+        total = torch_reductions.summed_gradient(torch_kernels, gradients, coefficients, value)  # type: ignore[arg-type]
+        pool = (
+            torch.nn.MaxPool2d(3, stride, 1) if largest else torch.nn.AvgPool2d(3, stride, 1, count_include_pad=False)
+        )
+        leaf = channels_first(x).detach().requires_grad_()
+        with torch.enable_grad():
+            (found,) = torch.autograd.grad(pool(leaf), leaf, channels_first(total))
+        gx.add_(channels_last(found))
 
 
 def raises(*_: Any, **__: Any) -> Any:
@@ -66,7 +70,10 @@ class SingleIsWrong(TorchDispatchMode):
 
 
 def scaled(by: float, wrong: Any, name: str) -> dict[str, Any]:
-    return {name: wrong(lambda found: found * by, getattr(torch_kernels, name))}
+    def values(found: Any) -> Any:
+        return ([value * by for value in found[0]], *found[1:])
+
+    return {name: wrong(values, getattr(torch_kernels, name))}
 
 
 @pytest.fixture
@@ -81,18 +88,18 @@ def faulty(device: Any, wrong: Any, torch211: Any, monkeypatch: pytest.MonkeyPat
                     stack.enter_context(torch211(torch.float32))
                 case "torch 2.11, and kernels in plain torch that use it":
                     device()
-                    monkeypatch.setattr(torch_kernels, "pool_backward", innermost)
+                    monkeypatch.setattr(torch_kernels, "pools_backward", innermost)
                     stack.enter_context(torch211(torch.float32))
                 case "torch 2.11, and a reference that uses it":
                     device()
                     monkeypatch.setattr(operations, "POOLS_IN_ANY_LAYOUT", frozenset({"cpu"}))
                     stack.enter_context(torch211(torch.float32))
                 case "a wrong kernel":
-                    device(**scaled(1.001, wrong, "pool"))
+                    device(**scaled(1.001, wrong, "pools"))
                 case "a kernel that fails":
-                    device(rectify=raises)
+                    device(running_rows=raises)
                 case "not a number":
-                    device(**scaled(float("nan"), wrong, "rectify"))
+                    device(**scaled(float("nan"), wrong, "running_rows"))
                 case "three products too inexact":
                     device(dense=sloppy(torch_kernels.dense))
                 case "a wrong reference":
@@ -104,9 +111,9 @@ def faulty(device: Any, wrong: Any, torch211: Any, monkeypatch: pytest.MonkeyPat
 
 FALLS_BACK = {
     "torch 2.11": (THREE, ""),
-    "a wrong kernel": (TORCH, "kernel pool is 1.0e-03 off float64 on the CPU, 1.0e-05 is allowed"),
-    "a kernel that fails": (TORCH, "kernel rectify fails (RuntimeError: Failed to find C compiler.)"),
-    "not a number": (TORCH, "kernel rectify is nan off"),
+    "a wrong kernel": (TORCH, "kernel pools is 1.1e-03 off float64 on the CPU, 1.0e-05 is allowed"),
+    "a kernel that fails": (TORCH, "kernel running_rows fails (RuntimeError: Failed to find C compiler.)"),
+    "not a number": (TORCH, "kernel running_rows is nan off"),
     "three products too inexact": (PLAIN_PRODUCTS, "accuracy beside float32 on the CPU is "),
 }
 
@@ -144,7 +151,7 @@ def test_the_reference_computes_where_no_kernels_are_right(faulty: Any, monkeypa
     assert kernel_choice.way_for(CPU, torch.float32, 16) is ways.REFERENCE
     told = get_space("s1").supernet(16, 3, classes=3).computed_by()
     assert told.startswith("fast, fp32, by the reference's operations: ")
-    assert "kernel pool is " in told
+    assert "kernel pools is " in told
     assert_right(gradients("fast"), expected)
 
 
@@ -189,7 +196,7 @@ def test_a_search_on_a_device_that_is_wrong_falls_back(faulty: Any, search: Any,
     usual = document(search("usual", "--engine", "reference"))
     faulty("a wrong kernel")
     found = document(search("faulty"))
-    assert found["engine"].startswith(f"fast, fp32, in plain torch: {THREE}: kernel pool is 1.0e-03 off")
+    assert found["engine"].startswith(f"fast, fp32, in plain torch: {THREE}: kernel pools is 1.1e-03 off")
     assert found["genotype"] == usual["genotype"]
     assert found["score"] == pytest.approx(usual["score"])
     losses = [read_parquet(path)["train_loss"].tolist() for path in sorted(tmp_path.rglob("history.parquet"))]
