@@ -22,6 +22,13 @@ def prepared() -> float:
     return _prepared
 
 
+def leave_out(seconds: float) -> None:
+    """Do not count the last `seconds`, which turned out to be a preparation."""
+    global _prepared
+    if not _preparing:
+        _prepared += seconds
+
+
 @contextmanager
 def preparing() -> Iterator[None]:
     """In this block the clock stands still. A block within another adds nothing."""

@@ -5,6 +5,7 @@ Nothing that the device itself computes serves as the reference: its own torch m
 - `kernel_cases`, `convolution_cases`: the functions of a family of kernels; `module_cases`: the reference's modules.
 - `examples`, `whole_nets`: small supernets of every registered space, and networks derived from them; `margins`: how
   far their numbers keep from ties.
+- `compile_ahead`: compiles what the tests of a GPU need, all at once.
 - `tolerances`: what error is allowed, and why; `precision`: the precision of float32 products.
 - `checks`: all of it for one way of computing (`spaces.engine.ways`), finding by finding.
 """

@@ -6,6 +6,7 @@ from itertools import chain
 import torch
 
 from spaces.cells.precision import Precision
+from spaces.engine.self_test.compile_ahead import compile_ahead
 from spaces.engine.self_test.examples import operations
 from spaces.engine.self_test.findings import Finding, first_line
 from spaces.engine.self_test.kernel_checks import kernel_findings
@@ -17,6 +18,8 @@ from spaces.engine.ways import Way, using
 
 def checks(way: Way, device: torch.device, precision: Precision) -> Iterator[Finding]:
     """Findings one by one, pieces first: kernels of a fast engine, modules of the reference; then whole networks."""
+    with using(way), in_precision(precision):
+        compile_ahead(way, device)
     if way.kernels:
         pieces = kernel_findings(way.kernels, device, precision)
     else:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from spaces.engine.kernels import NOTHING, Bypass, DepthwiseShape, Kernels, Pointwise, SeparableStage, WeightedImages
-from spaces.engine.self_test.inputs import CHANNELS, PIXELS, Case, Inputs, added, flat, given
+from spaces.engine.self_test.inputs import Case, Inputs, added, flat, given
 from spaces.engine.torch_kernels import evaluate
 
 
@@ -39,7 +39,7 @@ def convolution_cases(of: Inputs) -> Iterator[tuple[str, Case]]:
 
     def factorized(kernels: Kernels) -> list[Tensor]:
         """Reductions of even and odd pixels."""
-        pairs = [(each[: CHANNELS // 2], each[CHANNELS // 2 :]) for each in of.pointwise[:2]]
+        pairs = [(each[: of.channels // 2], each[of.channels // 2 :]) for each in of.pointwise[:2]]
         into, gx, of_weights = of.statistics(2), of.x.clone(), kernels.weight_gradients()
         values = kernels.factorized(of.x, pairs, into)
         found = kernels.factorized_backward(of.smaller, values, of.three[:2], of.x, pairs, gx, of_weights=of_weights)
@@ -63,7 +63,7 @@ def convolution_cases(of: Inputs) -> Iterator[tuple[str, Case]]:
         of_weights.finish()
         assert sums is not None
         of_norms = kernels.backward_coefficients(
-            of.norms(3), sums, None, of.coefficients[:3], None, PIXELS, of.dtype, learnt=True
+            of.norms(3), sums, None, of.coefficients[:3], None, of.pixels, of.dtype, learnt=True
         )
         return [*values, *of.measured(kernels, into), *gx, added(sums), *given(found), *flat(of_norms)]
 

@@ -7,12 +7,14 @@ from torch import Tensor
 
 from spaces.engine.kernels import Kernels, Moments, PoolGradient
 from spaces.engine.self_test.convolution_cases import convolution_cases
-from spaces.engine.self_test.inputs import CHANNELS, PIXELS, Case, Inputs, added, flat
+from spaces.engine.self_test.inputs import SMALL, Case, Inputs, Size, added, flat
 
 
-def cases(device: torch.device, dtype: torch.dtype, rounded: torch.dtype | None = None) -> Iterator[tuple[str, Case]]:
-    """Cases of every function by name. The inputs are first rounded to `rounded`, or to `dtype`."""
-    of = Inputs(device, dtype, rounded)
+def cases(
+    device: torch.device, dtype: torch.dtype, rounded: torch.dtype | None = None, size: Size = SMALL
+) -> Iterator[tuple[str, Case]]:
+    """Cases of every function by name. The inputs, of this size, are first rounded to `rounded`, or to `dtype`."""
+    of = Inputs(device, dtype, rounded, size)
     yield from _cases(of)
     yield from convolution_cases(of)
 
@@ -43,9 +45,9 @@ def _cases(of: Inputs) -> Iterator[tuple[str, Case]]:
         def case(kernels: Kernels) -> list[Tensor]:
             sums, columns = kernels.reduce(of.g, of.terms)[0], (of.columns[0], scale, shift)
             learnt = scale.shape[1] > 1
-            found = kernels.backward_coefficients(of.norms(19), sums, *columns, PIXELS, of.dtype, learnt=learnt)
+            found = kernels.backward_coefficients(of.norms(19), sums, *columns, of.pixels, of.dtype, learnt=learnt)
             forward, bias = kernels.forward_coefficients(of.norms(19), *columns, of.dtype)
-            return [forward, bias.reshape(-1, CHANNELS).double().sum(0), *flat(found)]
+            return [forward, bias.reshape(-1, of.channels).double().sum(0), *flat(found)]
 
         return case
 
@@ -55,7 +57,7 @@ def _cases(of: Inputs) -> Iterator[tuple[str, Case]]:
         "backward_coefficients",
         lambda kernels: flat(
             kernels.backward_coefficients(
-                of.norms(1), kernels.reduce(of.g, of.terms[:1])[0], None, None, None, PIXELS, of.dtype, learnt=False
+                of.norms(1), kernels.reduce(of.g, of.terms[:1])[0], None, None, None, of.pixels, of.dtype, learnt=False
             )
         ),
     )
@@ -67,7 +69,7 @@ def _cases(of: Inputs) -> Iterator[tuple[str, Case]]:
     rows = torch.tensor([2, 0, 1], device=of.device)
     yield (
         "running_rows",
-        lambda kernels: [torch.stack([*each]) for each in kernels.running_rows(of.norms(3), rows, PIXELS, of.dtype)],
+        lambda kernels: [torch.stack([*each]) for each in kernels.running_rows(of.norms(3), rows, of.pixels, of.dtype)],
     )
 
     def pooled(stride: int) -> Case:

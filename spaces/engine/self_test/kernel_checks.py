@@ -9,16 +9,27 @@ from spaces.cells.precision import Precision
 from spaces.engine import torch_kernels
 from spaces.engine.kernels import Kernels
 from spaces.engine.self_test.findings import Finding, finding
-from spaces.engine.self_test.inputs import Case
+from spaces.engine.self_test.inputs import SMALL, Case, Size
 from spaces.engine.self_test.kernel_cases import cases
 from spaces.engine.self_test.precision import in_precision
 from spaces.engine.self_test.tolerances import PIECE, error
 
+WIDE: Size = (3, 9, 7, 80)
+"""More channels than a tile has."""
+
+LARGE: Size = (5, 96, 96, 16)
+"""More pixels than a program of a GPU takes at once: it sums over several tiles."""
+
 
 def kernel_findings(kernels: Kernels, device: torch.device, precision: Precision) -> Iterator[Finding]:
-    """A finding for each case."""
-    exact = cases(torch.device("cpu"), torch.float64, rounded=torch.float32)
-    for (name, case), (_, same) in zip(cases(device, torch.float32), exact, strict=True):
+    """A finding for each case: small images, and where a GPU divides its work wide and large ones, too."""
+    for size in (SMALL,) if device.type == "cpu" else (SMALL, WIDE, LARGE):
+        yield from _of_size(kernels, device, precision, size)
+
+
+def _of_size(kernels: Kernels, device: torch.device, precision: Precision, size: Size) -> Iterator[Finding]:
+    exact = cases(torch.device("cpu"), torch.float64, torch.float32, size)
+    for (name, case), (_, same) in zip(cases(device, torch.float32, size=size), exact, strict=True):
 
         def of_case(case: Case = case, same: Case = same) -> float:
             with in_precision(precision):

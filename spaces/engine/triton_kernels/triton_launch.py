@@ -4,15 +4,19 @@ A kernel is compiled once for all numbers of images that it takes: a launch pads
 in a table on the device what differs between images.
 """
 
-from collections.abc import Iterator, Sequence
-from contextlib import nullcontext
-from functools import cache
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, nullcontext
+from functools import cache, partial
+from time import perf_counter
 from types import SimpleNamespace
 from typing import Any, Literal, NamedTuple, TypeVar
 
 import torch
 from torch import Tensor
 
+from spaces.common import cost_clock
 from spaces.engine.kernels import pixel_stride
 from spaces.engine.triton_kernels.tile_sizes import DEPTHS, IMAGE_TILES, NARROW, Tile
 
@@ -67,8 +71,46 @@ def launch(name: str, grid: tuple[int, ...], over: Tensor, *arguments: object, *
     if 0 in grid:
         return
     kernel = getattr(compiled(), name)
+    if _ahead is not None:
+        _ahead.append(partial(kernel.warmup, *arguments, grid=grid, **more))
+        return
+    variants, start = _variants(kernel), perf_counter()
     with torch.cuda.device(over.device) if over.is_cuda else nullcontext():
         kernel[grid](*arguments, **more)
+    if _variants(kernel) > variants:  # it was compiled, or read from Triton's cache
+        cost_clock.leave_out(perf_counter() - start)
+
+
+def _variants(kernel: Any) -> int:
+    """The variants of a kernel that this process has in memory; 0 where Triton only interprets it."""
+    return sum(len(caches[0]) for caches in getattr(kernel, "device_caches", {}).values())
+
+
+_ahead: list[Callable[[], object]] | None = None
+
+
+@contextmanager
+def compiling_ahead(device: torch.device) -> Iterator[None]:
+    """In this block launches compute nothing; at its end their kernels are compiled, at once on all cores.
+
+    What the launches would have written is undefined.
+    """
+    global _ahead
+    waiting: list[Callable[[], object]] = []
+    _ahead = waiting
+    try:
+        yield
+    finally:
+        _ahead = None
+    import triton  # may be missing where nothing is launched
+
+    with (
+        torch.cuda.device(device),
+        ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool,
+        triton.AsyncCompileMode(pool),
+    ):
+        for compile_kernel in waiting:
+            compile_kernel()
 
 
 class Share(NamedTuple):

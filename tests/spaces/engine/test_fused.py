@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -212,6 +213,34 @@ def test_a_gpu_that_has_passed_uses_them(monkeypatch: pytest.MonkeyPatch) -> Non
         finally:
             kernel_choice.forget()
             triton_launch.set_fp32_products("tf32x3")
+
+
+def test_kernels_are_compiled_ahead_and_run_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All launches of a block at its end; what raises within it compiles nothing."""
+    done: list[Any] = []
+
+    class Kernel:
+        def warmup(self, *arguments: Any, grid: Any, **more: Any) -> None:
+            done.append((grid, more["each"]))
+
+    monkeypatch.setattr(triton_launch, "compiled", lambda: SimpleNamespace(moments=Kernel()))
+    monkeypatch.setattr(torch.cuda, "device", lambda device: nullcontext())
+    y, rows = torch.ones(1, 30, 30, 24), torch.zeros(2, 1, 24, dtype=torch.float64)
+    with triton_launch.compiling_ahead(HERE):
+        triton_kernels.moments(y, Moments([0], rows[0], rows[1], {}))
+        assert not done
+    assert done == [((8, 2), 1)]
+
+    def fails() -> None:
+        with triton_launch.compiling_ahead(HERE):
+            triton_kernels.moments(y, Moments([0], rows[0], rows[1], {}))
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fails()
+    assert len(done) == 1
+    with pytest.raises(TypeError):  # outside a block it is launched, which this stand-in cannot be
+        triton_kernels.moments(y, Moments([0], rows[0], rows[1], {}))
 
 
 @pytest.mark.slow  # some half a minute of compiling
