@@ -36,7 +36,8 @@ def make_step(
     """Weight gradients, then the first-order gradient of alpha, of a supernet at softmax weights, on random images."""
     searched = get_space(space)
     torch.manual_seed(0)
-    net = searched.supernet(size.channels, size.cells, classes=10, engine=engine, precision=precision).to(device)
+    net = searched.supernet(size.channels, size.cells, classes=10, engine=engine, precision=precision)
+    net.on(torch.device(device))
     alpha = {kind: table.to(device).requires_grad_() for kind, table in searched.alpha(seed=0).items()}
     images = torch.randn(size.batch, 3, size.side, size.side).to(device)
     labels = (torch.arange(size.batch) % 10).to(device)

@@ -66,7 +66,7 @@ class SupernetLearner:
                 node_norm=s.node_norm,
                 auxiliary_skip=self.recipe.auxiliary_skip is not None,
                 engine=setup.engine,
-            ).to(setup.device)
+            ).on(setup.device)
         self.net.precision = setup.precision
         self.graphs = Graphs(self.net, required=bool(setup.graphs)) if setup.uses_graphs else None
         self.checks.enter(space, self.net, s.cells)

@@ -103,13 +103,13 @@ class CollectedGradients:
     def depthwise(self, member: Stage) -> Tensor:
         """The gradient of a depthwise kernel `[channels, 1, size, size]`, as it will be."""
         channels, _, size, _ = member.kernel.shape
-        out = member.kernel.new_empty(member.kernel.shape)
+        out = torch.empty_like(member.kernel)
         self._depthwise.append((member, Gradient(out, (size * size, 1, channels), (1, 0, size * size))))
         return out
 
     def pointwise(self, member: Stage, weight: Tensor) -> Tensor:
         """The gradient of a pointwise kernel `[channels, channels, 1, 1]`, as it will be."""
-        out = weight.new_empty(weight.shape)
+        out = torch.empty_like(weight)
         self._pointwise.append((member, Gradient(out, (1, *weight.shape[1::-1]), (0, 1, weight.shape[1]))))
         return out
 

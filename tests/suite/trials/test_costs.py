@@ -9,6 +9,7 @@ import pytest
 
 from methods import Search
 from spaces.common import cost_clock
+from spaces.engine import kernel_choice
 from spaces.engine.cpp_kernels.library import library
 from suite.plan import Plan
 from suite.trial import run_trial
@@ -49,8 +50,10 @@ def compiles(wait: Callable[[float], None], tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setattr("spaces.engine.cpp_kernels.library._compile", compile_slowly)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     library.cache_clear()
+    kernel_choice.forget()
     yield made
     library.cache_clear()
+    kernel_choice.forget()
 
 
 @pytest.mark.parametrize("late", [False, True], ids=["before the clock", "while it runs"])
