@@ -26,7 +26,7 @@ from torch import Tensor
 from methods.darts import softmax
 from methods.search.learners.learner import SearchSetup
 from methods.search.learners.supernet import SupernetLearner
-from methods.search.learners.training import descend, sgd
+from methods.search.learners.training import descend, load_optimiser, sgd
 from methods.search.options import Option
 from methods.search.pieces import Pieces
 from methods.search.recipe import Recipe
@@ -175,7 +175,7 @@ class RartsLearner(SupernetLearner):
         """Restore all of `state_dict`, in place."""
         super().load_state_dict(state)
         self.primary.load_state_dict(state["primary"])
-        self.primary_optimiser.load_state_dict(state["primary_optimiser"])
+        load_optimiser(self.primary_optimiser, state["primary_optimiser"])
 
 
 @dataclass(frozen=True, kw_only=True)

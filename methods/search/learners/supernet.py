@@ -14,6 +14,7 @@ from methods.search.learners.training import (
     alpha_optimiser,
     cosine_annealing,
     descend,
+    load_optimiser,
     measure,
     parameters_of,
     sgd,
@@ -305,7 +306,7 @@ class SupernetLearner:
         with torch.no_grad():
             for name, alpha in self._alpha.items():
                 alpha.copy_(state["alpha"][name])
-        self.optimiser.load_state_dict(state["optimiser"])
+        load_optimiser(self.optimiser, state["optimiser"])
         self.alpha_optimiser.load_state_dict(state["alpha_optimiser"])
         memory = dict(state["memory"])
         self.memory.clear()

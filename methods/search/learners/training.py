@@ -65,10 +65,23 @@ def descend(optimiser: torch.optim.Optimizer, along: Sequence[Tensor], clip: flo
     share = (clip / (norm + 1e-6)).clamp(max=1.0)  # as torch.nn.utils.clip_grad_norm_ has it
     clipped = torch._foreach_mul(list(along), share)
     for parameter, gradient in zip(parameters_of(optimiser), clipped, strict=True):
-        # The fused step needs parameter and gradient in one memory layout; a convolution's gradient may have another.
-        parameter.grad = gradient.contiguous()
+        parameter.grad = laid_out_as(parameter, gradient)
     optimiser.step()
     optimiser.zero_grad(set_to_none=True)
+
+
+def laid_out_as(parameter: Tensor, tensor: Tensor) -> Tensor:
+    """`tensor` in the memory layout of `parameter`, which a fused step does not check and relies on."""
+    return tensor if tensor.stride() == parameter.stride() else torch.empty_like(parameter).copy_(tensor)
+
+
+def load_optimiser(optimiser: torch.optim.Optimizer, state: dict[str, Any]) -> None:
+    """Load `state`, which may come from parameters that lay in memory in another way."""
+    optimiser.load_state_dict(state)
+    for parameter, held in optimiser.state.items():
+        for name, value in held.items():
+            if isinstance(value, Tensor) and value.shape == parameter.shape:
+                held[name] = laid_out_as(parameter, value)
 
 
 @torch.no_grad()

@@ -86,7 +86,8 @@ def convolved(
         launch(
             "dense", (share.programs, len(members), blocks(x.shape[-1], wide)), x, x, pixel_stride(x),
             padded(kernels, MEMBERS), padded(outs, MEMBERS), table(rows, x.device), parts, 2 * count, share.each,
-            pixels, **form, MOMENTS=into is not None, LAST=last, ALIGNED=aligned([x, *outs]), **image_product(wide),
+            pixels, **form, MOMENTS=into is not None, LAST=last, ALIGNED=aligned([x, *outs]),
+            **image_product(wide, short=stride > 1),
         )  # fmt: skip
     if into:
         assert parts is not None
@@ -140,7 +141,7 @@ def convolved_backward(
             pixel_stride(x), padded(added, IMAGES), padded(of_added, IMAGES),
             table([pixel_stride(image) for image in added], x.device), direct, count - direct, gx, pixel_stride(gx),
             pixel_count(x), **form, ADDED=accumulate or number > 0, LAST=last,
-            ALIGNED=aligned([x, gx, *gs, *ys, *added]), **image_product(wide),
+            ALIGNED=aligned([x, gx, *gs, *ys, *added]), **image_product(wide, short=stride > 1),
         )  # fmt: skip
 
 

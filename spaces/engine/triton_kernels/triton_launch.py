@@ -44,9 +44,14 @@ def fp32_products() -> Products:
     return _fp32_products
 
 
-def precision() -> str:
-    """How products are computed in this pass, as `tl.dot` calls it: "tf32" where torch's own may be."""
-    return "tf32" if torch.backends.cuda.matmul.fp32_precision == "tf32" else _fp32_products
+def precision(*, short: bool = False) -> str:
+    """How products are computed in this pass, as `tl.dot` calls it: "tf32" where torch's own may be.
+
+    Of `short` sums of few products three TF32 products are less exact than float32, which then computes them.
+    """
+    if torch.backends.cuda.matmul.fp32_precision == "tf32":
+        return "tf32"
+    return "ieee" if short else _fp32_products
 
 
 @cache
@@ -133,14 +138,14 @@ def width(channels: int) -> int:
     return min(max(1 << (channels - 1).bit_length(), NARROW), max(DEPTHS))
 
 
-def product(tile: Tile, wide: int) -> dict[str, Any]:
+def product(tile: Tile, wide: int, *, short: bool = False) -> dict[str, Any]:
     """The arguments of a kernel that computes products, in tiles of `wide` channels."""
-    return {"PRECISION": precision(), "P": tile.pixels, "C": wide, **tile.options}
+    return {"PRECISION": precision(short=short), "P": tile.pixels, "C": wide, **tile.options}
 
 
-def image_product(wide: int) -> dict[str, Any]:
+def image_product(wide: int, *, short: bool = False) -> dict[str, Any]:
     """Those of a kernel that computes an image."""
-    return {**product(IMAGE_TILES[wide], wide), "K": DEPTHS[wide]}
+    return {**product(IMAGE_TILES[wide], wide, short=short), "K": DEPTHS[wide]}
 
 
 def blocks(channels: int, wide: int) -> int:

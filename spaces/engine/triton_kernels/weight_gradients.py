@@ -160,7 +160,8 @@ def _dense(members: Sequence[Dense], gradients: Sequence[Gradient]) -> Parts:
     launch(
         "dense_weights", (share.programs, 9 * len(members), square**2), x,
         *(padded(each, MEMBERS) for each in (gs, ys, by, xs)), table(rows, x.device), parts.memory, each=share.each,
-        **sizes, blocks=square, ALIGNED=aligned([*gs, *ys, *xs]), **product(tile, wide),
+        **sizes, blocks=square, ALIGNED=aligned([*gs, *ys, *xs]),
+        **product(tile, wide, short=members[0].stride > 1),
     )  # fmt: skip
     return parts
 

@@ -1,8 +1,8 @@
 """Compiles every Triton kernel, as the fast engine launches it, for GPUs that need not be here. Run as a script.
 
-Arguments: compute capabilities (80, 90, …), or those and spaces: then the kernels of a supernet's step, of 16 channels,
-else those of the self-test. Prints a line of JSON: for each capability each kernel's machine code. With `--table`, a
-table in Markdown (`docs/performance.md`): seconds, registers, spills and shared memory.
+Arguments: compute capabilities (80, 90, …). With `--spaces`, the kernels of a step of their supernets, of 16 channels;
+else those of the self-test. Prints a line of JSON: for each capability how many kernels of each name became machine
+code. With `--table`, a table in Markdown (`docs/performance.md`): registers, spilled bytes, shared memory and seconds.
 """
 
 import argparse
@@ -15,6 +15,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import perf_counter
@@ -31,14 +32,17 @@ from triton.compiler import ASTSource
 from triton.runtime.jit import JITFunction
 
 from spaces import get_space
-from spaces.engine import fast_engine, self_test
+from spaces.engine import self_test
 from spaces.engine.triton_kernels import triton_kernels, triton_launch
 from spaces.engine.triton_kernels.image_kernels import COUNTS
-from spaces.engine.ways import Way
+from spaces.engine.ways import Way, using
 
-Launch = tuple[str, tuple[Any, ...], dict[str, int]]  # a kernel's name, the values of its parameters, options
+Launch = tuple[str, tuple[Any, ...], dict[str, int], tuple[int, ...]]
+"""A kernel's name, the values of its parameters, its options, and its grid."""
 
 Variant = tuple[str, ASTSource, dict[str, int]]  # a kernel's name, source and options
+
+SHOWN = ("ADDED", "MOMENTS", "SHARED", "PRECISION", "C")  # of a variant's constants, those that tell it from others
 
 KERNELS = {name: kernel for name, kernel in vars(triton_launch.compiled()).items() if isinstance(kernel, JITFunction)}
 POINTERS = {torch.float32: "*fp32", torch.float64: "*fp64", torch.int8: "*i8", torch.int32: "*i32", torch.int64: "*i64"}
@@ -49,14 +53,14 @@ def recorded(run: Callable[[], None]) -> list[Launch]:
     found: list[Launch] = []
 
     def recorder(name: str, kernel: JITFunction[Any]) -> Any:
-        def launch(*arguments: object, **more: Any) -> None:
+        def launch(grid: tuple[int, ...], *arguments: object, **more: Any) -> None:
             options: dict[str, int] = {key: more.pop(key) for key in ("num_warps", "num_stages") if key in more}
             by_name = dict(zip(kernel.arg_names, arguments, strict=False)) | more
-            found.append((name, tuple(by_name[parameter] for parameter in kernel.arg_names), options))
+            found.append((name, tuple(by_name[parameter] for parameter in kernel.arg_names), options, grid))
 
         class Kernel:
-            def __getitem__(self, grid: object) -> Callable[..., None]:
-                return launch
+            def __getitem__(self, grid: tuple[int, ...]) -> Callable[..., None]:
+                return partial(launch, grid)
 
         return Kernel()
 
@@ -72,16 +76,17 @@ def of_self_test() -> None:
         case(triton_kernels)
 
 
-def of_space(name: str) -> None:
-    """A weight step and an alpha step of a supernet of few cells: their number does not matter to the kernels."""
-    fast_engine.way_for = lambda *where: Way("fast", triton_kernels)
+def of_space(name: str, cells: int | None = None, batch: int = 2) -> None:
+    """A weight step and an alpha step of a supernet; how many cells it has does not matter to its kernels."""
     space = get_space(name)
-    net = space.supernet(16, 1 if name == "nats-tss" else 3, classes=10).to(memory_format=torch.channels_last)
+    net = space.supernet(16, cells or (1 if name == "nats-tss" else 3), classes=10)
+    net.to(memory_format=torch.channels_last)
     alpha = {kind: table.requires_grad_() for kind, table in space.alpha(seed=0).items()}
-    images, labels = torch.zeros(2, 3, 32, 32), torch.arange(2)
+    images, labels = torch.zeros(batch, 3, 32, 32), torch.arange(batch) % 10
     for leaves in (list(net.parameters()), list(alpha.values())):
         weights = {kind: a.softmax(-1) for kind, a in alpha.items()}
-        torch.autograd.grad(F.cross_entropy(net(images, weights), labels), leaves, allow_unused=True)
+        with using(Way("fast", triton_kernels)):
+            torch.autograd.grad(F.cross_entropy(net(images, weights), labels), leaves, allow_unused=True)
 
 
 def source(name: str, values: Sequence[Any]) -> ASTSource:
@@ -109,7 +114,7 @@ def source(name: str, values: Sequence[Any]) -> ASTSource:
 
 def variants(launches: Iterable[Launch]) -> list[Variant]:
     """The different kernels among launches."""
-    made = [(name, source(name, values), options) for name, values, options in launches]
+    made = [(name, source(name, values), options) for name, values, options, _ in launches]
     return list({(each.hash(), *options.items()): (name, each, options) for name, each, options in made}.values())
 
 
@@ -142,12 +147,12 @@ def made(variant: Variant, capability: int) -> dict[str, Any]:
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("capabilities", nargs="+", type=int)
-    parser.add_argument("--space")
+    parser.add_argument("--spaces", nargs="+", default=[])
     parser.add_argument("--table", action="store_true")
     parser.add_argument("--threads", type=int, default=1)
     asked = parser.parse_args()
-    run = (lambda: of_space(asked.space)) if asked.space else of_self_test
-    kernels = variants(recorded(run))
+    launches = {name: recorded(partial(of_space, name)) for name in asked.spaces} or {"": recorded(of_self_test)}
+    kernels = variants(chain.from_iterable(launches.values()))
     found = {}
     for capability in asked.capabilities:
         start = perf_counter()
@@ -158,12 +163,14 @@ def main() -> None:
     if not asked.table:
         print(json.dumps({c: Counter(each["kernel"] for each in rows) for c, rows in found.items()}))
         return
-    print("| kernel | for | warps | GPU | seconds | registers | spilled | shared |\n| --- |" + " --- |" * 7)
-    for capability, rows in found.items():
-        for row in sorted(rows, key=lambda row: (row["kernel"], str(row["flags"]))):
-            flags = " ".join(f"{key}={value}" for key, value in row["flags"].items() if key not in ("P", "PARTS"))
-            cells = [row[key] for key in ("seconds", "registers", "spilled", "shared")]
-            print("|", " | ".join(map(str, [row["kernel"], flags, row["warps"], f"sm_{capability}", *cells])), "|")
+    of_space_words = [f"`{name}` {len(variants(each))}" for name, each in launches.items()]
+    print(f"Variants: {', '.join(of_space_words)}.\n")
+    print("| kernel | for |", " | ".join(f"sm_{capability}" for capability in found), "|")
+    print("| --- | --- |" + " --- |" * len(found))
+    for row in sorted(zip(*found.values(), strict=True), key=lambda row: (row[0]["kernel"], str(row[0]["flags"]))):
+        flags = " ".join(f"{key}={value}" for key, value in row[0]["flags"].items() if key in SHOWN)
+        cells = [" / ".join(str(each[key]) for key in ("registers", "spilled", "shared", "seconds")) for each in row]
+        print("|", " | ".join([f"`{row[0]['kernel']}`", flags, *cells]), "|")
 
 
 if __name__ == "__main__":

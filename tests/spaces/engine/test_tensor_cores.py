@@ -82,10 +82,9 @@ def test_three_products_are_as_exact_as_float32(tensor_cores: set[str]) -> None:
     with in_precision("fp32"):
         triton_launch.set_fp32_products("tf32x3")
         three = errors(triton_kernels)
-        assert tensor_cores == {"tf32x3"}
+        assert tensor_cores == {"tf32x3", "ieee"}  # of reductions
         triton_launch.set_fp32_products("ieee")
         plain = errors(triton_kernels)
-        assert tensor_cores == {"tf32x3", "ieee"}
     usual = errors(torch_kernels)
     for name in PRODUCTS:
         assert three[name] <= 1.3 * usual[name], name
@@ -98,15 +97,3 @@ def test_one_product_is_a_thousand_times_less_exact(tensor_cores: set[str]) -> N
         one = errors(triton_kernels)
     assert tensor_cores == {"tf32"}
     assert min(one.values()) > 1e-4
-
-
-def test_print(tensor_cores):
-    with in_precision("fp32"):
-        triton_launch.set_fp32_products("tf32x3")
-        three = errors(triton_kernels)
-        triton_launch.set_fp32_products("ieee")
-        plain = errors(triton_kernels)
-    usual = errors(torch_kernels)
-    for name in PRODUCTS:
-        print("ratios", name, three[name]/usual[name], plain[name]/usual[name], usual[name])
-    assert 0
