@@ -44,16 +44,16 @@ def put_moments(into: Moments, sums: Sequence[Tensor], share: int, pixels: int, 
 
 def _merged(norms: Norms, rows: slice) -> dict[str, Any]:
     """The arguments by which a kernel finds the parts of these rows, or that there are none."""
-    partial = [part for part in norms.partial[rows] if part is not None]
-    if not partial:
-        return {"parts": (norms.mean,) * TERMS, "table": None, "pixels": 1, "MERGED": bool(norms.partial)}
+    if not norms.partial:
+        return {"parts": (norms.mean,) * TERMS, "table": None, "pixels": 1, "MERGED": False}
     numbers = [
         number
         for part in norms.partial[rows]
         for number in ((0, 0, 0) if part is None else (len(part.sums), part.sums.stride(0), part.share))
     ]
     sums = [norms.mean if part is None else part.sums for part in norms.partial[rows]]
-    found = {"parts": padded(sums, TERMS), "table": table(numbers, norms.mean.device), "pixels": partial[0].pixels}
+    pixels = next((part.pixels for part in norms.partial[rows] if part is not None), 1)
+    found = {"parts": padded(sums, TERMS), "table": table(numbers, norms.mean.device), "pixels": pixels}
     return {**found, "MERGED": True}
 
 

@@ -17,7 +17,7 @@ from torch.testing import assert_close
 
 from spaces.common.streams import generator
 from spaces.engine import fast_engine, kernel_choice, self_test, torch_kernels, trust
-from spaces.engine.kernels import BackwardCoefficients, Moments, PoolGradient
+from spaces.engine.kernels import BackwardCoefficients, Moments, Norms, PoolGradient
 from spaces.engine.self_test.precision import in_precision
 from spaces.engine.triton_kernels import triton_kernels, triton_launch
 from spaces.engine.ways import Way
@@ -106,6 +106,19 @@ def test_pools_choose_as_torch_does(stride: int) -> None:
         both.append((value, gx))
     for found, expected in zip(*both, strict=True):
         assert_close(found, expected, rtol=0, atol=0, equal_nan=True)
+
+
+@pytest.mark.usefixtures("loops")
+def test_a_node_without_any_norm() -> None:
+    """Skip-connections alone, in a cell whose other nodes have norms: mean 0 and variance 1 are written."""
+    weights, columns = whole(2, 1, purpose="w").double(), torch.zeros(2, 2, 1, dtype=torch.float64, device=HERE)
+    mean, variance = torch.full((2, 2, 5), torch.nan, dtype=torch.float64, device=HERE)
+    norms = Norms(mean, variance, columns[0], columns[1], [None, None])
+    found, bias = triton_kernels.forward_coefficients(norms, weights, columns[0] + 1, columns[1], torch.float32)
+    assert torch.equal(found, weights.float().expand(2, 5))
+    assert not bias.any()
+    assert torch.equal(mean, torch.zeros_like(mean))
+    assert torch.equal(variance, torch.ones_like(variance))
 
 
 @pytest.mark.slow  # the interpreter takes half a minute
