@@ -5,6 +5,7 @@ process, and the sources of `spaces`. A CPU is trusted: float64 there is the tru
 it.
 """
 
+import os
 import platform
 from collections.abc import Sequence
 from contextlib import suppress
@@ -24,6 +25,9 @@ TRUSTED: frozenset[str] = frozenset({"cpu"})
 """Device types whose engines need no self-test before they are used."""
 
 FOLDER = "self-test"
+
+DECISIVE = ("NVIDIA_TF32_OVERRIDE", "TORCH_ALLOW_TF32_CUBLAS_OVERRIDE", "TRITON_DEFAULT_FP_FUSION")
+"""Variables of the environment that change what a GPU computes."""
 
 _known: dict[tuple[Way, torch.device, Precision], str] = {}
 
@@ -83,6 +87,7 @@ def identity(way: Way, device: torch.device, precision: Precision) -> dict[str, 
         "CUDA": str(torch.version.cuda),
         "platform": platform.platform(),
         "deterministic": str(torch.are_deterministic_algorithms_enabled()),
+        "environment": str({name: os.environ.get(name) for name in DECISIVE}),
         "sources": disk_cache.digest_of_sources("spaces"),
     }
     if device.type == "cuda":

@@ -26,7 +26,7 @@ def test_bits_are_equal(gpu: torch.device, space: str, way: Way) -> None:
 
     def passes(graphs: bool) -> list[Tensor]:
         torch.manual_seed(0)
-        net = searched.supernet(16, 1 if space == "nats-tss" else 3, classes=3, engine=way.engine).to(gpu)
+        net = searched.supernet(16, 1 if space == "nats-tss" else 3, classes=3, engine=way.engine).on(gpu)
         compute: Any = Graphs(net) if graphs else net
         found: list[Tensor] = []
         for images in batches:

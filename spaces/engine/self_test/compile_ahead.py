@@ -7,6 +7,7 @@ import torch
 from spaces.cells.supernet import Supernet
 from spaces.engine.self_test.examples import examples
 from spaces.engine.self_test.kernel_cases import cases
+from spaces.engine.self_test.kernel_checks import SIZES
 from spaces.engine.triton_kernels import triton_kernels, triton_launch
 from spaces.engine.ways import Way
 
@@ -16,8 +17,9 @@ def compile_ahead(way: Way, device: torch.device) -> None:
     if device.type != "cuda" or way.kernels is not triton_kernels:
         return
     with suppress(Exception), triton_launch.compiling_ahead(device):  # which recurs when the kernel is tested
-        for _, case in cases(device, torch.float32):
-            case(way.kernels)
+        for size in SIZES:
+            for _, case in cases(device, torch.float32, size=size):
+                case(way.kernels)
         for example in examples():
             if isinstance(example.net, Supernet):
                 for training in (True, False):

@@ -71,12 +71,14 @@ class Example:
         precision: Precision = "fp32",
     ) -> list[Tensor]:
         """Logits, the gradients of a cross-entropy at images, tables and parameters, and the running statistics."""
-        net = deepcopy(self.net).to(dtype).to(device).train(training)
+        net = deepcopy(self.net).to(dtype).train(training)
         tables = {kind: table.to(dtype).to(device).requires_grad_() for kind, table in self.tables.items()}
         images = self.images.to(dtype).to(device).requires_grad_()
         labels = (torch.arange(IMAGES[0], device="cpu") % CLASSES).to(device)
         if isinstance(net, Supernet):
             net.engine, net.precision = engine, "bf16" if precision == "bf16" else "fp32"
+            net.on(device)  # as a search has it
+        net.to(device)
         with in_precision(precision):
             logits = net(images, tables) if self.tables else net(images)
             ends = [images, *tables.values(), *net.parameters()]

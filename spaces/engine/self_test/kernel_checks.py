@@ -21,9 +21,12 @@ LARGE: Size = (5, 96, 96, 16)
 """More pixels than a program of a GPU takes at once: it sums over several tiles."""
 
 
+SIZES = (SMALL, WIDE, LARGE)
+
+
 def kernel_findings(kernels: Kernels, device: torch.device, precision: Precision) -> Iterator[Finding]:
     """A finding for each case: small images, and where a GPU divides its work wide and large ones, too."""
-    for size in (SMALL,) if device.type == "cpu" else (SMALL, WIDE, LARGE):
+    for size in SIZES[:1] if device.type == "cpu" else SIZES:
         yield from _of_size(kernels, device, precision, size)
 
 

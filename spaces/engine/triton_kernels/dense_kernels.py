@@ -3,8 +3,7 @@
 Images and tiles are as in `image_kernels.py`. A member is a convolution of 1 x 1 or 3 x 3 and stride 1, or half of a
 `FactorizedReduce` (1 x 1 of stride 2, its `pad` -1 for the half that is one pixel off). A row of its `forms` says what
 it is: kernel size, pad, output channels, the first of them among those of its value and its norm, and strides between
-pixels.
-Its kernel is `[outputs, channels, size, size]`; in memory the input channels come last (LAST), or the taps do.
+pixels. Its kernel is `[outputs, channels, size, size]`, the input channels last in memory.
 
 Products are tensor cores': `PRECISION` is "tf32x3" (three products of TF32 parts, nearly as exact as float32), "tf32",
 or "ieee" (float32 throughout, without tensor cores). `K` channels of the summed ones are taken at a time.
@@ -28,16 +27,15 @@ from spaces.engine.triton_kernels.image_kernels import (
 
 
 @triton.jit
-def load_kernel(weight, i, o, tap, taps, channels, outputs, LAST: tl.constexpr):
+def load_kernel(weight, i, o, tap, taps, channels, outputs):
     """The weights `[I, 1]`, `[1, O]` → `[I, O]`, or transposed, of one tap; 0 beyond the last channel."""
-    at = (o * taps + tap) * channels + i if LAST else (o * channels + i) * taps + tap
-    return tl.load(weight + at, mask=(i < channels) & (o < outputs), other=0.0)
+    return tl.load(weight + (o * taps + tap) * channels + i, mask=(i < channels) & (o < outputs), other=0.0)
 
 
 @kernel
 def dense(
     x, ld, weights, outs, forms, parts, rows, each, pixels, channels, height, width, down, across, stride,
-    MOMENTS: tl.constexpr, LAST: tl.constexpr, ALIGNED: tl.constexpr, PRECISION: tl.constexpr,
+    MOMENTS: tl.constexpr, ALIGNED: tl.constexpr, PRECISION: tl.constexpr,
     P: tl.constexpr, K: tl.constexpr, C: tl.constexpr,
 ):  # fmt: skip
     """relu(x) through each member's kernel, to its out; mean and squares of each channel to two rows of `parts`."""
@@ -56,7 +54,7 @@ def dense(
                     y, z = row * stride + tap // size - pad, column * stride + tap % size - pad
                     within = there & (y >= 0) & (y < height) & (z >= 0) & (z < width)
                     value = rectified(load_image(x, (image * height + y) * width + z, ld, i, within, channels))
-                    kernel = load_kernel(weight, i[:, None], o[None, :], tap, size * size, channels, outputs, LAST)
+                    kernel = load_kernel(weight, i[:, None], o[None, :], tap, size * size, channels, outputs)
                     total = tl.dot(value, kernel, total, input_precision=PRECISION, out_dtype=total.dtype)
             store_image(out, p, multiple(tl.load(form + 4), ALIGNED), o, there, outputs, total)
             if MOMENTS:
@@ -72,7 +70,7 @@ def dense(
 def dense_backward(
     gs, ys, coefficients, weights, forms, members, x, ld, images, image_coefficients, table, whole, means, gx, ldg,
     pixels, channels, height, width, down, across, stride,
-    ADDED: tl.constexpr, LAST: tl.constexpr, ALIGNED: tl.constexpr, PRECISION: tl.constexpr,
+    ADDED: tl.constexpr, ALIGNED: tl.constexpr, PRECISION: tl.constexpr,
     P: tl.constexpr, K: tl.constexpr, C: tl.constexpr,
 ):  # fmt: skip
     """Write to gx, or add to it, the gradient at x of all members, each for the gradient A g + B y + K of its value.
@@ -97,7 +95,7 @@ def dense_backward(
                 within = within & (v < down) & (z < across)
                 at = (image * down + v) * across + z
                 back = before_norm(g, ldgs, y, ldys, coefficient, channels, at, o, within, outputs)
-                kernel = load_kernel(weight, i[None, :], o[:, None], tap, size * size, channels, outputs, LAST)
+                kernel = load_kernel(weight, i[None, :], o[:, None], tap, size * size, channels, outputs)
                 total = tl.dot(back, kernel, total, input_precision=PRECISION, out_dtype=total.dtype)
     total = tl.where(load_image(x, p, ld, i, there, channels) <= 0, 0.0, total)
     for t in range(whole):

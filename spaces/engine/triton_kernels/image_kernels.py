@@ -15,8 +15,8 @@ import triton
 import triton.language as tl
 
 COUNTS = (
-    "constants", "count", "each", "elements", "height", "width", "down", "across", "means", "members", "normed",
-    "of_parts", "out_pixels", "pixels", "rows", "stride", "whole",
+    "blocks", "constants", "count", "each", "elements", "height", "width", "down", "across", "means", "members",
+    "normed", "of_parts", "out_pixels", "pixels", "rows", "stride", "whole",
 )  # fmt: skip
 """Numbers on whose values no machine code depends: Triton would compile a kernel anew for 1 and for multiples of 16."""
 

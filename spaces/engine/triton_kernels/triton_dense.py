@@ -82,11 +82,11 @@ def convolved(
             (member.weight.shape[-1], member.pad, len(member.weight), member.first, pixel_stride(y), member.place)
             for member, y in zip(members, outs, strict=True)
         ]
-        kernels, last = channels_innermost([member.weight for member in members])
+        kernels = channels_innermost([member.weight for member in members])
         launch(
             "dense", (share.programs, len(members), blocks(x.shape[-1], wide)), x, x, pixel_stride(x),
             padded(kernels, MEMBERS), padded(outs, MEMBERS), table(rows, x.device), parts, 2 * count, share.each,
-            pixels, **form, MOMENTS=into is not None, LAST=last, ALIGNED=aligned([x, *outs]),
+            pixels, **form, MOMENTS=into is not None, ALIGNED=aligned([x, *outs]),
             **image_product(wide, short=stride > 1),
         )  # fmt: skip
     if into:
@@ -135,29 +135,29 @@ def convolved_backward(
         each = slice(number * IMAGES, (number + 1) * IMAGES)
         added, of_added = images[each] or [x], coefficients[each] or [x]
         count, direct = len(images[each]), min(max(len(whole.images) - each.start, 0), IMAGES)
-        gs, ys, by, kernels, last, rows = backward_members(back, members, x)
+        gs, ys, by, kernels, rows = backward_members(back, members, x)
         launch(
             "dense_backward", grid, x, gs, ys, by, padded(kernels, MEMBERS), table(rows, x.device), len(members), x,
             pixel_stride(x), padded(added, IMAGES), padded(of_added, IMAGES),
             table([pixel_stride(image) for image in added], x.device), direct, count - direct, gx, pixel_stride(gx),
-            pixel_count(x), **form, ADDED=accumulate or number > 0, LAST=last,
+            pixel_count(x), **form, ADDED=accumulate or number > 0,
             ALIGNED=aligned([x, gx, *gs, *ys, *added]), **image_product(wide, short=stride > 1),
         )  # fmt: skip
 
 
 def backward_members(back: Back, members: Sequence[Convolution], x: Tensor) -> tuple[Any, ...]:
-    """Of each member g, y, the first coefficient (B and K follow in memory) and the kernel; LAST; and the forms."""
+    """Of each member g, y, the first coefficient (B and K follow in memory) the kernel, and the forms."""
     if not members:
-        return (x,) * MEMBERS, (x,) * MEMBERS, (x,) * MEMBERS, [x], True, [(0,) * 6]
+        return (x,) * MEMBERS, (x,) * MEMBERS, (x,) * MEMBERS, [x], [(0,) * 6]
     gs = [member.of(back.gradients[member.place]) for member in members]
     ys = [member.of(back.values[member.place]) for member in members]
     by = [back.coefficients[member.place].of_gradient[member.first :] for member in members]
-    kernels, last = channels_innermost([member.weight for member in members])
+    kernels = channels_innermost([member.weight for member in members])
     rows = [
         (member.weight.shape[-1], member.pad, len(member.weight), member.first, pixel_stride(g), pixel_stride(y))
         for member, g, y in zip(members, gs, ys, strict=True)
     ]
-    return padded(gs, MEMBERS), padded(ys, MEMBERS), padded(by, MEMBERS), kernels, last, rows
+    return padded(gs, MEMBERS), padded(ys, MEMBERS), padded(by, MEMBERS), kernels, rows
 
 
 def gradients_of_kernels(

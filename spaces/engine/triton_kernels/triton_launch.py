@@ -57,6 +57,7 @@ def precision(*, short: bool = False) -> str:
 @cache
 def compiled() -> SimpleNamespace | str:
     """The kernels, whatever the device; or the reason why they cannot be imported."""
+    os.environ.setdefault("TRITON_DEFAULT_FP_FUSION", "1")  # a x + b in one step: the default until Triton 3.9
     try:
         from spaces.engine.triton_kernels import (
             dense_kernels,

@@ -54,13 +54,15 @@ def pools(
 
 
 def pools_backward(pools: Sequence[PoolGradient], stride: int) -> None:
-    """See `Kernels.pools_backward`. Raises `ValueError` for a pool that feeds more edges than a launch takes."""
-    remaining = list(pools)
+    """See `Kernels.pools_backward`."""
+    remaining = [
+        pool._replace(gradients=pool.gradients[each], coefficients=pool.coefficients[each])
+        for pool in pools
+        for each in chunks(len(pool.gradients), TERMS)
+    ]
     while remaining:
         counts = accumulate(len(pool.gradients) for pool in remaining[:MEMBERS])
         held = sum(count <= TERMS for count in counts)
-        if not held:
-            raise ValueError(f"a pool that feeds {len(remaining[0].gradients)} edges: at most {TERMS}")
         _backward(remaining[:held], stride)
         del remaining[:held]
 

@@ -92,12 +92,12 @@ class CollectedGradients:
 
     def dense(self, member: Dense) -> Tensor:
         """The gradient of a dense kernel `[outputs, channels, size, size]`, as it will be."""
-        kernel = member.weight
-        (kernel,), last = channels_innermost([kernel])
-        outputs, channels, size, _ = kernel.shape
-        strides = (channels, 1, size * size * channels) if last else (1, size * size, size * size * channels)
-        out = torch.empty_like(kernel)
-        self._dense.append((member, Gradient(out, (size * size, channels, outputs), strides)))
+        outputs, channels, size, _ = member.weight.shape
+        out = torch.empty_like(member.weight)
+        of_outputs, of_channels, _, of_taps = out.stride()
+        self._dense.append(
+            (member, Gradient(out, (size * size, channels, outputs), (of_taps, of_channels, of_outputs)))
+        )
         return out
 
     def depthwise(self, member: Stage) -> Tensor:
@@ -121,10 +121,9 @@ class CollectedGradients:
         _add_up(parts)
 
 
-def channels_innermost(weights: Sequence[Tensor]) -> tuple[list[Tensor], bool]:
-    """Kernels `[O, I, k, k]` that lie alike in memory, and whether their input channels come last (or their taps)."""
-    last = all(weight.is_contiguous(memory_format=torch.channels_last) for weight in weights)
-    return [weight if last else weight.contiguous() for weight in weights], last
+def channels_innermost(weights: Sequence[Tensor]) -> list[Tensor]:
+    """Kernels `[O, I, k, k]` with their input channels last in memory; copied unless they are (`Supernet.on`)."""
+    return [weight.contiguous(memory_format=torch.channels_last) for weight in weights]
 
 
 def _launches(jobs: Sequence[tuple[Any, Gradient]]) -> Iterator[tuple[list[Any], list[Gradient]]]:

@@ -102,7 +102,7 @@ def source(name: str, values: Sequence[Any]) -> ASTSource:
         if constant or value is None or (type(value) is int and value == 1 and not free):
             constants[place] = value
             return "constexpr"
-        if isinstance(value, torch.Tensor) or (value % 16 == 0 and not free):
+        if (value.data_ptr() if isinstance(value, torch.Tensor) else value) % 16 == 0 and not free:
             attributes[place] = [["tt.divisibility", 16]]
         return POINTERS[value.dtype] if isinstance(value, torch.Tensor) else "i32"
 
@@ -150,7 +150,9 @@ def main() -> None:
     parser.add_argument("--spaces", nargs="+", default=[])
     parser.add_argument("--table", action="store_true")
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--products", default="tf32x3", choices=["tf32x3", "ieee"])
     asked = parser.parse_args()
+    triton_launch.set_fp32_products(asked.products)
     launches = {name: recorded(partial(of_space, name)) for name in asked.spaces} or {"": recorded(of_self_test)}
     kernels = variants(chain.from_iterable(launches.values()))
     found = {}
@@ -174,4 +176,6 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with TemporaryDirectory() as fresh:  # nothing is read from Triton's cache: it is compiled
+        os.environ["TRITON_CACHE_DIR"] = fresh
+        main()
