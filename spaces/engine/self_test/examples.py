@@ -78,7 +78,8 @@ class Example:
         if isinstance(net, Supernet):
             net.engine, net.precision = engine, "bf16" if precision == "bf16" else "fp32"
             net.on(device)  # as a search has it
-        net.to(device)
+        else:
+            net.to(device)
         with in_precision(precision):
             logits = net(images, tables) if self.tables else net(images)
             ends = [images, *tables.values(), *net.parameters()]

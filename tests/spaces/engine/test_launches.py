@@ -62,6 +62,8 @@ def issued(monkeypatch: pytest.MonkeyPatch, space: str, cells: int, family: Modu
     found: Counter[str] = Counter()
     searched = get_space(space)
     net = searched.supernet(4, cells, classes=10, engine="fast" if family else "reference")
+    if family:
+        net.to(memory_format=torch.channels_last)  # as `Supernet.on` has it
     alpha = {kind: table.requires_grad_() for kind, table in searched.alpha(seed=0).items()}
     images, labels = torch.zeros(2, 3, 8, 8), torch.arange(2)
 
