@@ -20,7 +20,8 @@ import torch
 from torch import Tensor
 
 from spaces.cells.operations import BatchNorm
-from spaces.engine.kernels import Kernels, Moments, Norms, PartialMoments
+from spaces.engine.kernel_values import Moments, Norms, PartialMoments
+from spaces.engine.kernels import Kernels
 
 
 @dataclass

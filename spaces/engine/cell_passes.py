@@ -9,16 +9,16 @@ from torch import Tensor
 from spaces.cells.operations import BatchNorm, DroppedSkip, Noise
 from spaces.engine.batch_statistics import Statistics, move_running
 from spaces.engine.cell_plan import CellPlan
-from spaces.engine.kernels import (
+from spaces.engine.kernel_values import (
     BackwardCoefficients,
     Bypass,
-    Kernels,
     NormGradients,
     Value,
     WeightedImages,
     channels_first,
     channels_last,
 )
+from spaces.engine.kernels import Kernels
 from spaces.engine.op_groups.groups import (
     Convolutions,
     Group,

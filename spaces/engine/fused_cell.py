@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from spaces.engine.cell_passes import BackwardPass, CellCall, CellTensors, ForwardResults, forward
-from spaces.engine.kernels import channels_first, channels_last
+from spaces.engine.kernel_values import channels_first, channels_last
 from spaces.engine.op_groups.groups import GroupOutputs
 
 

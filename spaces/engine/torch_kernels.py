@@ -10,21 +10,20 @@ from torch import Tensor
 
 from spaces.cells.operations import standard_layout
 from spaces.engine import torch_reductions
-from spaces.engine.kernels import (
+from spaces.engine.kernel_values import (
     BackwardCoefficients,
     Bypass,
     DepthwiseShape,
-    Kernels,
     Mean,
     Moments,
     Pointwise,
     PoolGradient,
     SeparableStage,
     Value,
-    WeightGradients,
     channels_first,
     channels_last,
 )
+from spaces.engine.kernels import Kernels, WeightGradients
 from spaces.engine.torch_reductions import Pairs, convolution_backward
 from spaces.engine.torch_statistics import backward_coefficients as backward_coefficients  # the rest of the family
 from spaces.engine.torch_statistics import forward_coefficients as forward_coefficients

@@ -9,15 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from spaces.engine.kernels import (
-    BackwardCoefficients,
-    Bypass,
-    Kernels,
-    Moments,
-    WeightGradients,
-    channels_first,
-    channels_last,
-)
+from spaces.engine.kernel_values import BackwardCoefficients, Bypass, Moments, channels_first, channels_last
+from spaces.engine.kernels import Kernels, WeightGradients
 
 Pairs = Sequence[tuple[Tensor, Tensor]]
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from spaces.engine.kernels import BackwardCoefficients, NormGradients, Norms
+from spaces.engine.kernel_values import BackwardCoefficients, NormGradients, Norms
 
 
 def _inverse_deviation(norms: Norms) -> Tensor:

@@ -11,20 +11,19 @@ from torch import Tensor
 
 from spaces.engine import torch_reductions
 from spaces.engine.cpp_kernels.library import library as library
-from spaces.engine.kernels import (
+from spaces.engine.kernel_values import (
     BackwardCoefficients,
     Bypass,
     DepthwiseShape,
-    Kernels,
     Mean,
     Moments,
     Pointwise,
     PoolGradient,
     SeparableStage,
     Value,
-    WeightGradients,
     pixel_stride,
 )
+from spaces.engine.kernels import Kernels, WeightGradients
 from spaces.engine.torch_kernels import weight_gradients as weight_gradients  # the rest of the family
 from spaces.engine.torch_reductions import Pairs
 from spaces.engine.torch_statistics import backward_coefficients as backward_coefficients

@@ -15,18 +15,17 @@ from torch import Tensor, nn
 
 from spaces.cells.operations import FactorizedReduce, pool_input
 from spaces.engine.batch_statistics import Statistics
-from spaces.engine.kernels import (
+from spaces.engine.kernel_values import (
     BackwardCoefficients,
     Bypass,
-    Kernels,
     Mean,
     Pointwise,
     PoolGradient,
     Value,
-    WeightGradients,
     channels_first,
     channels_last,
 )
+from spaces.engine.kernels import Kernels, WeightGradients
 
 
 class GroupInputs(NamedTuple):

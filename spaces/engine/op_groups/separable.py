@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from spaces.cells.operations import BatchNorm
-from spaces.engine.kernels import BackwardCoefficients, Bypass, DepthwiseShape, SeparableStage, WeightGradients
+from spaces.engine.kernel_values import BackwardCoefficients, Bypass, DepthwiseShape, SeparableStage
+from spaces.engine.kernels import WeightGradients
 from spaces.engine.op_groups.groups import Group, GroupGradients, GroupInputs, GroupOutputs
 
 StageGradient = tuple[Tensor, Tensor, BackwardCoefficients]

@@ -5,7 +5,8 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor
 
-from spaces.engine.kernels import NOTHING, Bypass, DepthwiseShape, Kernels, Pointwise, SeparableStage, WeightedImages
+from spaces.engine.kernel_values import NOTHING, Bypass, DepthwiseShape, Pointwise, SeparableStage, WeightedImages
+from spaces.engine.kernels import Kernels
 from spaces.engine.self_test.inputs import Case, Inputs, added, flat, given
 from spaces.engine.torch_kernels import evaluate
 

@@ -7,7 +7,8 @@ import torch
 from torch import Tensor
 
 from spaces.common.streams import generator
-from spaces.engine.kernels import BackwardCoefficients, Kernels, Moments, NormGradients, Norms
+from spaces.engine.kernel_values import BackwardCoefficients, Moments, NormGradients, Norms
+from spaces.engine.kernels import Kernels
 
 Case = Callable[[Kernels], list[Tensor]]
 

@@ -5,7 +5,8 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from spaces.engine.kernels import Kernels, Moments, PoolGradient
+from spaces.engine.kernel_values import Moments, PoolGradient
+from spaces.engine.kernels import Kernels
 from spaces.engine.self_test.convolution_cases import convolution_cases
 from spaces.engine.self_test.inputs import SMALL, Case, Inputs, Size, added, flat
 

@@ -6,13 +6,8 @@ from typing import Any, NamedTuple, cast
 import torch
 from torch import Tensor
 
-from spaces.engine.kernels import (
-    BackwardCoefficients,
-    Bypass,
-    Moments,
-    WeightGradients,
-    pixel_stride,
-)
+from spaces.engine.kernel_values import BackwardCoefficients, Bypass, Moments, pixel_stride
+from spaces.engine.kernels import WeightGradients
 from spaces.engine.triton_kernels.tile_sizes import IMAGE_TILES
 from spaces.engine.triton_kernels.triton_launch import (
     IMAGES,

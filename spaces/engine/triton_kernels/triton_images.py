@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from spaces.engine import torch_kernels
-from spaces.engine.kernels import Value, pixel_stride, pixel_strides
+from spaces.engine.kernel_values import Value, pixel_stride, pixel_strides
 from spaces.engine.triton_kernels.tile_sizes import NARROW, PIXELS
 from spaces.engine.triton_kernels.triton_launch import (
     TERMS,

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from spaces.common import cost_clock
-from spaces.engine.kernels import pixel_stride
+from spaces.engine.kernel_values import pixel_stride
 from spaces.engine.triton_kernels.tile_sizes import DEPTHS, IMAGE_TILES, NARROW, Tile
 
 T = TypeVar("T")

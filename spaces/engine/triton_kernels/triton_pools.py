@@ -6,7 +6,7 @@ from itertools import accumulate
 import torch
 from torch import Tensor
 
-from spaces.engine.kernels import Moments, PoolGradient, pixel_stride
+from spaces.engine.kernel_values import Moments, PoolGradient, pixel_stride
 from spaces.engine.triton_kernels.tile_sizes import NARROW, PIXELS
 from spaces.engine.triton_kernels.triton_launch import (
     MEMBERS,

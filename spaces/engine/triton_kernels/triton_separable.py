@@ -6,15 +6,8 @@ from typing import cast
 import torch
 from torch import Tensor
 
-from spaces.engine.kernels import (
-    NOTHING,
-    BackwardCoefficients,
-    Bypass,
-    Moments,
-    SeparableStage,
-    WeightGradients,
-    pixel_stride,
-)
+from spaces.engine.kernel_values import NOTHING, BackwardCoefficients, Bypass, Moments, SeparableStage, pixel_stride
+from spaces.engine.kernels import WeightGradients
 from spaces.engine.triton_kernels.tile_sizes import IMAGE_TILES, NARROW, PIXELS
 from spaces.engine.triton_kernels.triton_images import combine
 from spaces.engine.triton_kernels.triton_launch import (

@@ -9,7 +9,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from spaces.engine.kernels import BackwardCoefficients, Moments, NormGradients, Norms, PartialMoments, pixel_stride
+from spaces.engine.kernel_values import (
+    BackwardCoefficients,
+    Moments,
+    NormGradients,
+    Norms,
+    PartialMoments,
+    pixel_stride,
+)
 from spaces.engine.triton_kernels.tile_sizes import NARROW, PIXELS
 from spaces.engine.triton_kernels.triton_launch import (
     PARTS,

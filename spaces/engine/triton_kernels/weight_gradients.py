@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from spaces.engine.kernels import DepthwiseShape, pixel_stride
+from spaces.engine.kernel_values import DepthwiseShape, pixel_stride
 from spaces.engine.triton_kernels.tile_sizes import NARROW, PIXELS, SQUARE_TILES
 from spaces.engine.triton_kernels.triton_launch import (
     MEMBERS,

@@ -17,7 +17,7 @@ from torch.testing import assert_close
 
 from spaces.common.streams import generator
 from spaces.engine import fast_engine, kernel_choice, self_test, torch_kernels, trust
-from spaces.engine.kernels import BackwardCoefficients, Moments, Norms, PoolGradient
+from spaces.engine.kernel_values import BackwardCoefficients, Moments, Norms, PoolGradient
 from spaces.engine.self_test.precision import in_precision
 from spaces.engine.triton_kernels import triton_kernels, triton_launch
 from spaces.engine.ways import Way

@@ -9,7 +9,7 @@ from torch import Tensor
 from spaces.common.streams import generator
 from spaces.engine import torch_kernels
 from spaces.engine.cpp_kernels import cpp_kernels
-from spaces.engine.kernels import (
+from spaces.engine.kernel_values import (
     BackwardCoefficients,
     Bypass,
     DepthwiseShape,

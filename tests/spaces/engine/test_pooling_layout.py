@@ -17,7 +17,7 @@ from spaces.cells import operations
 from spaces.cells.mixed_cell import MixedCell
 from spaces.cells.operations import build, frozen_statistics
 from spaces.common.streams import NoiseStream, generator
-from spaces.engine import fast_engine, kernels, self_test, torch_kernels, torch_reductions
+from spaces.engine import fast_engine, kernel_values, self_test, torch_kernels, torch_reductions
 from spaces.engine.ways import Way
 
 aten = torch.ops.aten
@@ -77,15 +77,15 @@ def test_the_engines_pooling_is_right(
     *outer, channels = shape
     x = numbers(*outer, 2 * channels, purpose="x")[..., channels:] if sliced else numbers(*shape, purpose="x")
     (value,), (saved,) = torch_kernels.pools([x], [largest], stride, None)
-    by = kernels.BackwardCoefficients(*torch.eye(3, 1, dtype=x.dtype).expand(3, channels).unbind())  # 1, 0, 0
+    by = kernel_values.BackwardCoefficients(*torch.eye(3, 1, dtype=x.dtype).expand(3, channels).unbind())  # 1, 0, 0
     grad_output, before = numbers(*value.shape, purpose="slope"), numbers(*shape, purpose="before")
     usual, back = (
-        kernels.channels_first(image).clone(memory_format=torch.contiguous_format) for image in (x, grad_output)
+        kernel_values.channels_first(image).clone(memory_format=torch.contiguous_format) for image in (x, grad_output)
     )
-    expected = before + kernels.channels_last(gradient(plain(stride, largest=largest), usual, back))
+    expected = before + kernel_values.channels_last(gradient(plain(stride, largest=largest), usual, back))
     gx = before.clone()
     with torch211() as faulty:
-        pool = kernels.PoolGradient([grad_output], [by], x, value, saved, largest, gx)
+        pool = kernel_values.PoolGradient([grad_output], [by], x, value, saved, largest, gx)
         torch_kernels.pools_backward([pool], stride)
     assert faulty.wrong == 0
     assert torch.equal(gx, expected)
@@ -98,7 +98,7 @@ def test_the_engines_pooling_is_right(
 def test_an_operations_pooling_is_right_in_every_layout(
     torch211: Any, operation: str, stride: int, channels: int
 ) -> None:
-    x = kernels.channels_first(numbers(2, 9, 7, channels, purpose="x"))
+    x = kernel_values.channels_first(numbers(2, 9, 7, channels, purpose="x"))
     pool = build(operation, channels, stride, nn.Identity, NoiseStream())
     grad_output = numbers(*pool(x).shape, purpose="slope")
     usual = x.clone(memory_format=torch.contiguous_format)
@@ -110,7 +110,7 @@ def test_an_operations_pooling_is_right_in_every_layout(
 
 
 def test_on_a_cpu_an_operations_pooling_is_torchs_own() -> None:
-    x = kernels.channels_first(numbers(2, 9, 7, 4, purpose="x"))
+    x = kernel_values.channels_first(numbers(2, 9, 7, 4, purpose="x"))
     assert operations.pool_input(x) is x
 
 
@@ -169,12 +169,16 @@ def test_gradients_that_are_differentiated_once_more_are_right(
         agree(both.gradients(both.fast), once)
 
 
-def innermost(pools: Sequence[kernels.PoolGradient], stride: int) -> None:
+def innermost(pools: Sequence[kernel_values.PoolGradient], stride: int) -> None:
     """`torch_kernels.pools_backward` as torch has it with channels innermost."""
     for gradients, coefficients, x, value, _, largest, gx in pools:
         total = torch_reductions.summed_gradient(torch_kernels, gradients, coefficients, value)  # type: ignore[arg-type]
         pool = plain(stride, largest=largest)
-        gx.add_(kernels.channels_last(gradient(pool, kernels.channels_first(x), kernels.channels_first(total))))
+        gx.add_(
+            kernel_values.channels_last(
+                gradient(pool, kernel_values.channels_first(x), kernel_values.channels_first(total))
+            )
+        )
 
 
 def test_the_proof_knows_a_wrong_pooling_from_a_right_one(torch211: Any) -> None:

@@ -20,7 +20,7 @@ from spaces import get_space
 from spaces.cells import operations
 from spaces.common.errors import InputError
 from spaces.engine import kernel_choice, torch_kernels, torch_reductions, ways
-from spaces.engine.kernels import PoolGradient, channels_first, channels_last
+from spaces.engine.kernel_values import PoolGradient, channels_first, channels_last
 from spaces.engine.self_test.examples import examples_of
 from spaces.engine.triton_kernels import triton_launch
 from suite import commands
