@@ -20,7 +20,10 @@ COUNTS = (
 )  # fmt: skip
 """Numbers on whose values no machine code depends: Triton would compile a kernel anew for 1 and for multiples of 16."""
 
-kernel = partial(triton.jit, do_not_specialize=COUNTS)
+COLUMNS = ("eps", "mean", "of_scale", "of_shift", "of_weights", "scale", "shift", "through", "variance", "weights")
+"""Statistics, some of them slices of a table's rows: no machine code depends on their alignment either."""
+
+kernel = partial(triton.jit, do_not_specialize=COUNTS, do_not_specialize_on_alignment=COLUMNS)
 
 
 @triton.jit

@@ -34,7 +34,7 @@ from triton.runtime.jit import JITFunction
 from spaces import get_space
 from spaces.engine import self_test
 from spaces.engine.triton_kernels import triton_kernels, triton_launch
-from spaces.engine.triton_kernels.image_kernels import COUNTS
+from spaces.engine.triton_kernels.image_kernels import COLUMNS, COUNTS
 from spaces.engine.ways import Way, using
 
 Launch = tuple[str, tuple[Any, ...], dict[str, int], tuple[int, ...]]
@@ -102,12 +102,12 @@ def source(name: str, values: Sequence[Any]) -> ASTSource:
         if constant or value is None or (type(value) is int and value == 1 and not free):
             constants[place] = value
             return "constexpr"
-        if (value.data_ptr() if isinstance(value, torch.Tensor) else value) % 16 == 0 and not free:
+        if not free and (value.data_ptr() if isinstance(value, torch.Tensor) else value) % 16 == 0:
             attributes[place] = [["tt.divisibility", 16]]
         return POINTERS[value.dtype] if isinstance(value, torch.Tensor) else "i32"
 
     for number, (parameter, value) in enumerate(zip(kernel.params, values, strict=True)):
-        free = parameter.name in COUNTS
+        free = parameter.name in COUNTS or (parameter.name in COLUMNS and isinstance(values[number], torch.Tensor))
         signature[parameter.name] = kind(value, (number,), constant=parameter.is_constexpr, free=free)
     return ASTSource(kernel, signature, constants, attributes)
 
@@ -118,25 +118,28 @@ def variants(launches: Iterable[Launch]) -> list[Variant]:
     return list({(each.hash(), *options.items()): (name, each, options) for name, each, options in made}.values())
 
 
-def made(variant: Variant, capability: int) -> dict[str, Any]:
-    """A kernel's machine code: seconds that it took, registers and spilled bytes a thread, shared memory in bytes."""
-    name, each, options = variant
+def compiled(variant: Variant, capability: int) -> tuple[Any, float]:
+    """A kernel's machine code, and the seconds that it took."""
+    _, each, options = variant
     start = perf_counter()
     binary = triton.compile(each, target=GPUTarget("cuda", capability, 32), options=options)
-    seconds = perf_counter() - start
     assert f".target sm_{capability}" in binary.asm["ptx"]
+    return binary, perf_counter() - start
+
+
+def described(variant: Variant, binary: Any, seconds: float) -> dict[str, Any]:
+    """What is in the table: seconds, registers and spilled bytes a thread, shared memory in bytes."""
+    name, each, _ = variant
     with TemporaryDirectory() as folder:
         path = Path(folder) / "kernel.cubin"
         path.write_bytes(binary.asm["cubin"])
         tool = Path(triton.__file__).parent / "backends" / "nvidia" / "bin" / "cuobjdump"
         usage = subprocess.run([tool, "--dump-resource-usage", path], capture_output=True, text=True, check=True).stdout
     registers, stack = (int(re.search(rf"{what}:(\d+)", usage).group(1)) for what in ("REG", "STACK"))  # type: ignore[union-attr]
-    constants = each.constants
-    tile = {kernel: constants.get((number,)) for number, kernel in enumerate(KERNELS[name].arg_names)}
+    constants = {kernel: each.constants.get((number,)) for number, kernel in enumerate(KERNELS[name].arg_names)}
     return {
         "kernel": name,
-        "flags": {key: value for key, value in tile.items() if key.isupper() and value is not None},
-        "warps": options.get("num_warps", 4),
+        "flags": {key: value for key, value in constants.items() if key.isupper() and value is not None},
         "seconds": round(seconds, 2),
         "registers": registers,
         "spilled": stack,
@@ -159,8 +162,9 @@ def main() -> None:
     for capability in asked.capabilities:
         start = perf_counter()
         with ThreadPoolExecutor(asked.threads) as pool:
-            found[capability] = list(pool.map(partial(made, capability=capability), kernels))
+            made = list(pool.map(partial(compiled, capability=capability), kernels))
         seconds = perf_counter() - start
+        found[capability] = [described(each, *of) for each, of in zip(kernels, made, strict=True)]
         print(f"sm_{capability}: {len(kernels)} kernels in {seconds:.1f} s", file=sys.stderr)
     if not asked.table:
         print(json.dumps({c: Counter(each["kernel"] for each in rows) for c, rows in found.items()}))
