@@ -5,6 +5,7 @@ import hashlib
 import os
 import platform
 import shutil
+import struct
 import subprocess
 import tempfile
 from contextlib import suppress
@@ -42,6 +43,23 @@ def _compile(compiler: str, out: Path) -> None:
         os.replace(made, out)
 
 
+def _is_whole(library: Path) -> bool:
+    """Whether a library is there, and not cut short: to load such a one would end the process with a bus error.
+
+    The table of an ELF file's sections is its last part. Files of other formats are taken as they are.
+    """
+    if not library.exists():
+        return False
+    with library.open("rb") as file:
+        head = file.read(64)
+    if not head.startswith(b"\x7fELF"):
+        return bool(head)
+    if len(head) < 64:
+        return False
+    (begin,), (size, count) = struct.unpack_from("<Q", head, 0x28), struct.unpack_from("<HH", head, 0x3A)
+    return bool(begin + size * count <= library.stat().st_size)
+
+
 @cache
 def library() -> ctypes.CDLL | str:
     """The compiled kernels, or the reason why there are none. Compiles them on first use (seconds)."""
@@ -55,7 +73,7 @@ def library() -> ctypes.CDLL | str:
     digest = hashlib.sha256(text.encode()).hexdigest()[:16]
     out = user_cache_path("dartboard") / "kernels" / f"{digest}.so"
     try:
-        if not out.exists():
+        if not _is_whole(out):
             with preparing():
                 _compile(compiler, out)
         kernels = ctypes.CDLL(str(out))

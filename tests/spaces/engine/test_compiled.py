@@ -64,6 +64,28 @@ def script(path: Path, text: str) -> str:
     return str(path)
 
 
+@needs_compiler
+@pytest.mark.parametrize("size", [0, 10, 1000, 100_000])
+def test_a_library_that_is_cut_short_is_compiled_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:
+    """And is not loaded, which would end the process with a bus error."""
+    ready, compiled = Path(cpp_kernels.library()._name), []  # type: ignore[union-attr]
+
+    def compile_anew(compiler: str, out: Path) -> None:
+        compiled.append(out)
+        out.write_bytes(ready.read_bytes())
+
+    monkeypatch.setattr("spaces.engine.cpp_kernels.library._compile", compile_anew)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    cut = tmp_path / "dartboard" / "kernels" / ready.name
+    cut.parent.mkdir(parents=True)
+    cut.write_bytes(ready.read_bytes()[:size])
+    for _ in range(2):
+        assert cpp_kernels.library.__wrapped__()._name == str(cut)
+    assert compiled == [cut]
+
+
 @pytest.mark.slow  # starts a process, as the others below do
 def test_without_a_compiler(tmp_path: Path, expected: Any) -> None:
     kernels, reason, gradient = passed(tmp_path / "cache", CXX=str(tmp_path / "nothing"))
