@@ -33,3 +33,6 @@ NARROW = 16
 
 PIXELS = 128
 """Pixels of such a tile."""
+
+NARROW_TILE = {"P": PIXELS, "C": NARROW}
+"""Such a tile as arguments."""

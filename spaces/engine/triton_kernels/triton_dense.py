@@ -20,6 +20,7 @@ from spaces.engine.triton_kernels.triton_launch import (
     launch,
     padded,
     pixel_count,
+    sizes,
     table,
     width,
 )
@@ -65,7 +66,7 @@ def convolved(
     x: Tensor, convolutions: Sequence[Convolution], count: int, stride: int, into: Moments | None
 ) -> list[Tensor]:
     """The `count` values of convolutions of relu(x)."""
-    form = _form(x, stride)
+    form = sizes(x, stride)
     out = list(x.new_empty(count, len(x), form["down"], form["across"], x.shape[-1]).unbind())
     pixels, wide = pixel_count(out[0]), width(x.shape[-1])
     share = Share.of(pixels, IMAGE_TILES[wide].pixels)
@@ -120,7 +121,7 @@ def convolved_backward(
 ) -> None:
     """Write the gradient of `convolved` at x to gx, or add it, with the gradients that bypass it."""
     whole, means, accumulate = bypass
-    form, images = _form(x, stride), [*whole.images, *means.images]
+    form, images = sizes(x, stride), [*whole.images, *means.images]
     coefficients = [*whole.coefficients, *means.coefficients]
     wide = width(x.shape[-1])
     grid = (blocks(pixel_count(x), IMAGE_TILES[wide].pixels), blocks(x.shape[-1], wide))
@@ -167,12 +168,6 @@ def gradients_of_kernels(
         by = back.coefficients[member.place].of_gradient[member.first :]
         found.append(collected.dense(Dense(g, y, by, x, member.weight, member.pad, stride)))
     return found
-
-
-def _form(x: Tensor, stride: int) -> dict[str, int]:
-    _, height, width, channels = x.shape
-    sizes = {"channels": channels, "height": height, "width": width, "stride": stride}
-    return {**sizes, "down": -(-height // stride), "across": -(-width // stride)}
 
 
 def factorized(x: Tensor, kernels: Sequence[tuple[Tensor, Tensor]], into: Moments | None) -> list[Tensor]:

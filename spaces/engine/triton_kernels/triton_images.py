@@ -8,7 +8,7 @@ from torch import Tensor
 
 from spaces.engine import torch_kernels
 from spaces.engine.kernel_values import Value, pixel_stride, pixel_strides
-from spaces.engine.triton_kernels.tile_sizes import NARROW, PIXELS
+from spaces.engine.triton_kernels.tile_sizes import NARROW, NARROW_TILE, PIXELS
 from spaces.engine.triton_kernels.triton_launch import (
     TERMS,
     Share,
@@ -22,7 +22,6 @@ from spaces.engine.triton_kernels.triton_launch import (
 )
 
 AT_A_TIME = 4  # terms that a program loads at once
-TILE = {"P": PIXELS, "C": NARROW}
 
 
 def reduce(g: Tensor, terms: Sequence[Value]) -> tuple[Tensor, list[Tensor | None]]:
@@ -39,7 +38,7 @@ def reduce(g: Tensor, terms: Sequence[Value]) -> tuple[Tensor, list[Tensor | Non
         launch(
             "reduce", grid, g, g, pixel_stride(g), padded(members, TERMS), table(pixel_strides(members), g.device),
             sums, len(members), share.each, pixel_count(g), channels, TERMS=AT_A_TIME,
-            ALIGNED=aligned([g, *members]), **TILE,
+            ALIGNED=aligned([g, *members]), **NARROW_TILE,
         )  # fmt: skip
         found.append(sums if each.start == 0 else sums[:, 1:])
     return found[0] if len(found) == 1 else torch.cat(found, 1), [None] * len(terms)
@@ -64,7 +63,7 @@ def combine(
             "combine", grid, out, padded(members, TERMS), padded(of_terms[each], TERMS),
             table(pixel_strides(members), out.device), bias if biased else out, constants if biased else 0, out,
             pixel_stride(out), len(terms[each]), pixel_count(out), channels, TERMS=AT_A_TIME,
-            ADDED=accumulate or each.start > 0, ALIGNED=aligned([out, *members]), **TILE,
+            ADDED=accumulate or each.start > 0, ALIGNED=aligned([out, *members]), **NARROW_TILE,
         )  # fmt: skip
 
 

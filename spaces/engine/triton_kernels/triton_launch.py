@@ -120,9 +120,8 @@ def compiling_ahead(device: torch.device) -> Iterator[None]:
 
 
 class Share(NamedTuple):
-    """The division of pixels among programs: tiles of `P` pixels in all, tiles each, and programs."""
+    """The division of pixels among programs: tiles of each, and programs."""
 
-    tiles: int
     each: int
     programs: int
 
@@ -131,7 +130,7 @@ class Share(NamedTuple):
         """At most so many programs, all with the same number of tiles but the last."""
         tiles = -(-pixels // tile)
         each = -(-tiles // most) or 1
-        return cls(tiles, each, -(-tiles // each))
+        return cls(each, -(-tiles // each))
 
 
 def width(channels: int) -> int:
@@ -157,6 +156,13 @@ def blocks(channels: int, wide: int) -> int:
 def pixel_count(x: Tensor) -> int:
     """The number of pixels of `x` [N, H, W, C]."""
     return x.shape[0] * x.shape[1] * x.shape[2]
+
+
+def sizes(x: Tensor, stride: int) -> dict[str, int]:
+    """The arguments of a kernel that say how large `x` [N, H, W, C] is, and its result at this stride."""
+    _, height, width, channels = x.shape
+    of_x = {"channels": channels, "height": height, "width": width, "stride": stride}
+    return {**of_x, "down": -(-height // stride), "across": -(-width // stride)}
 
 
 def padded(values: Sequence[T], slots: int) -> tuple[T, ...]:
@@ -190,10 +196,9 @@ def normalizations(
     return padded(scales, MEMBERS), padded(shifts, MEMBERS)
 
 
-def aligned(images: Sequence[Tensor], *strides: int) -> bool:
+def aligned(images: Sequence[Tensor]) -> bool:
     """Whether four channels of each image can be loaded at once."""
-    numbers = [number for x in images for number in (pixel_stride(x), x.data_ptr() // x.element_size())]
-    return not any(number % 4 for number in (*numbers, *strides))
+    return not any(pixel_stride(x) % 4 or x.data_ptr() // x.element_size() % 4 for x in images)
 
 
 def chunks(count: int, most: int) -> Iterator[slice]:

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from spaces.engine.kernel_values import Moments, PoolGradient, pixel_stride
-from spaces.engine.triton_kernels.tile_sizes import NARROW, PIXELS
+from spaces.engine.triton_kernels.tile_sizes import NARROW, NARROW_TILE, PIXELS
 from spaces.engine.triton_kernels.triton_launch import (
     MEMBERS,
     TERMS,
@@ -18,11 +18,10 @@ from spaces.engine.triton_kernels.triton_launch import (
     launch,
     padded,
     pixel_count,
+    sizes,
     table,
 )
 from spaces.engine.triton_kernels.triton_statistics import put_moments
-
-TILE = {"P": PIXELS, "C": NARROW}
 
 
 def pools(
@@ -35,16 +34,15 @@ def pools(
     pixels = pixel_count(out[0])
     share = Share.of(pixels, PIXELS)
     parts = out.new_empty(share.programs, 2 * len(xs), channels, dtype=torch.float64) if into else None
+    rows = [
+        (int(of_largest), pixel_stride(x), place) for place, (x, of_largest) in enumerate(zip(xs, largest, strict=True))
+    ]
     for each in chunks(len(xs), MEMBERS):
-        rows = [
-            (int(of_largest), pixel_stride(x), place)
-            for place, (x, of_largest) in enumerate(zip(xs, largest, strict=True))
-        ]
         members = rows[each]
         launch(
             "pool", (share.programs, blocks(channels, NARROW), len(members)), out, padded(xs[each], MEMBERS), out,
             places, table(members, out.device), parts, 2 * len(xs), share.each, pixels=pixels,
-            **_windows(xs[0], out[0], stride), MOMENTS=into is not None, ALIGNED=aligned(xs[each]), **TILE,
+            **sizes(xs[0], stride), MOMENTS=into is not None, ALIGNED=aligned(xs[each]), **NARROW_TILE,
         )  # fmt: skip
     for place, rows_of in enumerate(into or ()):
         assert parts is not None
@@ -76,24 +74,18 @@ def _backward(pools: Sequence[PoolGradient], stride: int) -> None:
     rows = [(end - len(pool.gradients), end, int(pool.largest)) for pool, end in zip(ordered, ends, strict=True)]
     last = list(accumulate(sum(pool.gx is gx for pool in ordered) for gx in gxs))
     targets = [(begin, end, pixel_stride(gx)) for begin, end, gx in zip([0, *last], last, gxs, strict=False)]
-    x, value, channels = ordered[0].x, ordered[0].value, ordered[0].x.shape[-1]
+    x, channels = ordered[0].x, ordered[0].x.shape[-1]
     none = torch.empty(0, dtype=torch.int8, device=x.device)
     saved = [none if pool.saved is None else pool.saved for pool in ordered]
     launch(
         "pool_backward", (blocks(pixel_count(x), PIXELS), blocks(channels, NARROW), len(targets)), x,
         padded(gs, TERMS), padded(by, TERMS), table([pixel_stride(g) for g in gs], x.device),
         padded([pool.value for pool in ordered], MEMBERS), padded(saved, MEMBERS), table(rows, x.device),
-        padded(gxs, MEMBERS), table(targets, x.device), pixels=pixel_count(x), **_windows(x, value, stride),
-        ALIGNED=aligned([*gs, *gxs]), **TILE,
+        padded(gxs, MEMBERS), table(targets, x.device), pixels=pixel_count(x), **sizes(x, stride),
+        ALIGNED=aligned([*gs, *gxs]), **NARROW_TILE,
     )  # fmt: skip
 
 
 def mean(x: Tensor) -> Tensor:
     """See `Kernels.mean`."""
     return pools([x], [False], 1, None)[0][0]
-
-
-def _windows(x: Tensor, out: Tensor, stride: int) -> dict[str, int]:
-    _, height, width, channels = x.shape
-    sizes = {"channels": channels, "height": height, "width": width, "stride": stride}
-    return {**sizes, "down": out.shape[1], "across": out.shape[2]}

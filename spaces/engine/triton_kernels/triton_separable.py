@@ -8,7 +8,7 @@ from torch import Tensor
 
 from spaces.engine.kernel_values import NOTHING, BackwardCoefficients, Bypass, Moments, SeparableStage, pixel_stride
 from spaces.engine.kernels import WeightGradients
-from spaces.engine.triton_kernels.tile_sizes import IMAGE_TILES, NARROW, PIXELS
+from spaces.engine.triton_kernels.tile_sizes import IMAGE_TILES, NARROW, NARROW_TILE, PIXELS
 from spaces.engine.triton_kernels.triton_images import combine
 from spaces.engine.triton_kernels.triton_launch import (
     IMAGES,
@@ -22,6 +22,7 @@ from spaces.engine.triton_kernels.triton_launch import (
     normalizations,
     padded,
     pixel_count,
+    sizes,
     table,
     width,
 )
@@ -31,9 +32,9 @@ from spaces.engine.triton_kernels.weight_gradients import CollectedGradients, St
 
 def separable(stages: Sequence[SeparableStage], into: Moments | None) -> list[Tensor]:
     """See `Kernels.separable`."""
-    x, sizes = stages[0].x, _sizes(stages[0])
+    x, form = stages[0].x, sizes(stages[0].x, stages[0].form.stride)
     channels = x.shape[-1]
-    out = x.new_empty(len(stages), len(x), sizes["down"], sizes["across"], channels)
+    out = x.new_empty(len(stages), len(x), form["down"], form["across"], channels)
     pixels, wide = pixel_count(out[0]), width(channels)
     share = Share.of(pixels, IMAGE_TILES[wide].pixels)
     for each in chunks(len(stages), MEMBERS):
@@ -43,7 +44,7 @@ def separable(stages: Sequence[SeparableStage], into: Moments | None) -> list[Te
         launch(
             "separable", (share.programs, len(members), blocks(channels, wide)), x, padded(xs, MEMBERS), *norms,
             kernels, matrices, padded(outs, MEMBERS), table(rows, x.device), parts, 2 * len(members), share.each,
-            pixels, **sizes, MOMENTS=into is not None,
+            pixels, **form, MOMENTS=into is not None,
             ALIGNED=aligned([*xs, *outs]), **image_product(wide),
         )  # fmt: skip
         if into:
@@ -131,8 +132,8 @@ def _depthwise_backward(
         "depthwise_backward", grid, x, middle, kernels, table(rows, x.device), padded(xs, MEMBERS),
         padded(gxs, MEMBERS), table(targets, x.device), table(order, x.device), padded(images, IMAGES),
         padded(coefficients, IMAGES), table([pixel_stride(image) for image in images], x.device),
-        pixel_count(middle[0]), pixel_count(x), **_sizes(stages[0]), ALIGNED=aligned([*xs, *gxs, *images]), P=PIXELS,
-        C=NARROW,
+        pixel_count(middle[0]), pixel_count(x), **sizes(x, stages[0].form.stride),
+        ALIGNED=aligned([*xs, *gxs, *images]), **NARROW_TILE,
     )  # fmt: skip
 
 
@@ -146,7 +147,7 @@ def _depthwise_backward_each(middle: Tensor, stages: Sequence[SeparableStage], g
     launch(
         "depthwise_backward_each", grid, x, middle, kernels, padded(xs, MEMBERS), *norms, padded(gx, MEMBERS),
         table(rows, x.device), parts, 2 * len(stages), share.each, pixel_count(middle[0]), pixel_count(x),
-        **_sizes(stages[0]), ALIGNED=aligned([*xs, *gx]), P=PIXELS, C=NARROW,
+        **sizes(x, stages[0].form.stride), ALIGNED=aligned([*xs, *gx]), **NARROW_TILE,
     )  # fmt: skip
     return parts
 
@@ -170,10 +171,3 @@ def _members(
     norms = normalizations(list(zip(scales, shifts, strict=True)), xs[0])
     contiguous = [padded([kernel.contiguous() for kernel in each], MEMBERS) for each in (kernels, matrices)]
     return list(xs), norms, contiguous[0], contiguous[1], rows
-
-
-def _sizes(stage: SeparableStage) -> dict[str, int]:
-    _, height, width, channels = stage.x.shape
-    stride = stage.form.stride
-    sizes = {"channels": channels, "height": height, "width": width, "stride": stride}
-    return {**sizes, "down": -(-height // stride), "across": -(-width // stride)}

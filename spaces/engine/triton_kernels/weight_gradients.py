@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from spaces.engine.kernel_values import DepthwiseShape, pixel_stride
-from spaces.engine.triton_kernels.tile_sizes import NARROW, PIXELS, SQUARE_TILES
+from spaces.engine.triton_kernels.tile_sizes import NARROW, NARROW_TILE, PIXELS, SQUARE_TILES
 from spaces.engine.triton_kernels.triton_launch import (
     MEMBERS,
     SPLITS,
@@ -26,6 +26,7 @@ from spaces.engine.triton_kernels.triton_launch import (
     normalizations,
     padded,
     product,
+    sizes,
     table,
     width,
 )
@@ -137,20 +138,19 @@ def _launches(jobs: Sequence[tuple[Any, Gradient]]) -> Iterator[tuple[list[Any],
 
 def _parts(x: Tensor, stride: int, gradients: Sequence[Gradient], pixels: int) -> tuple[Parts, Share, dict[str, int]]:
     """Memory for the parts of gradients; the division of an image into tiles of so many pixels; the images' sizes."""
-    images, height, width, channels = x.shape
-    down, across = -(-height // stride), -(-width // stride)
-    share = Share.of(images * down * across, pixels, SPLITS)
-    sizes = {"pixels": images * down * across, "channels": channels, "height": height, "width": width}
+    of_x = sizes(x, stride)
+    count = len(x) * of_x["down"] * of_x["across"]
+    share = Share.of(count, pixels, SPLITS)
     *offsets, elements = accumulate((prod(each.shape) for each in gradients), initial=0)
     parts = Parts(x.new_empty(share.programs, elements), gradients, offsets)
-    return parts, share, {**sizes, "down": down, "across": across, "stride": stride, "elements": elements}
+    return parts, share, {**of_x, "pixels": count, "elements": elements}
 
 
 def _dense(members: Sequence[Dense], gradients: Sequence[Gradient]) -> Parts:
     x = members[0].x
     wide = width(x.shape[-1])
     tile, square = SQUARE_TILES[wide], blocks(x.shape[-1], wide)
-    parts, share, sizes = _parts(x, members[0].stride, gradients, tile.pixels)
+    parts, share, form = _parts(x, members[0].stride, gradients, tile.pixels)
     gs, ys, by, xs = ([getattr(each, name) for each in members] for name in ("g", "y", "by", "x"))
     rows = [
         (one.weight.shape[-1], one.pad, len(one.weight), 0, *map(pixel_stride, (one.g, one.y, one.x)), offset)
@@ -159,7 +159,7 @@ def _dense(members: Sequence[Dense], gradients: Sequence[Gradient]) -> Parts:
     launch(
         "dense_weights", (share.programs, 9 * len(members), square**2), x,
         *(padded(each, MEMBERS) for each in (gs, ys, by, xs)), table(rows, x.device), parts.memory, each=share.each,
-        **sizes, blocks=square, ALIGNED=aligned([*gs, *ys, *xs]),
+        **form, blocks=square, ALIGNED=aligned([*gs, *ys, *xs]),
         **product(tile, wide, short=members[0].stride > 1),
     )  # fmt: skip
     return parts
@@ -167,12 +167,12 @@ def _dense(members: Sequence[Dense], gradients: Sequence[Gradient]) -> Parts:
 
 def _depthwise(stages: Sequence[Stage], gradients: Sequence[Gradient]) -> Parts:
     x = stages[0].x
-    parts, share, sizes = _parts(x, stages[0].form.stride, gradients, PIXELS)
+    parts, share, form = _parts(x, stages[0].form.stride, gradients, PIXELS)
     gs, xs = [each.g for each in stages], [each.x for each in stages]
     launch(
         "depthwise_weights", (share.programs, blocks(x.shape[-1], NARROW), len(stages)), x, padded(gs, MEMBERS),
-        padded(xs, MEMBERS), *_norms(stages), _forms(stages, parts), parts.memory, each=share.each, **sizes,
-        ALIGNED=aligned([*xs, *gs]), P=PIXELS, C=NARROW,
+        padded(xs, MEMBERS), *_norms(stages), _forms(stages, parts), parts.memory, each=share.each, **form,
+        ALIGNED=aligned([*xs, *gs]), **NARROW_TILE,
     )  # fmt: skip
     return parts
 
@@ -181,13 +181,13 @@ def _pointwise(stages: Sequence[Stage], gradients: Sequence[Gradient]) -> Parts:
     x = stages[0].x
     wide = width(x.shape[-1])
     tile, square = SQUARE_TILES[wide], blocks(x.shape[-1], wide)
-    parts, share, sizes = _parts(x, stages[0].form.stride, gradients, tile.pixels)
+    parts, share, form = _parts(x, stages[0].form.stride, gradients, tile.pixels)
     gs, ys, by, xs = ([getattr(each, name) for each in stages] for name in ("g", "y", "by", "x"))
     kernels = padded([each.kernel.contiguous() for each in stages], MEMBERS)
     launch(
         "pointwise_weights", (share.programs, len(stages), square**2), x,
         *(padded(each, MEMBERS) for each in (gs, ys, by, xs)), *_norms(stages), kernels, _forms(stages, parts),
-        parts.memory, each=share.each, **sizes, blocks=square,
+        parts.memory, each=share.each, **form, blocks=square,
         ALIGNED=aligned([*xs, *gs, *ys]), **product(tile, wide),
     )  # fmt: skip
     return parts

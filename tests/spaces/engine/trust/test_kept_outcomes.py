@@ -41,7 +41,7 @@ def measured(device: Any, monkeypatch: pytest.MonkeyPatch) -> Measured:
 
 
 def asked() -> str:
-    """What a new process is told of the reference."""
+    """Why a new process does not use the reference; "" if it does."""
     kernel_choice.forget()
     return trust.why_not(REFERENCE, CPU, "fp32")
 
